@@ -1,0 +1,62 @@
+"""Values and the parameter-free decoder: logits = mean over codebooks of the pooled values of the selected keys (paper, section 4)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from dkvb.bottleneck.lookup import NONE
+from dkvb.seeding import integer
+
+Pool = Literal["mean", "sum"]
+
+
+def start_values(kind: Literal["normal", "zeros", "uniform"], codebooks: int, pairs: int, classes: int, seed: int) -> torch.Tensor:
+    """(C * M, L) float32: N(0, 1), zeros, or uniform in [0, 1) (Table 4)."""
+    shape = (codebooks * pairs, classes)
+    if kind == "zeros":
+        return torch.zeros(shape)
+    source = torch.Generator().manual_seed(integer(seed, "train", "values"))
+    return torch.randn(shape, generator=source) if kind == "normal" else torch.rand(shape, generator=source)
+
+
+def flat_ids(codes: np.ndarray, pairs: int) -> torch.Tensor:
+    """Codes (C, N, k), none missing, as row numbers of the flat values: (N, C * k) int32."""
+    codebooks, rows, top_k = codes.shape
+    ids = np.empty((rows, codebooks, top_k), np.int32)
+    for codebook in range(codebooks):
+        np.add(codes[codebook], codebook * pairs, out=ids[:, codebook], dtype=np.int32)
+    return torch.from_numpy(ids.reshape(rows, -1))
+
+
+class Decoder(torch.nn.Module):
+    """The trainable head: values (C * M, L), looked up by flat ids (B, C * k) and averaged; `sum` adds the k instead."""
+
+    def __init__(self, values: torch.Tensor, top_k: int, pool: Pool) -> None:
+        super().__init__()
+        self.values = torch.nn.Parameter(values)
+        self.scale = float(top_k) if pool == "sum" else 1.0
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Flat ids (B, C * k) -> logits (B, L)."""
+        return functional.embedding_bag(ids, self.values, mode="mean") * self.scale
+
+
+def codebook_logits(codes: np.ndarray, values: np.ndarray, pool: Pool) -> np.ndarray:
+    """One codebook's vote, before the mean over codebooks.
+
+    Args:
+        codes: (N, k) ids; `NONE` where fewer than k keys are allowed.
+        values: (M, L) float32.
+
+    Returns:
+        (N, L): values pooled over the keys there are; zeros, no vote, where there is none.
+    """
+    if codes.shape[1] == 1 and (codes[:, 0] != NONE).all():
+        return values[codes[:, 0]]
+    present = codes != NONE
+    votes = np.where(present[:, :, None], values[np.where(present, codes, 0)], 0).sum(1)
+    return votes / np.maximum(present.sum(1), 1)[:, None].astype(np.float32) if pool == "mean" else votes

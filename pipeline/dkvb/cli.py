@@ -1,0 +1,143 @@
+"""The command line: `dkvb COMMAND`. Heavy libraries are imported inside commands, so that help is instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dkvb import __version__
+from dkvb.console import COMMON, UNLEARN, Options, command
+
+app = typer.Typer(
+    name="dkvb",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Make a classifier on a frozen encoder forget a class in seconds, and prove it.",
+    epilog="Stages: embed, quantize, train, unlearn, report; `dkvb run` does all. Each picks up where it stopped.",
+)
+
+Recipe = Annotated[str | None, typer.Argument(help="Built-in recipe or path of a .toml file.", metavar="[RECIPE]")]
+Sweep = Annotated[bool, typer.Option("--sweep/--no-sweep", help="Also measure the curve over N.")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"dkvb {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False) -> None:
+    """Make a classifier on a frozen encoder forget a class in seconds, and prove it."""
+
+
+@app.command("run")
+@command(COMMON, UNLEARN)
+def run(options: Options, which: Recipe = None, sweep: Sweep = True) -> None:
+    """All five stages in order, ending in an HTML report."""
+    from dkvb import embed, quantize, report, tables, train, unlearn
+
+    recipe = options.recipe(which, unlearn={"sweep": sweep})
+    workspace = options.workspace()
+    result: dict[str, Any] = {}
+    for stage in (embed, quantize, train, unlearn):
+        result[stage.__name__.removeprefix("dkvb.")] = stage.run(recipe, workspace, force=options.force)
+    result["report"] = report.run(recipe, workspace)
+    options.show(result, lambda: tables.run(result))
+
+
+@app.command("embed")
+@command(COMMON)
+def embed_(options: Options) -> None:
+    """Stage 1: run the frozen encoder once and keep the features."""
+    from dkvb import embed, tables
+
+    result = {"embed": embed.run(options.recipe(), options.workspace(), force=options.force)}
+    options.show(result, lambda: tables.embed(result["embed"]))
+
+
+@app.command("quantize")
+@command(COMMON)
+def quantize_(options: Options) -> None:
+    """Stage 2: fit the keys and code every sample."""
+    from dkvb import quantize, tables
+
+    result = {"quantize": quantize.run(options.recipe(), options.workspace(), force=options.force)}
+    options.show(result, lambda: tables.quantize(result["quantize"]))
+
+
+@app.command("train")
+@command(COMMON)
+def train_(options: Options) -> None:
+    """Stage 3: train the values and the linear head (quantizes first if that is missing)."""
+    from dkvb import tables, train
+
+    result = {"train": train.run(options.recipe(), options.workspace(), force=options.force)}
+    options.show(result, lambda: tables.train(result["train"]))
+
+
+@app.command("unlearn")
+@command(COMMON, UNLEARN)
+def unlearn_(options: Options, sweep: Sweep = False) -> None:
+    """Stage 4: forget classes, starting from the trained model."""
+    from dkvb import tables, unlearn
+
+    recipe = options.recipe(unlearn={"sweep": sweep})
+    result = {"unlearn": unlearn.run(recipe, options.workspace(), force=options.force)}
+    options.show(result, lambda: tables.unlearn(result["unlearn"]))
+
+
+@app.command("report")
+@command(COMMON)
+def report_(options: Options) -> None:
+    """Stage 5: HTML pages of everything in the workspace."""
+    from dkvb import report, tables
+
+    result = {"report": report.run(options.recipe(), options.workspace())}
+    options.show(result, lambda: tables.report(result["report"]))
+
+
+@app.command("status")
+@command(COMMON)
+def status_(options: Options) -> None:
+    """What is done, how large it is, and the next command."""
+    from dkvb import status, tables
+
+    result = status.status(options.recipe(), options.workspace())
+    options.show(result, lambda: tables.status(result))
+
+
+@app.command("init")
+@command({name: COMMON[name] for name in ("json_", "force", "debug")})
+def init(
+    options: Options, name: Annotated[str, typer.Argument(help="Recipe to start from; folder and features are for your own data.")] = "cifar10"
+) -> None:
+    """Write dkvb.toml here, from a built-in recipe."""
+    from dkvb.errors import UsageError
+    from dkvb.files import write_text
+    from dkvb.recipe import builtin_text
+
+    text, path = builtin_text(name), Path.cwd() / "dkvb.toml"
+    if path.exists() and not options.force:
+        raise UsageError(f"{path} is already there: edit it, or give --force to replace it.")
+    write_text(path, text)
+    options.show({"init": [{"path": str(path), "recipe": name}]}, lambda: [f"wrote {path} (from the built-in recipe {name})"])
+
+
+@app.command("doctor")
+@command(COMMON)
+def doctor_(options: Options) -> None:
+    """What this machine offers: devices and why, FAISS build, weights and data found."""
+    from dkvb import doctor, tables
+
+    result = {"doctor": doctor.examine(options.recipe(), options.workspace())}
+    options.show(result, lambda: tables.doctor(result["doctor"]))
+
+
+def main() -> None:
+    """Entry point of the `dkvb` command."""
+    app()

@@ -1,0 +1,43 @@
+"""Errors that say what is wrong, where, and the command that mends it; each carries its exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DkvbError(Exception):
+    """The work failed (exit code 1)."""
+
+    exit_code = 1
+
+
+class UsageError(DkvbError):
+    """A recipe, flag, path or name that cannot be used (exit code 2)."""
+
+    exit_code = 2
+
+
+class MissingStage(DkvbError):
+    """An earlier stage has not been run; the message names the command that runs it (exit code 3)."""
+
+    exit_code = 3
+
+
+class SettingsClash(DkvbError):
+    """What is on disk was made by other settings or a newer format (exit code 4)."""
+
+    exit_code = 4
+
+
+class DamagedArtifact(DkvbError):
+    """An artifact on disk is truncated, altered or incomplete (exit code 5)."""
+
+    exit_code = 5
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"` for the closest known word, else the list of all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"

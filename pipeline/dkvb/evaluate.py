@@ -1,0 +1,113 @@
+"""Predictions of a bottleneck under growing masks: exact, and the same bits for a single mask as within a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+
+from dkvb.bottleneck.lookup import CpuLookup, reselect
+from dkvb.bottleneck.projection import groups
+from dkvb.bottleneck.values import codebook_logits
+from dkvb.parallel import one_thread_per_worker
+from dkvb.study import Bottleneck
+
+ROWS = 2048
+"""Rows of a block that one thread works on."""
+LOGITS = 512 * 2**20
+"""Bytes of logits held at a time."""
+
+
+def masked_predictions(
+    model: Bottleneck,
+    order: np.ndarray,
+    grid: Sequence[int],
+    split: str,
+    advance: Callable[[int], None] = lambda points: None,
+    exclude: Sequence[int] = (),
+) -> np.ndarray:
+    """Predicted classes of a split at every N of a sweep.
+
+    Args:
+        order: (C, M) mask order, see `dkvb.bottleneck.masking`.
+        grid: G values of N.
+        split: "train", "validation" or "test".
+        exclude: classes whose logits are set to minus infinity.
+
+    Returns:
+        (G, N) int64.
+    """
+    rows, classes = len(model.splits.labels[split]), len(model.splits.classes)
+    at_once = max(1, LOGITS // max(1, rows * classes * 4))
+    parts = []
+    with one_thread_per_worker() as pool:
+        for start in range(0, len(grid), at_once):
+            logits = _logits(model, order, grid[start : start + at_once], split, pool)
+            logits[:, :, list(exclude)] = -np.inf
+            parts.append(logits.argmax(2))
+            advance(len(parts[-1]))
+    return np.concatenate(parts)
+
+
+def masked_logits(model: Bottleneck, order: np.ndarray, n: int, split: str) -> np.ndarray:
+    """Logits (N, L) float32 of a split at one N."""
+    with one_thread_per_worker() as pool:
+        return _logits(model, order, [n], split, pool)[0]
+
+
+def _logits(model: Bottleneck, order: np.ndarray, grid: Sequence[int], split: str, pool: ThreadPoolExecutor) -> np.ndarray:
+    """Logits (G, N, L): the mean over codebooks, added up in codebook order, so that no bit depends on the threads."""
+    codes = model.codes(split)
+    rows = codes.shape[1]
+    logits = np.zeros((len(grid), rows, len(model.splits.classes)), np.float32)
+    blocks = [slice(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS)]
+    for group in groups(model.codebooks):
+        queries: np.ndarray | None = None
+        for codebook in group:
+            voter = _Codebook(model, codebook, order[codebook], codes[codebook], model.neighbours(split, codebook))
+            if queries is None and voter.needs_search(max(grid)):
+                queries = model.queries(split, group, pool)
+            voter.queries = None if queries is None else queries[codebook - group.start]
+            list(pool.map(partial(voter.add, grid, logits), blocks))
+    logits /= np.float32(model.codebooks)
+    return logits
+
+
+@dataclass
+class _Codebook:
+    """One codebook's votes under every mask of a sweep."""
+
+    model: Bottleneck
+    codebook: int
+    order: np.ndarray
+    codes: np.ndarray
+    neighbours: np.ndarray | None
+    queries: np.ndarray | None = None
+
+    @cached_property
+    def lookup(self) -> CpuLookup:
+        return CpuLookup(self.model.keys[self.codebook])
+
+    def needs_search(self, n: int) -> bool:
+        """Whether some row cannot be served from its neighbour list at N = n, nor therefore at a smaller N."""
+        allowed = self.order >= n
+        if self.neighbours is None:
+            return not allowed[self.codes].all()
+        return bool((allowed[self.neighbours].sum(1) < self.codes.shape[1]).any())
+
+    def add(self, grid: Sequence[int], logits: np.ndarray, block: slice) -> None:
+        """Add this codebook's votes for a block of rows at every N."""
+        values, pool, codes = self.model.values[self.codebook], self.model.pool, self.codes[block]
+        near = None if self.neighbours is None else self.neighbours[block]
+        queries = None if self.queries is None else self.queries[block]
+        unmasked = codebook_logits(codes, values, pool)
+        for place, n in zip(logits, grid, strict=True):
+            rows, selected = reselect(codes, self.order >= n, self.lookup, queries, near)
+            votes = unmasked
+            if len(rows):
+                votes = unmasked.copy()
+                votes[rows] = codebook_logits(selected, values, pool)
+            place[block] += votes

@@ -1,0 +1,53 @@
+"""Unlearning via Activations: mask the N_a pairs that the forget set selects most often (paper, section 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dkvb.bottleneck.masking import order_by_count, selection_counts
+from dkvb.errors import UsageError
+from dkvb.methods.masking import Masking
+from dkvb.seeding import generator
+
+PAPER_SWEEPS = {"cifar10": (10_000, 20), "lacuna100": (10_000, 20), "cifar100": (5_000, 18)}
+"""Data set -> step and number of steps of the sweep over N_a (Appendix C)."""
+OWN_SWEEP = (0.01, 30)
+"""Step, as a share of all pairs, and number of steps for any other data."""
+
+
+class Activations(Masking):
+    """n is N_a. The counts come from the forget training set, from training's last epoch (no data needed), or from a proxy set."""
+
+    name = "activations"
+    dial = "N_a"
+
+    @property
+    def given(self) -> int | str:
+        return self.recipe.na
+
+    def grid(self) -> list[int]:
+        keys = self.study.recipe.keys
+        pairs = keys.codebooks * keys.pairs
+        share, steps = OWN_SWEEP
+        step, steps = PAPER_SWEEPS.get(self.study.recipe.data.source, (max(1, round(share * pairs)), steps))
+        return [n for n in range(0, step * steps + 1, step) if n <= pairs]
+
+    def check(self, n: int) -> None:
+        keys = self.study.recipe.keys
+        if not 0 <= n <= keys.codebooks * keys.pairs:
+            raise UsageError(
+                f"N_a = {n:,} is not between 0 and all {keys.codebooks * keys.pairs:,} pairs (keys.codebooks x keys.pairs): "
+                f'give a smaller --na, or --na auto to have it chosen.'
+            )
+
+    def order(self) -> np.ndarray:
+        if self.source == "last-epoch":
+            counts = self.study.class_counts(self.forgotten)
+        else:
+            counts = selection_counts(self.forget_codes(), self.study.recipe.keys.pairs)
+        return order_by_count(counts, generator(self.study.seed, "unlearn", "ties", *self.forgotten))
+
+    def remark(self, n: int, activated: int) -> str | None:
+        if n <= activated:
+            return None
+        return f"N_a = {n:,} is more than the {activated:,} pairs that the forget set ever selects; those {activated:,} are masked"

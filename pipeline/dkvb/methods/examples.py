@@ -1,0 +1,52 @@
+"""Unlearning via Examples: mask every pair that the first N_e examples of the forget set select (paper, section 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dkvb.bottleneck.masking import order_by_first_example
+from dkvb.errors import UsageError
+from dkvb.methods.masking import Masking
+from dkvb.seeding import generator
+
+PAPER_SWEEPS = {"cifar10": (200, 20), "cifar100": (10, 15), "lacuna100": (20, 15)}
+"""Data set -> step and number of steps of the sweep over N_e (Appendix C)."""
+OWN_STEPS = 20
+"""Steps to the whole forget set for any other data."""
+
+
+class Examples(Masking):
+    """n is N_e, examples of one seeded permutation of the forget set, or of a proxy set; so curves are nested."""
+
+    name = "examples"
+    dial = "N_e"
+
+    @property
+    def given(self) -> int | str:
+        return self.recipe.ne
+
+    @property
+    def source(self) -> str:
+        # counts of the last epoch don't tell examples apart
+        return "proxy" if self.recipe.counts == "proxy" else "forget-set"
+
+    @property
+    def available(self) -> int:
+        """Examples there are."""
+        return self.forget_codes().shape[1] if self.source == "proxy" else len(self.forget_rows())
+
+    def grid(self) -> list[int]:
+        available = self.available
+        step, steps = PAPER_SWEEPS.get(self.study.recipe.data.source, (0, 0))
+        if step:
+            return [n for n in range(0, step * steps + 1, step) if n <= available]
+        return sorted({round(available * i / OWN_STEPS) for i in range(OWN_STEPS + 1)})
+
+    def check(self, n: int) -> None:
+        if not 0 <= n <= self.available:
+            raise UsageError(f"N_e = {n:,} is not between 0 and the {self.available:,} examples of the forget set: give a smaller --ne, or --ne auto.")
+
+    def order(self) -> np.ndarray:
+        codes = self.forget_codes()
+        order = generator(self.study.seed, "unlearn", "examples", *self.forgotten).permutation(codes.shape[1])
+        return order_by_first_example(codes[:, order], self.study.recipe.keys.pairs)

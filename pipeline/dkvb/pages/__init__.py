@@ -1,0 +1,1 @@
+"""The report's pages: collected from manifests, drawn as charts, written from templates."""

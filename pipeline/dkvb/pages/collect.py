@@ -1,0 +1,138 @@
+"""Manifests to plain records: which models were trained, and what was unlearned from each of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+
+from dkvb.files import canonical_hash
+from dkvb.pages import palette
+from dkvb.pages.records import Collected, MethodResult, Run, Setup, Trained, flatten, without
+from dkvb.workspace import Artifact, Workspace
+
+
+def collect(workspace: Workspace) -> Collected:
+    """Read every finished artifact of the workspace."""
+    setups, by_train, lost = _setups(workspace)
+    found: list[tuple[Artifact, Setup]] = []
+    for artifact in workspace.all("unlearn"):
+        if artifact.settings.get("kind") in ("forget", "sweep"):
+            setup = by_train.get(artifact.manifest["inputs"]["train"])
+            lost += setup is None
+            found += [(artifact, setup)] if setup else []
+    runs = [run for setup in setups if setup.model == "dkvb" for run in _runs(setup, found)]
+    return Collected(setups, sorted(runs, key=lambda run: (run.made, run.slug), reverse=True), lost)
+
+
+def _forget(artifact: Artifact) -> tuple[int, ...]:
+    return tuple(sorted(int(index) for index in artifact.result["forget"]))
+
+
+def _runs(setup: Setup, found: list[tuple[Artifact, Setup]]) -> list[Run]:
+    """A run per forget set, with what was unlearned from this bottleneck and from linear heads on the same embedding."""
+    near = [(artifact, other) for artifact, other in found if other.embed.fingerprint == setup.embed.fingerprint]
+    masked = {_forget(artifact) for artifact, other in near if other.model == "dkvb"}
+    # a forget set that only a linear head has been through is shown too, but not where another bottleneck shows it
+    wanted = {_forget(artifact) for artifact, other in near if other is setup or (other.model == "linear" and _forget(artifact) not in masked)}
+    runs = []
+    for forget in sorted(wanted):
+        mine = [pair for pair in near if _forget(pair[0]) == forget and (pair[1] is setup or pair[1].model == "linear")]
+        parts = {kind: [pair for pair in mine if pair[0].settings["kind"] == kind] for kind in ("forget", "sweep")}
+        made = max(artifact.manifest["created"] for artifact, _ in mine)
+        runs.append(Run(setup, forget, _methods(parts["forget"]), _sweeps(parts["sweep"], forget), made))
+    return runs
+
+
+def _setups(workspace: Workspace) -> tuple[list[Setup], dict[str, Setup], int]:
+    embeds = {artifact.fingerprint: artifact for artifact in workspace.all("embed")}
+    quantized = {artifact.fingerprint: artifact for artifact in workspace.all("quantize")}
+    setups: dict[str, Setup] = {}
+    by_train: dict[str, Setup] = {}
+    lost = 0
+    for artifact in workspace.all("train"):
+        inputs = artifact.manifest["inputs"]
+        quantize = quantized.get(inputs.get("quantize", ""))
+        embed = embeds.get(quantize.manifest["inputs"]["embed"] if quantize else inputs.get("embed", ""))
+        if embed is None:
+            lost += 1
+            continue
+        keys = without(quantize.settings, "seed") if quantize else None
+        key = canonical_hash([embed.fingerprint, keys, without(artifact.settings, "seed")])
+        setup = setups.setdefault(key, Setup(key, str(artifact.result["model"])))
+        setup.seeds.append(Trained(artifact, embed, quantize))
+        by_train[artifact.fingerprint] = setup
+    for setup in setups.values():
+        setup.seeds.sort(key=lambda trained: trained.seed)
+    return list(setups.values()), by_train, lost
+
+
+def _grouped(found: list[tuple[Artifact, Setup]], key: Callable[[Artifact], Any]) -> list[MethodResult]:
+    groups: dict[str, MethodResult] = {}
+    for artifact, setup in found:
+        name = canonical_hash([setup.key, artifact.result["method"], key(artifact)])
+        groups.setdefault(name, MethodResult(str(artifact.result["method"]), setup)).artifacts.append(artifact)
+    for group in groups.values():
+        group.artifacts.sort(key=lambda artifact: artifact.result["seed"])
+    return list(groups.values())
+
+
+def _methods(found: list[tuple[Artifact, Setup]]) -> list[MethodResult]:
+    def key(artifact: Artifact) -> Any:
+        # an N that was chosen may differ from seed to seed of one and the same setting
+        chosen = artifact.result["chosen"]
+        return [without(artifact.settings, "seed", "n"), chosen, artifact.result["n"] if chosen == "given" else None]
+
+    groups = _grouped(found, key)
+    alike: dict[tuple[str, str], list[MethodResult]] = defaultdict(list)
+    for group in groups:
+        alike[group.method, group.setup.model].append(group)
+    for same in alike.values():
+        if len(same) > 1:
+            for group, difference in zip(same, _differences(same), strict=True):
+                group.difference = difference
+    return sorted(groups, key=lambda group: (palette.rank(group.method), group.setup.model != "dkvb", group.method))
+
+
+def _differences(groups: list[MethodResult]) -> list[str]:
+    """What sets each of several results of one method apart, in words."""
+    described: list[dict[str, str]] = []
+    for group in groups:
+        first, trained = group.artifacts[0], group.setup.seeds[0].artifact
+        words = {key: f"{key.split('.')[-1]} {value}" for key, value in flatten(without(first.settings, "seed", "n")).items()}
+        words |= {f"head.{key}": f"{key.split('.')[-1]} {value}" for key, value in flatten(without(trained.settings, "seed")).items()}
+        n, chosen = group.stat("n"), first.result["chosen"]
+        words["n"] = f"N {'given' if chosen == 'given' else 'by ' + chosen}, {n.mean:,.0f}" if n else ""
+        described.append(words)
+    names = sorted({name for words in described for name in words})
+    apart = [name for name in names if len({words.get(name) for words in described}) > 1]
+    return [", ".join(words[name] for name in apart if words.get(name)) for words in described]
+
+
+def _sweeps(found: list[tuple[Artifact, Setup]], forget: tuple[int, ...]) -> dict[tuple[str, str], pl.DataFrame]:
+    sweeps: dict[tuple[str, str], pl.DataFrame] = {}
+    for group in _grouped(found, lambda artifact: without(artifact.settings, "seed")):
+        frames = [
+            pl.read_parquet(artifact.path / "curve.parquet").with_columns(seed=pl.lit(artifact.result["seed"])) for artifact in group.artifacts
+        ]
+        # the workspace lists the most recent last, so the most recent sweep of a method wins
+        sweeps[group.method, group.setup.model] = curve(pl.concat(frames), forget)
+    return sweeps
+
+
+def curve(counts: pl.DataFrame, forget: tuple[int, ...]) -> pl.DataFrame:
+    """Retain and forget accuracy per n and split, averaged over seeds, from correct answers per class."""
+    role = pl.when(pl.col("class").is_in(forget)).then(pl.lit("forget")).otherwise(pl.lit("retain")).alias("role")
+    per_seed = (
+        counts.group_by("seed", "split", "n", role)
+        .agg(pl.col("masked").first(), (pl.col("correct").sum() / pl.col("total").sum()).alias("accuracy"))
+        .pivot("role", index=["seed", "split", "n", "masked"], values="accuracy")
+    )
+    columns = [name for name in ("retain", "forget") if name in per_seed.columns]
+    return (
+        per_seed.group_by("split", "n")
+        .agg(pl.col("masked", *columns).mean(), pl.col(columns).std().name.suffix("_sd"), pl.len().alias("seeds"))
+        .sort("split", "n")
+    )

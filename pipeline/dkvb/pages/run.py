@@ -1,0 +1,161 @@
+"""The page of one run: what a template needs, computed from its records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dkvb.pages import charts, palette, words
+from dkvb.pages.page import render
+from dkvb.pages.records import SPLITS, MethodResult, Run, Setup, Stat, flatten, stat, without
+from dkvb.workspace import Artifact
+
+CHOSEN = {"given": "given in the recipe", "validation": "chosen on validation data", "test": "read off the test curve"}
+CURVES = {
+    "activations": ("pairs to mask, most used first", "pairs masked, those the class uses most first"),
+    "examples": ("samples whose pairs are masked", "samples of the forgotten class whose pairs are masked"),
+}
+TABLES = ("curve", "classes", "methods")
+
+
+def page(run: Run, heads: list[Setup]) -> tuple[str, dict[str, pl.DataFrame]]:
+    """The page's HTML, and the charts' data to lay beside it. `heads`: linear heads on the same embedding."""
+    tables = dict(zip(TABLES, (curve_table(run), class_table(run), method_table(run)), strict=True))
+    lead = run.lead
+    before, after = (lead.per_class("before"), lead.per_class("after")) if lead else ([], [])
+    specs: dict[str, Any] = {
+        f"curve-{method}": charts.curve(run, method, run.sweeps[method, "dkvb"], short)
+        for method, (short, _) in CURVES.items()
+        if (method, "dkvb") in run.sweeps
+    }
+    specs |= {"scatter": charts.scatter(run), "classes": charts.classes(run, before, after)}
+    html = render(
+        "run.html",
+        run=run,
+        lead=lead,
+        verdict=words.verdict(run, lead) if lead else [],
+        missing=words.missing(run, len(heads)),
+        charts={name: spec for name, spec in specs.items() if spec},
+        curves={method: (run.sweeps[method, "dkvb"], long) for method, (_, long) in CURVES.items() if (method, "dkvb") in run.sweeps},
+        class_rows=_class_rows(run),
+        methods=[_method_row(result) for result in run.methods],
+        drawn=len(charts.shown(run, before, after)),
+        settings=_settings(run, heads),
+        artifacts=_artifacts(run, heads),
+        versions=_versions(run, heads),
+        tables={name: data_name(run, name) for name, frame in tables.items() if not frame.is_empty()},
+        others=words.others(run),
+        forgotten=words.forgotten(run),
+    )
+    return html, {name: frame for name, frame in tables.items() if not frame.is_empty()}
+
+
+def data_name(run: Run, table: str) -> str:
+    """Where a table of a run's data lies, relative to the page."""
+    return f"data/{run.slug}-{table}.parquet"
+
+
+def _method_row(result: MethodResult) -> dict[str, Any]:
+    first = result.results[0]
+    masked, total = result.stat("masked"), first.get("pairs_total")
+    notes = sorted({found["note"] for found in result.results if found.get("note")})
+    return {
+        "result": result,
+        "look": palette.look(result.method),
+        "model": "linear head" if result.setup.model == "linear" else "DKVB",
+        "n_name": first.get("n_name") or "",
+        "n": result.stat("n") if first.get("n_name") else None,
+        "masked": masked,
+        "share": masked.mean / total if masked and total else None,
+        "chosen": CHOSEN.get(str(first.get("chosen")), first.get("chosen")) if first.get("n_name") else "",
+        "notes": notes,
+        "not_in_paper": first.get("not_in_paper") or [],
+        "seeds": len(result.artifacts),
+    }
+
+
+def _class_rows(run: Run) -> list[tuple[int, str, list[Stat | None]]]:
+    """Per class: test accuracy before, and after each method, of the models in turn."""
+    columns: list[list[Stat | None]] = []
+    for result in run.methods:
+        columns += [result.per_class("before"), result.per_class("after")]
+    return [(index, name, [column[index] for column in columns]) for index, name in enumerate(run.setup.classes)]
+
+
+def curve_table(run: Run) -> pl.DataFrame:
+    frames = [frame.select(pl.lit(method).alias("method"), pl.lit(model).alias("model"), pl.all()) for (method, model), frame in run.sweeps.items()]
+    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+
+
+def class_table(run: Run) -> pl.DataFrame:
+    rows = []
+    for result in run.methods:
+        before, after = result.per_class("before"), result.per_class("after")
+        for index, name in enumerate(run.setup.classes):
+            row = {"method": result.label, "model": result.setup.model, "class": index, "name": name, "forget": index in run.forget}
+            rows.append(row | {f"{when}{part}": value for when, found in (("before", before[index]), ("after", after[index]))
+                               for part, value in (("", found and found.mean), ("_sd", found and found.sd))})  # fmt: skip
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def method_table(run: Run) -> pl.DataFrame:
+    """One row per result, with every split before and after."""
+    rows = []
+    for result in run.methods:
+        for found in result.results:
+            row = {"method": result.label, "model": result.setup.model, **{key: found.get(key) for key in ("seed", "n", "masked", "seconds")}}
+            rows.append(row | {f"{when}_{split}": found[when].get(split) for split in SPLITS for when in ("before", "after")})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _settings(run: Run, heads: list[Setup]) -> list[tuple[str, list[tuple[str, Any, bool]]]]:
+    """Groups of (setting, value, whether the paper leaves it open)."""
+
+    def group(settings: dict[str, Any], open_: list[str] | None = None) -> list[tuple[str, Any, bool]]:
+        return [(key, _plain(key, value), key.split(".")[-1] in (open_ or [])) for key, value in flatten(settings).items() if value is not None]
+
+    first = run.setup.seeds[0]
+    groups = [("Data and encoder", group(run.setup.embed.settings | {key: run.setup.embed.result[key] for key in ("train", "test", "dim")}))]
+    if first.quantize:
+        groups.append(("Keys", group(without(first.quantize.settings, "seed"))))
+        found = [trained.quantize.result for trained in run.setup.seeds if trained.quantize]
+        measured = {key: stat(result.get(key) for result in found) for key in ("used", "unique", "dead", "quantisation_error")}
+        groups.append(("Keys, as measured", [(key.replace("_", " "), f"{value.mean:.3f}", False) for key, value in measured.items() if value]))
+    groups.append(("Training the bottleneck", group(without(first.artifact.settings, "seed"))))
+    groups += [("Training the linear head", group(without(head.seeds[0].artifact.settings, "seed"))) for head in heads]
+    for result in run.methods:
+        chosen = without(result.artifacts[0].settings, "kind", "seed", "forget", "method")
+        groups.append((result.label, group(chosen, result.results[0].get("not_in_paper"))))
+    return groups
+
+
+def _plain(key: str, value: Any) -> str:
+    """A value as shown; of a path only its last part, since where a file lay is nobody's business."""
+    if key.endswith(("path", "weights", "proxy")) and isinstance(value, str):
+        return Path(value).name
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _used(run: Run, heads: list[Setup]) -> list[Artifact]:
+    found = [run.setup.embed]
+    for setup in (run.setup, *heads):
+        found += [artifact for trained in setup.seeds for artifact in (trained.quantize, trained.artifact) if artifact]
+    return found + [artifact for result in run.methods for artifact in result.artifacts]
+
+
+def _artifacts(run: Run, heads: list[Setup]) -> list[Artifact]:
+    return sorted(_used(run, heads), key=lambda artifact: artifact.manifest["created"])
+
+
+def _versions(run: Run, heads: list[Setup]) -> dict[str, list[str]]:
+    """Every version of every library, and every machine, that had a part in this page."""
+    seen: dict[str, set[str]] = {}
+    for artifact in _used(run, heads):
+        for name, number in artifact.manifest["versions"].items():
+            seen.setdefault(name, set()).add(number)
+        seen.setdefault("made on", set()).add(artifact.manifest["host"])
+    return {name: sorted(found) for name, found in seen.items()}

@@ -1,0 +1,138 @@
+"""Numbers and judgements in plain words. Everything said here is computed from the results, whether or not it flatters them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dkvb.pages import palette
+from dkvb.pages.records import MethodResult, Run, Stat, short
+
+CLOSE = 0.01
+"""Retain accuracy within one point counts as kept."""
+
+
+def percent(value: float) -> str:
+    """One decimal; never rounds a little up to nothing or down from everything."""
+    if 0 < value < 0.0005:
+        return "< 0.1%"
+    if 0.9995 <= value < 1:
+        return "> 99.9%"
+    return f"{100 * value:.1f}%"
+
+
+def points(value: float) -> str:
+    """A difference of accuracies, in percentage points."""
+    return "±0.0" if abs(value) < 0.0005 else f"{100 * value:+.1f}".replace("-", "−")
+
+
+def spread(stat: Stat | None) -> str:
+    """`93.0%`, or `93.0% ± 0.2` over several seeds; a dash where nothing was measured."""
+    if stat is None:
+        return "–"
+    return percent(stat.mean) + (f" ± {100 * stat.sd:.1f}" if stat.sd is not None else "")
+
+
+def count(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def counts(stat: Stat | None) -> str:
+    """A mean count over seeds, with its deviation where the seeds differ."""
+    if stat is None:
+        return "–"
+    return f"{stat.mean:,.0f}" + (f" ± {stat.sd:,.0f}" if stat.sd and stat.sd >= 0.5 else "")
+
+
+def seconds(stat: Stat | None) -> str:
+    if stat is None:
+        return "–"
+    value = stat.mean
+    if value < 0.095:
+        return f"{1000 * value:.0f} ms" if value >= 0.0005 else "< 1 ms"
+    if value < 90:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def plural(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def others(run: Run) -> str:
+    """The classes that stay."""
+    left = len(run.setup.classes) - len(run.forget)
+    return "the other class" if left == 1 else f"the other {left:,} classes"
+
+
+def forgotten(run: Run) -> str:
+    names = [short(name, 40) for name in run.names]
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more classes"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def verdict(run: Run, result: MethodResult) -> list[str]:
+    """What the numbers say: is it forgotten, is the rest kept, and would the plainest trick have done as well."""
+    forget, retain = result.split("after", "forget_test"), result.split("after", "retain_test")
+    change = result.change("retain_test")
+    if forget is None:
+        return ["The forgotten class has no test samples, so forgetting could not be measured."]
+    name, chance = forgotten(run), percent(run.chance)
+    if forget.mean == 0:
+        said = [f"Not one test image of {name} is recognised any more."]
+    elif forget.mean <= run.chance:
+        said = [f"{percent(forget.mean)} of the test images of {name} are still recognised, no more than guessing would give ({chance})."]
+    else:
+        said = [f"{percent(forget.mean)} of the test images of {name} are still recognised, more than guessing would give ({chance}): it is not forgotten."]
+    if change is not None:
+        moved = points(change.mean)
+        if abs(change.mean) <= CLOSE:
+            said.append(f"Accuracy on {others(run)} stays within one point ({moved}).")
+        else:
+            said.append(f"Accuracy on {others(run)} {'rises' if change.mean > 0 else 'falls'} by {moved.lstrip('+−')} points.")
+    control = run.find("logit-mask", result.setup.model)
+    kept = control.split("after", "retain_test") if control else None
+    if result.method in palette.MASKING and retain and kept:
+        ahead = retain.mean - kept.mean
+        if abs(ahead) < 0.0005:
+            said.append(f"That equals the logit mask, which merely forbids the answer ({percent(kept.mean)} on the rest).")
+        elif ahead > 0:
+            said.append(f"That beats the logit mask, which merely forbids the answer, by {points(ahead).lstrip('+')} points on the rest.")
+        else:
+            said.append(
+                f"Merely forbidding the answer (the logit mask) keeps {percent(kept.mean)} on the rest, {points(-ahead).lstrip('+')} points more: "
+                "by accuracy alone, masking does not beat it."
+            )
+    return said
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something a page would show, and the command that makes it."""
+
+    what: str
+    command: str
+
+
+def missing(run: Run, heads: int) -> list[Missing]:
+    """What this run lacks. `heads`: linear heads trained on the same embedding."""
+    have = {(result.method, result.setup.model) for result in run.methods}
+    gaps = []
+    if not heads:
+        gaps.append(Missing("No linear head to compare with", "dkvb train"))
+    for method in ("activations", "examples", "logit-mask"):
+        if (method, "dkvb") not in have:
+            gaps.append(Missing(f"No result for “{palette.look(method).name}”", f"dkvb unlearn --method {method}"))
+        if method in palette.MASKING and (method, "dkvb") not in run.sweeps:
+            gaps.append(Missing(f"No curve for “{palette.look(method).name}”", f"dkvb unlearn --method {method} --sweep"))
+    if "scrub" not in {method for method, _ in have}:
+        gaps.append(Missing("No fine-tuning baseline (SCRUB)", "dkvb unlearn --method scrub"))
+    seeds = len(run.setup.seeds)
+    for result in run.methods:
+        done = {found["seed"] for found in result.results}
+        lacking = sorted({trained.seed for trained in run.setup.seeds} - done)
+        if lacking and result.setup.model == "dkvb":
+            which = ", ".join(map(str, lacking))
+            gaps.append(Missing(f"“{result.label}” has {len(done)} of {seeds} seeds (not {which})", f"dkvb unlearn --method {result.method} --seed {lacking[0]}"))
+    return gaps

@@ -1,0 +1,166 @@
+"""Stage 2: keys fitted to the features, and every sample's codes, one codebook at a time (paper, sections 3 and 4).
+
+Writes `projection.safetensors` (C, D, d) and zarr arrays `keys` (C, M, d), `train/codes` and `test/codes` (N, C, k) uint16, and
+`test/neighbours`, `validation/neighbours` (N, C, K) uint16, from which later masked lookups are served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from safetensors.numpy import save_file
+
+from dkvb import progress, stores
+from dkvb.artifacts import need_features, quantize_spec, train_rows
+from dkvb.bottleneck.keys import fit_keys, key_statistics
+from dkvb.bottleneck.lookup import make_lookup
+from dkvb.bottleneck.projection import draw_projections, groups
+from dkvb.device import choose_device
+from dkvb.errors import UsageError
+from dkvb.files import atomic
+from dkvb.parallel import one_thread_per_worker, spread
+from dkvb.queries import PROJECTION, group_queries
+from dkvb.recipe import Keys, Recipe
+from dkvb.seeding import generator
+from dkvb.workspace import Artifact, Workspace
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to fit and code codebooks of one artifact."""
+
+    path: Path
+    features: Artifact
+    keys: Keys
+    validation: float
+    seed: int
+    device: str
+    threads: int | None
+
+    @cached_property
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Training rows to fit on, and those kept out for choosing N."""
+        return train_rows(self.features, self.validation, self.seed)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The epoch's batch order, the same for every codebook, as in the official code."""
+        return generator(self.seed, "quantize", "order", epoch).permutation(len(self.rows[0]))
+
+    def neighbour_splits(self) -> dict[str, int]:
+        """Splits that keep neighbour lists, and their lengths."""
+        sizes = {"test": int(self.features.result["test"]), "validation": len(self.rows[1])}
+        return {split: rows for split, rows in sizes.items() if rows and self.keys.neighbours}
+
+
+def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[str, Any]]:
+    """Fit keys and code every sample, for each seed of the recipe.
+
+    Raises:
+        MissingStage: nothing embedded yet.
+        UsageError: settings that these data cannot serve.
+    """
+    features = need_features(recipe, workspace)
+    return [_one(recipe, workspace, features, seed, force) for seed in recipe.run.seeds]
+
+
+def _one(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, force: bool) -> dict[str, Any]:
+    fitted = len(train_rows(features, recipe.data.validation, seed)[0])
+    if recipe.keys.init == "sample" and recipe.keys.pairs > fitted:
+        raise UsageError(
+            f"keys.init = 'sample' starts each of the {recipe.keys.pairs} keys at a training sample of its own, and there are {fitted}: "
+            f"set keys.pairs to {fitted} or less, or keys.init = 'official'."
+        )
+    label = f"quantize seed {seed}"
+    with workspace.claim(quantize_spec(recipe, seed, features), force) as claim:
+        marks, keys, workers = stores.Marks(claim.path), recipe.keys, recipe.run.workers
+        if claim.artifact and not stores.heal(claim.artifact, marks, _units(claim.artifact, keys.codebooks), label):
+            progress.note(f"{label}: already done ({claim.artifact.path.name})")
+            return _entry(claim.artifact, skipped=True)
+        device, reason = choose_device(recipe.run.device)
+        job = Job(claim.path, features, keys, recipe.data.validation, seed, device, None if workers == 1 else 1)
+        _prepare(job)
+        left = [group for group in groups(keys.codebooks) if any(marks.get(str(c)) is None for c in group)]
+        progress.note(f"{label}: on {device} ({reason})")
+        with progress.task(f"{label}: keys and codes", keys.codebooks, "codebooks") as task:
+            task.advance(sum(marks.get(str(c)) is not None for c in range(keys.codebooks)))
+            if workers == 1:
+                for group in left:
+                    quantize_group(job, group, task.advance)
+            else:
+                for count in spread(quantize_group, left, workers, job):
+                    task.advance(count)
+        statistics = [marks.get(str(c)) or {} for c in range(keys.codebooks)]
+        means = {name: float(np.mean([s[name] for s in statistics])) for name in statistics[0]}
+        return _entry(claim.finish({"seed": seed, "codebooks": keys.codebooks, "pairs": keys.pairs, **means}), skipped=False)
+
+
+def _entry(artifact: Artifact, skipped: bool) -> dict[str, Any]:
+    return {**artifact.result, "seconds": artifact.manifest["seconds"], "skipped": skipped, "artifact": str(artifact.path)}
+
+
+def _prepare(job: Job) -> None:
+    """Projections and empty arrays, where an interrupted run has not made them yet."""
+    keys, result = job.keys, job.features.result
+    if not (job.path / PROJECTION).is_file():
+        with atomic(job.path / PROJECTION) as temporary:
+            save_file({"projection": draw_projections(job.seed, keys.codebooks, result["dim"], keys.dim)}, temporary)
+    stores.create(job.path, "keys", (keys.codebooks, keys.pairs, keys.dim), np.float32, (1, keys.pairs, keys.dim))
+    for split in ("train", "test"):
+        stores.create(job.path, f"{split}/codes", (result[split], keys.codebooks, keys.top_k), np.uint16, (result[split], 1, keys.top_k))
+    nearest = min(keys.neighbours, keys.pairs)
+    for split, rows in job.neighbour_splits().items():
+        stores.create(job.path, f"{split}/neighbours", (rows, keys.codebooks, nearest), np.uint16, (rows, 1, nearest))
+
+
+def quantize_group(job: Job, group: range, advance: Callable[[int], None] | None = None) -> int:
+    """Fit and code the codebooks of a group that are not done yet; returns how many they were."""
+    marks = stores.Marks(job.path)
+    left = [c for c in group if marks.get(str(c)) is None]
+    with one_thread_per_worker(job.threads) as pool:
+        queries = {split: group_queries(job.features, split, job.path, group, pool) for split in ("train", "test")}
+        for _ in pool.map(lambda c: _codebook(job, c, {split: q[c - group.start] for split, q in queries.items()}), left):
+            if advance:
+                advance(1)
+    return len(left)
+
+
+def _codebook(job: Job, codebook: int, queries: dict[str, np.ndarray]) -> None:
+    """Fit one codebook's keys, code every sample, write both, and mark the codebook done."""
+    keys, (kept, validation) = job.keys, job.rows
+    fitted = fit_keys(
+        queries["train"][kept],
+        pairs=keys.pairs,
+        epochs=keys.epochs,
+        batch_size=keys.batch_size,
+        decay=keys.decay,
+        init=keys.init,
+        order=job.order,
+        rng=generator(job.seed, "quantize", "keys", codebook),
+    )
+    lookup = make_lookup(fitted, job.device)
+    store: Any = zarr.open_group(job.path, mode="r+")
+    store["keys"][codebook] = fitted
+    codes = {split: lookup.search(q, keys.top_k) for split, q in queries.items()}
+    for split, selected in codes.items():
+        store[f"{split}/codes"][:, codebook] = selected.astype(np.uint16)
+    listed = {"test": queries["test"], "validation": queries["train"][validation]}
+    for split in job.neighbour_splits():
+        nearest = lookup.search(listed[split], min(keys.neighbours, keys.pairs))
+        store[f"{split}/neighbours"][:, codebook] = nearest.astype(np.uint16)
+    stores.Marks(job.path).set(str(codebook), key_statistics(queries["train"][kept], fitted, codes["train"][kept]))
+
+
+def _units(artifact: Artifact, codebooks: int) -> dict[str, list[tuple[str, Any, str]]]:
+    """Array, rows and chunk file of everything that each codebook wrote."""
+    names = ("train/codes", "test/codes", "test/neighbours", "validation/neighbours")
+    present = [name for name in names if (artifact.path / name).is_dir()]
+    return {
+        str(c): [("keys", c, f"keys/c/{c}/0/0"), *((name, (slice(None), c), f"{name}/c/0/{c}/0") for name in present)]
+        for c in range(codebooks)
+    }

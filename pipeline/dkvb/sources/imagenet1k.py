@@ -1,0 +1,54 @@
+"""ImageNet-1k as its users keep it: `train/<wnid>` and `val/<wnid>`, val being the test split (SPEC section 7)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from dkvb.errors import DkvbError, UsageError
+from dkvb.recipe import Data
+from dkvb.sources.base import ImageSource, data_folder
+from dkvb.sources.folder import open_tree
+
+HOLDS = "a folder of train/<wnid>/<image> and val/<wnid>/<image>"
+MAPPING, INDEX = "LOC_synset_mapping.txt", "imagenet_class_index.json"
+
+
+def open_imagenet1k(data: Data) -> ImageSource:
+    """Labels follow the sorted wnids; classes bear the human names of a mapping file in the root, else the wnids.
+
+    Raises:
+        UsageError: the path, train/ or val/ is missing, or val/ is not sorted into class folders.
+        DkvbError: a class without training images, or a mapping file that cannot be read.
+    """
+    root = data_folder("imagenet1k", data.path, HOLDS)
+    for split in ("train", "val"):
+        if not (root / split).is_dir():
+            raise UsageError(f"{root} has no {split}/ folder; the source 'imagenet1k' needs {HOLDS}.")
+        if not any(entry.is_dir() for entry in (root / split).iterdir()):
+            raise UsageError(f"{root / split} has no class folders; sort its images into {split}/<wnid>/.")
+    source = open_tree(root, root / "train", root / "val")
+    return dataclasses.replace(source, classes=human_names(source.classes, wordnet_names(root)))
+
+
+def wordnet_names(root: Path) -> dict[str, str]:
+    """Human name by wnid, the first of its synonyms, from a mapping file in `root`; empty where there is none."""
+    try:
+        if (root / MAPPING).is_file():
+            lines = (root / MAPPING).read_text(encoding="utf-8").splitlines()
+            pairs = [line.strip().split(" ", 1) for line in lines if line.strip()]
+            return {wnid: names.split(",")[0].strip() for wnid, names in pairs}
+        if (root / INDEX).is_file():
+            listed = json.loads((root / INDEX).read_text(encoding="utf-8"))
+            return {str(wnid): str(name).replace("_", " ") for wnid, name in listed.values()}
+    except (ValueError, AttributeError, TypeError) as error:
+        name = MAPPING if (root / MAPPING).is_file() else INDEX
+        raise DkvbError(f"{root / name} cannot be read ({error}); mend it, or remove it to have classes named by wnid.") from None
+    return {}
+
+
+def human_names(wnids: list[str], names: dict[str, str]) -> list[str]:
+    """A unique name for each wnid: ImageNet has two cranes and two maillots, told apart by their wnids."""
+    plain = [names.get(wnid, wnid) for wnid in wnids]
+    return [f"{name} ({wnid})" if plain.count(name) > 1 else name for name, wnid in zip(plain, wnids, strict=True)]

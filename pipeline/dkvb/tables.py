@@ -1,0 +1,100 @@
+"""Results as tables for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from dkvb.progress import clock
+
+Entries = list[dict[str, Any]]
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    return table
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}%"
+
+
+def size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def run(result: dict[str, Entries]) -> Iterable[Any]:
+    yield from train(result["train"])
+    yield from unlearn(result["unlearn"])
+    yield from report(result["report"])
+
+
+def embed(entries: Entries) -> Iterable[Any]:
+    table = _table("Embedded", "data", "encoder", "train", "test", "width", "classes", "time")
+    for e in entries:
+        row = (e["source"], e["encoder"] or "-", f"{e['train']:,}", f"{e['test']:,}", str(e["dim"]), str(len(e["classes"])), _time(e))
+        table.add_row(*row)
+    yield table
+
+
+def quantize(entries: Entries) -> Iterable[Any]:
+    table = _table("Keys", "seed", "codebooks", "pairs", "keys in use", "distinct", "quantisation error", "time")
+    for e in entries:
+        row = (str(e["seed"]), str(e["codebooks"]), str(e["pairs"]), percent(e["used"]), percent(e["unique"]))
+        table.add_row(*row, f"{e['quantisation_error']:.4f}", _time(e))
+    yield table
+
+
+def train(entries: Entries) -> Iterable[Any]:
+    table = _table("Trained", "model", "seed", "train accuracy", "test accuracy", "time")
+    for e in entries:
+        table.add_row({"dkvb": "key-value bottleneck", "linear": "linear head"}[e["model"]], str(e["seed"]), percent(e["train"]), percent(e["test"]), _time(e))
+    yield table
+
+
+def unlearn(entries: Entries) -> Iterable[Any]:
+    table = _table("Unlearned (test accuracy)", "method", "seed", "forgotten", "N", "pairs masked", "forget", "retain", "seconds")
+    for e in entries:
+        n = f"{e['n_name']} {e['n']:,}" if e["n_name"] else "-"
+        change = [f"{percent(e['before'][s])} -> {percent(e['after'][s])}" for s in ("forget_test", "retain_test")]
+        masked = f"{e['masked']:,}" if e["pairs_total"] else "-"
+        table.add_row(e["method"], str(e["seed"]), escape(", ".join(e["forget_names"])), n, masked, *change, f"{e['seconds']:.3f}")
+    yield table
+    for e in entries:
+        if e["note"]:
+            yield escape(f"{e['method']}: {e['note']}")
+
+
+def report(entries: Entries) -> Iterable[Any]:
+    for e in entries:
+        yield escape(f"Report: {e['index']}")
+
+
+def status(result: dict[str, Any]) -> Iterable[Any]:
+    table = _table("In the workspace", "stage", "what", "state", "size", "time")
+    for e in result["status"]:
+        table.add_row(e["stage"], escape(e["what"]), e["state"], size(e["bytes"]) if e["bytes"] else "-", clock(e["seconds"]) if e["seconds"] else "-")
+    yield table
+    yield escape(f"Next: {result['next']}")
+
+
+def doctor(entries: Entries) -> Iterable[Any]:
+    table = _table("This machine", "", "state", "detail")
+    for column in table.columns:
+        column.justify = "left"
+    for e in entries:
+        table.add_row(e["check"], "ok" if e["ok"] else "missing", escape(e["detail"]))
+    yield table
+
+
+def _time(entry: dict[str, Any]) -> str:
+    return "already done" if entry.get("skipped") else clock(entry["seconds"])
