@@ -152,12 +152,12 @@ class PixelEncoder:
 class NetworkEncoder:
     """A network in evaluation mode and the transform that its weights were trained for."""
 
-    def __init__(
-        self, name: str, network: torch.nn.Module, forward: Callable[[Any], Any], transform: Callable[[Any], Any], device: str
-    ) -> None:
+    def __init__(self, name: str, network: Any, transform: Callable[[Any], Any], device: str) -> None:
         self.name, self.device = name, device
         self.network = network.eval().requires_grad_(False).to(device)
-        self.forward, self.transform = forward, transform
+        self.transform = transform
+        # CLIP's own forward compares images with texts
+        self.forward: Callable[[Any], Any] = getattr(network, "encode_image", network)
 
     @cached_property
     def dim(self) -> int:
@@ -370,9 +370,8 @@ def _load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], path:
     }
     if any(faults.values()):
         found = "; it ".join(f"{fault} {_first(keys)}" for fault, keys in faults.items() if keys)
-        raise UsageError(
-            f"{path} does not hold the weights of {what}: it {found}. Set encoder.name to its architecture, or give another file."
-        )
+        remedy = "Set encoder.name to what it holds, or give another file."
+        raise UsageError(f"{path} does not hold the weights of {what}: it {found}. {remedy}")
     module.load_state_dict(dict(state), strict=False)
 
 

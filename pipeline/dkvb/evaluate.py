@@ -27,7 +27,6 @@ def masked_predictions(
     grid: Sequence[int],
     split: str,
     advance: Callable[[int], None] = lambda points: None,
-    exclude: Sequence[int] = (),
 ) -> np.ndarray:
     """Predicted classes of a split at every N of a sweep.
 
@@ -35,7 +34,6 @@ def masked_predictions(
         order: (C, M) mask order, see `dkvb.bottleneck.masking`.
         grid: G values of N.
         split: "train", "validation" or "test".
-        exclude: classes whose logits are set to minus infinity.
 
     Returns:
         (G, N) int64.
@@ -45,9 +43,7 @@ def masked_predictions(
     parts = []
     with one_thread_per_worker() as pool:
         for start in range(0, len(grid), at_once):
-            logits = _logits(model, order, grid[start : start + at_once], split, pool)
-            logits[:, :, list(exclude)] = -np.inf
-            parts.append(logits.argmax(2))
+            parts.append(_logits(model, order, grid[start : start + at_once], split, pool).argmax(2))
             advance(len(parts[-1]))
     return np.concatenate(parts)
 

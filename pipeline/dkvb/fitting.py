@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,22 @@ class History:
 
         with atomic(path) as temporary:
             polars.DataFrame(self.rows).write_parquet(temporary)
+
+
+SMALL = 2**20
+"""Parameters below which a second thread costs more than it brings."""
+
+
+@contextmanager
+def suitable_threads(module: torch.nn.Module) -> Iterator[None]:
+    """One thread for a small module, as many as there are for a large one."""
+    before = torch.get_num_threads()
+    if sum(parameter.numel() for parameter in module.parameters()) < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def optimiser(module: torch.nn.Module, lr: float) -> torch.optim.Adam:
@@ -75,7 +92,7 @@ def fit(
     history = History()
     done = _restore(folder / CHECKPOINT, module, adam, history) if folder else 0
     saved = time.monotonic()
-    with progress.task(f"{unit} seed {seed}", epochs, "epochs") as task:
+    with suitable_threads(module), progress.task(f"{unit} seed {seed}", epochs, "epochs") as task:
         task.advance(done)
         for epoch in range(done, epochs):
             order = torch.from_numpy(generator(seed, unit, "order", epoch).permutation(len(labels)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -104,12 +105,20 @@ class Bottleneck:
             self._codes[split] = np.ascontiguousarray(stored[self.splits.rows[split]].transpose(1, 0, 2))
         return self._codes[split]
 
+    @cached_property
+    def _neighbours(self) -> dict[str, Any]:
+        return {}
+
     def neighbours(self, split: str, codebook: int) -> np.ndarray | None:
         """(N, K) nearest keys of every sample, nearest first, where they were kept."""
         name = f"{split}/neighbours"
-        if not (self.codes_artifact.path / name).is_dir():
+        if split not in self._neighbours:
+            kept = (self.codes_artifact.path / name).is_dir()
+            self._neighbours[split] = stores.opened(self.codes_artifact, name) if kept else None
+        if self._neighbours[split] is None:
             return None
-        return stores.read(self.codes_artifact, name, (slice(None), codebook))
+        with stores.reading(self.codes_artifact, name):
+            return np.asarray(self._neighbours[split][:, codebook])
 
     def queries(self, split: str, group: range, pool: ThreadPoolExecutor) -> np.ndarray:
         """(G, N, d) float32 queries of a group of codebooks."""

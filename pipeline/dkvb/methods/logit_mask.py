@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from dkvb.evaluate import masked_predictions
+from dkvb.evaluate import masked_logits
 from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, Forgotten, Point, point
 from dkvb.study import Study
 
@@ -32,8 +33,18 @@ class LogitMask:
     def check(self, n: int) -> None:
         """Nothing to choose."""
 
+    @cached_property
+    def _logits(self) -> dict[str, np.ndarray]:
+        return {}
+
     def _predictions(self, split: str, n: int) -> np.ndarray:
-        return masked_predictions(self.study.bottleneck, self.study.no_mask, [0], split, exclude=self.forgotten if n else ())[0]
+        if split not in self._logits:
+            self._logits[split] = masked_logits(self.study.bottleneck, self.study.no_mask, 0, split)
+        logits = self._logits[split]
+        if n:
+            logits = logits.copy()
+            logits[:, self.forgotten] = -np.inf
+        return logits.argmax(1)
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
         points = []

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from dkvb.fitting import optimiser
+from dkvb.fitting import optimiser, suitable_threads
 from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, Forgotten, Point, point
 from dkvb.recipe import Scrub
 from dkvb.seeding import generator
@@ -101,7 +101,8 @@ class ScrubMethod:
     def _train(self, student: torch.nn.Module, inputs: torch.Tensor, epochs: int) -> Iterator[int]:
         labels = self.study.splits.labels["train"]
         forget = torch.from_numpy(np.isin(labels, self.forgotten))
-        return scrub_epochs(student, inputs, torch.from_numpy(labels), forget, self.recipe, epochs, self.study.seed)
+        with suitable_threads(student):
+            yield from scrub_epochs(student, inputs, torch.from_numpy(labels), forget, self.recipe, epochs, self.study.seed)
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
         student, splits = self._student(), self.study.splits

@@ -10,11 +10,12 @@ import polars as pl
 
 from dkvb.pages import palette
 from dkvb.pages.records import Run, Stat, class_label, short
-from dkvb.pages.words import count, others, percent, plural
+from dkvb.pages.words import count, forgotten, others, percent, plural
 
 SHOWN = 24
 """Classes drawn where there are more than MANY; the table below the chart has them all."""
 MANY = 30
+THOUSANDS = alt.Axis(labelExpr="datum.value ? format(datum.value, '~s') : '0'", tickCount=5, grid=False)
 PERCENT = alt.Axis(format=".0%", tickCount=5, title=None)
 
 
@@ -41,7 +42,7 @@ def label(rows: list[dict[str, Any]], colour: Any, **mark: Any) -> alt.LayerChar
 def curve(run: Run, method: str, frame: pl.DataFrame, title: str) -> dict[str, Any]:
     """Test accuracy of the forgotten and the other classes against N."""
     test = frame.filter(pl.col("split") == "test").sort("n")
-    names = {"retain": others(run), "forget": short(", ".join(run.names))}
+    names = {"retain": others(run), "forget": short(forgotten(run))}
     roles = [role for role in names if role in test.columns]
     rows = [
         {
@@ -50,9 +51,9 @@ def curve(run: Run, method: str, frame: pl.DataFrame, title: str) -> dict[str, A
         }
         for row in test.to_dicts() for role in roles if row[role] is not None
     ]  # fmt: skip
-    ends = {row["role"]: row for row in rows}
-    last = max(row["n"] for row in rows)
-    x = alt.X("n:Q", title=title, scale=alt.Scale(domain=[0, last], nice=False), axis=alt.Axis(format="~s", tickCount=5, grid=False))
+    ends = {row["role"]: row for row in rows}  # the last of each role stays
+    last = max(row["n"] for row in rows) or 1
+    x = alt.X("n:Q", title=title, scale=alt.Scale(domain=[0, last], nice=False), axis=THOUSANDS)
     y = alt.Y("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=PERCENT)
     colour = alt.Color("role:N", scale=alt.Scale(domain=list(names), range=["@retain", "@forget"]), legend=None)
     base = alt.Chart(data(rows)).encode(x=x, color=colour)
@@ -69,17 +70,36 @@ def curve(run: Run, method: str, frame: pl.DataFrame, title: str) -> dict[str, A
         alt.Tooltip("masked:Q", title="pairs masked", format=",.0f"),
     ]
     layers.append(base.mark_point(filled=True, size=34, opacity=1, stroke="@page", strokeWidth=1).encode(y=y, tooltip=tips))
-    below_chance = [{"y": run.chance, "text": f"chance {percent(run.chance)}"}]
-    layers.append(label(below_chance, "@muted", align="left", dx=6, dy=-9, x=0).encode(y=alt.Y("y:Q", axis=PERCENT)))
-    upper = max(ends, key=lambda role: ends[role]["accuracy"])
-    close = len(ends) > 1 and abs(ends["retain"]["accuracy"] - ends["forget"]["accuracy"]) < 0.16
-    for role, row in ends.items():
-        # between the lines where there is room, so that no label leaves the plot
-        over = (role == upper) == close
-        text = [row | {"text": f"{row['who']} {percent(row['accuracy'])}"}]
-        layers.append(label(text, f"@{role}", align="right", fontWeight=600, dx=-2, dy=-13 if over else 17).encode(x=x, y=y))
+    place = {"align": "right", "dx": -2, "x": "width"} if _crossed(rows, run.chance, last) else {"align": "left", "dx": 6, "x": 0}
+    guess = [{"y": run.chance, "text": f"chance {percent(run.chance)}"}]
+    layers.append(label(guess, "@muted", dy=-9, **place).encode(y=alt.Y("y:Q", axis=PERCENT)))
+    layers += [label([row], f"@{row['role']}", fontWeight=600, **place).encode(x=x, y=y) for row, place in _names(rows, names, last)]
     words = ", ".join(f"{row['who']} ends at {percent(row['accuracy'])}" for row in ends.values())
     return finish(alt.layer(*layers).properties(height=270), f"Line chart of test accuracy against {title}, from 0 to {count(last)}: {words}.")
+
+
+def _crossed(rows: list[dict[str, Any]], chance: float, last: float) -> bool:
+    """Whether the chance line's label would sit on the falling line if it stood on the left."""
+    return any(row["role"] == "forget" and row["n"] < 0.35 * last and row["accuracy"] < chance + 0.12 for row in rows)
+
+
+def _names(rows: list[dict[str, Any]], names: dict[str, str], last: float) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Where each line's name stands: beside the fall of the forgotten class, and below the end of the others' line."""
+    lines = {role: line for role in names if (line := [row | {"text": row["who"]} for row in rows if row["role"] == role])}
+    falls = "forget" in lines and lines["forget"][0]["accuracy"] - lines["forget"][-1]["accuracy"] > 0.3
+    placed = []
+    for role, line in lines.items():
+        if role == "forget" and falls:
+            half = (line[0]["accuracy"] + line[-1]["accuracy"]) / 2
+            spot = min(line, key=lambda row: abs(row["accuracy"] - half))
+            # left of the fall if the name fits there on a phone, where a letter takes up about 3% of the width
+            early = spot["n"] < last * min(0.5, 0.08 + 0.03 * len(spot["text"]))
+            placed.append((spot, {"align": "left" if early else "right", "dx": 12 if early else -12, "dy": -4 if early else 6}))
+        else:
+            # two lines that stay together have their names on either side
+            over = role == "retain" and "forget" in lines and not falls
+            placed.append((line[-1], {"align": "right", "dx": -2, "dy": -13 if over else 17}))
+    return placed
 
 
 def _chosen(run: Run, method: str, last: float, x: alt.X) -> list[Any]:
@@ -113,11 +133,11 @@ def scatter(run: Run) -> dict[str, Any] | None:
     lows, highs = (pick(row["retain"] for row in small + large) for pick in (min, max))
     middle, half = (lows + highs) / 2, max(0.02, (highs - lows) * 0.56)
     floor = max(0.0, min(middle - half, 1 - 2 * half))
-    x = alt.X("forget:Q", title=f"test accuracy on {short(', '.join(run.names))}",
+    x = alt.X("forget:Q", title=f"test accuracy on {short(forgotten(run), 40)}",
               scale=alt.Scale(domain=[0, 1], padding=14, nice=False), axis=alt.Axis(format=".0%", tickCount=5))  # fmt: skip
     y = alt.Y("retain:Q", title=f"test accuracy on {others(run)}", axis=alt.Axis(format=".1~%", tickCount=5),
               scale=alt.Scale(domain=[floor, min(1.0, floor + 2 * half)], padding=10, zero=False, nice=False))  # fmt: skip
-    legend = alt.Legend(title=None, orient="top", columns=2, labelLimit=180, symbolSize=90, offset=14)
+    legend = alt.Legend(title=None, orient="top", columns=alt.ExprRef("width < 420 ? 1 : 3"), labelLimit=220, symbolSize=90, offset=14)
     colour = alt.Color("name:N", scale=colours, legend=legend)
     shape = alt.Shape("name:N", scale=shapes, legend=legend)
     tips = [
@@ -132,8 +152,10 @@ def scatter(run: Run) -> dict[str, Any] | None:
         trails.mark_point(filled=True, size=26, opacity=0.9).encode(x=x, y=y, color=colour, shape=shape, tooltip=tips),
         results.mark_point(filled=True, size=150, opacity=1, stroke="@page", strokeWidth=1.5).encode(x=x, y=y, color=colour, shape=shape, tooltip=tips),
     ]  # fmt: skip
+    texts = label(_before(large, half), "@muted", align="right", dx=-11, dy=-12).encode(x=x, y=y)
+    layers = [*(layers if small else layers[2:]), texts]
     words = "; ".join(f"{row['label']}: forgotten {percent(row['forget'])}, others {percent(row['retain'])}" for row in large)
-    return finish(alt.layer(*(layers if small else layers[2:])).properties(height=340), f"Scatter plot of retain against forget accuracy. {words}.")
+    return finish(alt.layer(*layers).properties(height=340), f"Scatter plot of retain against forget accuracy. {words}.")
 
 
 def _trail(run: Run) -> list[dict[str, Any]]:
@@ -164,6 +186,15 @@ def _results(run: Run) -> list[dict[str, Any]]:
     return rows
 
 
+def _before(large: list[dict[str, Any]], half: float) -> list[dict[str, Any]]:
+    """Names of the models at their marks from before; one name for both where the marks meet."""
+    marks = sorted((row for row in large if row["method"] == "before"), key=lambda row: -row["retain"])
+    named = [row | {"text": row["label"].removesuffix(" before")} for row in marks]
+    if len(named) > 1 and named[0]["retain"] - named[1]["retain"] < half / 5:
+        return [named[0] | {"text": "both models"}]
+    return named
+
+
 def shown(run: Run, before: list[Stat | None], after: list[Stat | None]) -> list[int]:
     """The classes worth drawing: all of them, or of many the forgotten ones and those that changed most, by id."""
     known = [index for index in range(len(before)) if before[index] and after[index]]
@@ -191,8 +222,8 @@ def classes(run: Run, before: list[Stat | None], after: list[Stat | None]) -> di
         })  # fmt: skip
     if not rows:
         return None
-    forgotten = json.dumps([row["class"] for row in rows if row["role"] == "forget"])
-    test = f"indexof({forgotten}, datum.value) >= 0"
+    mine = json.dumps([row["class"] for row in rows if row["role"] == "forget"])
+    test = f"indexof({mine}, datum.value) >= 0"
     axis = alt.Axis(
         title=None, domain=False, ticks=False, labelLimit=130, labelPadding=8,
         labelColor={"condition": {"test": test, "value": "@forget"}, "value": "@ink"},
@@ -200,7 +231,7 @@ def classes(run: Run, before: list[Stat | None], after: list[Stat | None]) -> di
     )  # fmt: skip
     y = alt.Y("class:N", sort=[row["class"] for row in rows], axis=axis)
     scale = alt.Scale(domain=[0, 1])
-    x = alt.X("before:Q", scale=scale, axis=alt.Axis(format=".0%", tickCount=5, title="test accuracy:  ○ before  ● after", orient="top"))
+    x = alt.X("before:Q", scale=scale, axis=alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False, title="test accuracy:  ○ before  ● after", orient="top"))
     colour = alt.Color("role:N", scale=alt.Scale(domain=["retain", "forget"], range=["@retain", "@forget"]), legend=None)
     tips = [alt.Tooltip("class:N"), *(alt.Tooltip(f"{when}:Q", format=".2%") for when in ("before", "after")), alt.Tooltip("text:N", title="points")]
     base = alt.Chart(data(rows)).encode(y=y, color=colour, tooltip=tips)
@@ -213,4 +244,4 @@ def classes(run: Run, before: list[Stat | None], after: list[Stat | None]) -> di
     ]
     words = "; ".join(f"{row['class']} {percent(row['before'])} to {percent(row['after'])}" for row in rows[:12])
     more = f"; and {plural(len(rows) - 12, 'more class', 'more classes')} in the table" if len(rows) > 12 else ""
-    return finish(alt.layer(*layers).properties(height=25 * len(rows)), f"Test accuracy per class before and after: {words}{more}.", right=52, top=6)
+    return finish(alt.layer(*layers).properties(height=25 * len(rows)), f"Test accuracy per class before and after: {words}{more}.", right=46, top=6)

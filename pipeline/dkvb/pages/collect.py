@@ -101,14 +101,15 @@ def _differences(groups: list[MethodResult]) -> list[str]:
     described: list[dict[str, str]] = []
     for group in groups:
         first, trained = group.artifacts[0], group.setup.seeds[0].artifact
-        words = {key: f"{key.split('.')[-1]} {value}" for key, value in flatten(without(first.settings, "seed", "n")).items()}
+        words = {key: f"{key.split('.')[-1]} {value}" for key, value in flatten(without(first.settings, "seed", "n", "choose")).items()}
         words |= {f"head.{key}": f"{key.split('.')[-1]} {value}" for key, value in flatten(without(trained.settings, "seed")).items()}
         n, chosen = group.stat("n"), first.result["chosen"]
-        words["n"] = f"N {'given' if chosen == 'given' else 'by ' + chosen}, {n.mean:,.0f}" if n else ""
+        words["n"] = f"N = {n.mean:,.0f}" if n and chosen == "given" else f"N chosen on {chosen} data"
         described.append(words)
-    names = sorted({name for words in described for name in words})
-    apart = [name for name in names if len({words.get(name) for words in described}) > 1]
-    return [", ".join(words[name] for name in apart if words.get(name)) for words in described]
+    # a setting that only some of them have follows from one that all have
+    shared = sorted(set.intersection(*map(set, described)))
+    apart = [name for name in shared if len({words[name] for words in described}) > 1]
+    return [", ".join(words[name] for name in apart) for words in described]
 
 
 def _sweeps(found: list[tuple[Artifact, Setup]], forget: tuple[int, ...]) -> dict[tuple[str, str], pl.DataFrame]:

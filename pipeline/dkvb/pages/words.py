@@ -65,8 +65,9 @@ def others(run: Run) -> str:
     return "the other class" if left == 1 else f"the other {left:,} classes"
 
 
-def forgotten(run: Run) -> str:
-    names = [short(name, 40) for name in run.names]
+def forgotten(run: Run, limit: int = 60) -> str:
+    """The forgotten classes, by name; a bare number is called a class."""
+    names = [short(f"class {name}" if name.isdecimal() else name, limit) for name in run.names]
     if len(names) > 4:
         return f"{', '.join(names[:3])} and {len(names) - 3} more classes"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
@@ -117,22 +118,33 @@ class Missing:
 
 def missing(run: Run, heads: int) -> list[Missing]:
     """What this run lacks. `heads`: linear heads trained on the same embedding."""
+    what = _forget_flags(run)
     have = {(result.method, result.setup.model) for result in run.methods}
     gaps = []
     if not heads:
         gaps.append(Missing("No linear head to compare with", "dkvb train"))
     for method in ("activations", "examples", "logit-mask"):
         if (method, "dkvb") not in have:
-            gaps.append(Missing(f"No result for “{palette.look(method).name}”", f"dkvb unlearn --method {method}"))
+            gaps.append(Missing(f"No result for “{palette.look(method).name}”", f"dkvb unlearn --method {method}{what}"))
         if method in palette.MASKING and (method, "dkvb") not in run.sweeps:
-            gaps.append(Missing(f"No curve for “{palette.look(method).name}”", f"dkvb unlearn --method {method} --sweep"))
+            gaps.append(Missing(f"No curve for “{palette.look(method).name}”", f"dkvb unlearn --method {method} --sweep{what}"))
     if "scrub" not in {method for method, _ in have}:
-        gaps.append(Missing("No fine-tuning baseline (SCRUB)", "dkvb unlearn --method scrub"))
+        gaps.append(Missing("No fine-tuning baseline (SCRUB)", f"dkvb unlearn --method scrub{what}"))
     seeds = len(run.setup.seeds)
     for result in run.methods:
         done = {found["seed"] for found in result.results}
         lacking = sorted({trained.seed for trained in run.setup.seeds} - done)
         if lacking and result.setup.model == "dkvb":
             which = ", ".join(map(str, lacking))
-            gaps.append(Missing(f"“{result.label}” has {len(done)} of {seeds} seeds (not {which})", f"dkvb unlearn --method {result.method} --seed {lacking[0]}"))
+            gaps.append(Missing(f"“{result.label}” has {len(done)} of {seeds} seeds (not {which})", f"dkvb unlearn --method {result.method} --seed {lacking[0]}{what}"))
     return gaps
+
+
+def _forget_flags(run: Run) -> str:
+    """The flags that name this run's classes; none where a recipe finds the class by itself, as the best learned."""
+    mistakes = [trained.artifact.result["misclassified_test"] for trained in run.setup.seeds]
+    if len(run.forget) == 1 and all(run.forget[0] == min(range(len(wrong)), key=wrong.__getitem__) for wrong in mistakes):
+        return ""
+    # a number is read as a name first, so a class that is called by a number goes by its name
+    names = [name if name.isdecimal() else str(index) for index, name in zip(run.forget, run.names, strict=True)]
+    return "".join(f" --forget {name}" for name in names)

@@ -31,6 +31,9 @@ def open_features(data: Data) -> FeatureSource:
         train, test = read_npz(root / "train.npz"), read_npz(root / "test.npz") if (root / "test.npz").is_file() else None
     else:
         train, test = read_clip_retrieval(root, HOLDS)
+    for table in (train, test) if test else (train,):
+        if len(table.x) == 0:
+            raise DkvbError(f"{table.where} has no rows; it needs a row of features for each sample.")
     classes = _classes(train, test)
     notes: list[str] = []
     for table in (train, test) if test else (train,):
@@ -88,8 +91,6 @@ def check_table(table: Table, classes: int) -> None:
     """
     if table.x.dtype.kind != "f":
         raise DkvbError(f"{table.where}: features are {table.x.dtype}; save them as float16, float32 or float64.")
-    if len(table.x) == 0:
-        raise DkvbError(f"{table.where} has no rows.")
     outside = np.flatnonzero((table.y < 0) | (table.y >= classes))
     if len(outside):
         row = int(outside[0])

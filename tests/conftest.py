@@ -1,0 +1,83 @@
+"""A tiny, learnable data set and a recipe for it, on which every stage takes well under a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dkvb import progress
+from dkvb.recipe import Recipe, load
+from dkvb.workspace import Workspace
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+CLASSES = ["airplane", "bird", "cat", "dog"]
+
+TOML = """
+name = "tiny"
+[data]
+source = "features"
+path = "tiny-data"
+validation = 0.2
+[keys]
+codebooks = 20
+pairs = 32
+dim = 4
+top_k = 2
+epochs = 2
+batch_size = 32
+neighbours = 6
+[train]
+epochs = 6
+batch_size = 32
+[linear]
+epochs = 6
+lr = 0.05
+batch_size = 32
+[scrub]
+lr = 0.02
+min_steps = 3
+batch_size = 32
+[unlearn]
+na = 150
+ne = 20
+"""
+
+
+def blobs(folder: Path, train: int = 320, test: int = 120, width: int = 12, seed: int = 0) -> Path:
+    """Four Gaussian classes as train.npz and test.npz."""
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((len(CLASSES), width)) * 2
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, rows in (("train", train), ("test", test)):
+        y = np.arange(rows) % len(CLASSES)
+        x = (centres[y] + rng.standard_normal((rows, width))).astype(np.float32)
+        np.savez(folder / f"{split}.npz", x=x, y=y, classes=np.array(CLASSES))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test works in a folder of its own, without the user's settings, and in silence."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DKVB_DATA", raising=False)
+    progress.silence()
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    blobs(tmp_path / "tiny-data")
+    (tmp_path / "tiny.toml").write_text(TOML, encoding="utf-8")
+    return load("tiny.toml")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "data", tmp_path / "reports")
+
+
+def artifact_bytes(root: Path) -> dict[str, bytes]:
+    """Every file that must come out the same whenever the same work is done; manifests and marks hold times and hosts."""
+    files = sorted(path for path in root.rglob("*") if path.is_file() and path.name != "manifest.json")
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if ".locks" not in path.parts}

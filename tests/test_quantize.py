@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import oracle
+from conftest import artifact_bytes
+from dkvb import embed, parallel, quantize, stores
+from dkvb.artifacts import need_features, quantize_spec, train_rows
+from dkvb.errors import DamagedArtifact, MissingStage, UsageError
+from dkvb.queries import group_projections
+from dkvb.recipe import Recipe
+from dkvb.workspace import Artifact, Workspace
+
+
+@pytest.fixture
+def embedded(recipe: Recipe, workspace: Workspace) -> Recipe:
+    embed.run(recipe, workspace)
+    return recipe
+
+
+def artifact(recipe: Recipe, workspace: Workspace, seed: int = 0) -> Artifact:
+    return workspace.need_spec(quantize_spec(recipe, seed, need_features(recipe, workspace)), "it")
+
+
+def test_codes_are_the_nearest_keys_of_the_projected_features(embedded: Recipe, workspace: Workspace) -> None:
+    entry = quantize.run(embedded, workspace)[0]
+    assert {"seed", "used", "unique", "dead", "quantisation_error", "seconds"} <= entry.keys()
+    found = artifact(embedded, workspace)
+    keys, r = stores.read(found, "keys"), group_projections(found.path, range(20))
+    features = need_features(embedded, workspace)
+    for split in ("train", "test"):
+        z, codes = stores.read(features, f"{split}/features"), stores.read(found, f"{split}/codes")
+        assert codes.dtype == np.uint16
+        for c in range(20):
+            np.testing.assert_array_equal(codes[:, c], oracle.nearest_allowed(z @ r[c], keys[c], 2, None))
+    near = stores.read(found, "test/neighbours")
+    np.testing.assert_array_equal(near[:, 3], oracle.nearest_allowed(z @ r[3], keys[3], 6, None))
+    kept, aside = train_rows(features, 0.2, 0)
+    assert (len(kept), len(aside)) == (256, 64)
+    assert stores.read(found, "validation/neighbours").shape == (64, 20, 6)
+
+
+def test_keys_are_fitted_without_the_validation_rows(embedded: Recipe, workspace: Workspace) -> None:
+    quantize.run(embedded, workspace)
+    quantize.run(embedded.with_(data={"validation": 0.5}), workspace)
+    one, other = (artifact(embedded.with_(data={"validation": share}), workspace) for share in (0.2, 0.5))
+    assert not np.array_equal(stores.read(one, "keys"), stores.read(other, "keys"))
+
+
+def test_seeds_settings_and_inits_make_artifacts_of_their_own(embedded: Recipe, workspace: Workspace) -> None:
+    entries = quantize.run(embedded.with_(run={"seeds": [0, 1]}), workspace)
+    entries += quantize.run(embedded.with_(keys={"init": "official"}), workspace)
+    assert len({entry["artifact"] for entry in entries}) == 3
+    assert quantize.run(embedded, workspace)[0]["skipped"] is True
+
+
+def test_results_do_not_depend_on_threads(embedded: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quantize.run(embedded, workspace)
+    one = Workspace(tmp_path / "one", tmp_path / "reports")
+    monkeypatch.setattr(parallel, "cores", lambda: 1)
+    embed.run(embedded, one)
+    quantize.run(embedded, one)
+    assert artifact_bytes(one.root) == artifact_bytes(workspace.root)
+
+
+def test_results_do_not_depend_on_worker_processes(embedded: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+    quantize.run(embedded, workspace)
+    two = Workspace(tmp_path / "two", tmp_path / "reports")
+    shared = embedded.with_(run={"workers": 2})
+    embed.run(shared, two)
+    quantize.run(shared, two)
+    assert artifact_bytes(two.root) == artifact_bytes(workspace.root)
+
+
+def test_only_missing_codebooks_are_made(embedded: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Workspace(tmp_path / "whole", tmp_path / "reports")
+    embed.run(embedded, whole)
+    quantize.run(embedded, whole)
+    fitted: list[int] = []
+    original = quantize.fit_keys
+
+    def failing(*args: object, **kwargs: object) -> np.ndarray:
+        if len(fitted) >= 9:
+            raise KeyboardInterrupt
+        fitted.append(1)
+        return original(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(quantize, "fit_keys", failing)
+    with pytest.raises(KeyboardInterrupt):
+        quantize.run(embedded, workspace)
+    assert workspace.all("quantize") == []
+    done = len(list(workspace.root.glob("quantize/*/done/*")))
+    fitted.clear()
+    monkeypatch.setattr(quantize, "fit_keys", lambda *args, **kwargs: fitted.append(1) or original(*args, **kwargs))
+    quantize.run(embedded, workspace)
+    assert 0 < done <= 9
+    assert len(fitted) == 20 - done
+    assert artifact_bytes(workspace.root) == artifact_bytes(whole.root)
+
+
+def test_a_damaged_codebook_is_found_and_only_it_is_made_again(embedded: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(quantize.run(embedded, workspace)[0]["artifact"])
+    before = artifact_bytes(workspace.root)
+    chunk = path / "train/codes/c/0/7/0"
+    content = bytearray(chunk.read_bytes())
+    content[11] ^= 1
+    chunk.write_bytes(content)
+    with pytest.raises(DamagedArtifact, match="train/codes.*`dkvb quantize` makes it again"):
+        stores.read(artifact(embedded, workspace), "train/codes")
+    fitted: list[int] = []
+    original = quantize.fit_keys
+    monkeypatch.setattr(quantize, "fit_keys", lambda *args, **kwargs: fitted.append(1) or original(*args, **kwargs))
+    quantize.run(embedded, workspace)
+    assert len(fitted) == 1
+    assert artifact_bytes(workspace.root) == before
+
+
+def test_needs_embeddings(recipe: Recipe, workspace: Workspace) -> None:
+    with pytest.raises(MissingStage, match="dkvb embed"):
+        quantize.run(recipe, workspace)
+
+
+def test_sample_start_needs_as_many_samples_as_pairs(embedded: Recipe, workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="there are 256: set keys.pairs"):
+        quantize.run(embedded.with_(keys={"init": "sample", "pairs": 300}), workspace)

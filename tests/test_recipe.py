@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dkvb import recipe as recipes
+from dkvb.errors import UsageError
+
+PAPER = {
+    # recipe: (top_k, values, lr, epochs, linear lr, max steps, min steps, na, ne), Tables 4 to 6 and Appendix C
+    "cifar10": (1, "normal", 0.1, 74, 0.001, 3, 3, 180_000, 3_200),
+    "cifar100": (10, "zeros", 0.3, 71, 0.01, 9, 10, 70_000, 150),
+    "lacuna100": (10, "uniform", 0.3, 7, 0.01, 5, 7, 150_000, 300),
+}
+
+
+@pytest.mark.parametrize("name", recipes.builtin_names())
+def test_every_builtin_recipe_loads_and_is_named_like_its_file(name: str) -> None:
+    assert recipes.load(name).name == name
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_recipes_hold_the_paper_s_tables(name: str) -> None:
+    r = recipes.load(name)
+    found = (r.keys.top_k, r.train.values, r.train.lr, r.train.epochs, r.linear.lr, r.scrub.max_steps, r.scrub.min_steps, r.unlearn.na)
+    assert (*found, r.unlearn.ne) == PAPER[name]
+    assert (r.keys.codebooks, r.keys.pairs, r.keys.dim, r.keys.epochs, r.keys.batch_size, r.keys.decay) == (256, 4096, 8, 10, 256, 0.95)
+    assert (r.train.batch_size, r.linear.batch_size, r.linear.epochs, r.scrub.batch_size) == (256, 256, 2, 256)
+    assert r.data.validation == 0
+    assert r.run.seeds == [0, 1, 2, 3, 4]
+
+
+def test_default_is_dkvb_toml_here_else_cifar10(tmp_path: Path) -> None:
+    assert recipes.load().name == "cifar10"
+    (tmp_path / "dkvb.toml").write_text('name = "mine"\n[data]\nsource = "digits"\n')
+    assert recipes.load().name == "mine"
+
+
+def test_a_file_overrides_the_builtin_recipe_of_its_source(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('[data]\nsource = "digits"\n[keys]\npairs = 99\n')
+    r = recipes.load("r.toml")
+    assert (r.keys.pairs, r.keys.codebooks, r.name) == (99, recipes.load("digits").keys.codebooks, "r")
+
+
+def test_flags_override_the_file() -> None:
+    r = recipes.load("digits").with_(unlearn={"na": 7}, run={"seeds": [3]})
+    assert (r.unlearn.na, r.run.seeds, r.keys) == (7, [3], recipes.load("digits").keys)
+
+
+def test_paths_are_relative_to_the_recipe_file(tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    (folder / "r.toml").write_text('[data]\nsource = "folder"\npath = "../pictures"\n[encoder]\nweights = "clip.pt"\n')
+    r = recipes.load(str(folder / "r.toml"))
+    assert r.data.path == str(tmp_path / "pictures")
+    assert r.encoder.weights == str(folder / "clip.pt")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[data]\nsorce = "digits"', "'sorce' in [data]; did you mean 'source'?"),
+        ("[kyes]\npairs = 3", "unknown key 'kyes'; did you mean 'keys'?"),
+        ("keys = 3", "'keys' is a section"),
+        ('[data]\nsource = "cifar11"', "unknown data.source 'cifar11'; did you mean"),
+        ('[unlearn]\nmethod = "activation"', "did you mean 'activations'?"),
+        ("[unlearn]\nna = -1", "unlearn.na = -1 is negative"),
+        ("[unlearn]\nne = -5", "unlearn.ne = -5 is negative"),
+        ("[scrub]\nmin_steps = 0", "scrub.min_steps = 0"),
+        ('[keys]\npairs = "many"', "keys.pairs"),
+        ("[keys]\npairs = 4\ntop_k = 5", "top_k = 5 is more than pairs = 4"),
+        ("[keys]\npairs = 70000", "keys.pairs"),
+        ("[data]\nvalidation = 1.0", "data.validation"),
+        ("[run]\nseeds = []", "run.seeds"),
+        ('[keys]\ninit = "kmeans"', "keys.init"),
+        ("[keys\npairs = 4", "is not valid TOML"),
+    ],
+)
+def test_bad_recipes_are_refused_by_name(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(UsageError) as error:
+        recipes.load("r.toml")
+    assert says in str(error.value)
+    assert "r.toml" in str(error.value)
+
+
+def test_unknown_recipes_are_refused() -> None:
+    with pytest.raises(UsageError, match="did you mean 'cifar10'"):
+        recipes.load("cifar1")
+    with pytest.raises(UsageError, match="no recipe file nowhere.toml"):
+        recipes.load("nowhere.toml")
