@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "pipeline"))
 
-from dkvb.cli import main  # noqa: E402
+from dkvb.cli import main
 
 if __name__ == "__main__":
     main()

@@ -36,8 +36,8 @@ epochs = 6
 lr = 0.05
 batch_size = 32
 [scrub]
-lr = 0.02
-min_steps = 3
+lr = 0.1
+min_steps = 6
 batch_size = 32
 [unlearn]
 na = 150

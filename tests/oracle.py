@@ -6,7 +6,15 @@ import numpy as np
 import torch
 
 
-def ema_keys(queries: np.ndarray, start: np.ndarray, counts: float, batches: list[np.ndarray], decay: float, replace: "list[np.ndarray] | None", batch_size: int) -> tuple[torch.Tensor, float]:
+def ema_keys(
+    queries: np.ndarray,
+    start: np.ndarray,
+    counts: float,
+    batches: list[np.ndarray],
+    decay: float,
+    replace: list[np.ndarray] | None,
+    batch_size: int,
+) -> tuple[torch.Tensor, float]:
     """EMA key initialisation in float64, and the smallest margin by which a nearest key was nearest.
 
     `replace` holds, per batch, the rows of the batch that replace dead keys, in order.
@@ -43,7 +51,9 @@ def nearest_allowed(queries: np.ndarray, keys: np.ndarray, k: int, allowed: np.n
     return np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=-1)
 
 
-def bottleneck_logits(features: np.ndarray, projection: np.ndarray, keys: np.ndarray, values: np.ndarray, masked: np.ndarray, k: int, pool: str) -> np.ndarray:
+def bottleneck_logits(
+    features: np.ndarray, projection: np.ndarray, keys: np.ndarray, values: np.ndarray, masked: np.ndarray, k: int, pool: str
+) -> np.ndarray:
     """Logits (N, L) of a masked bottleneck from the definitions, one sample and one codebook at a time."""
     logits = np.zeros((len(features), values.shape[2]))
     for c in range(len(keys)):
@@ -56,10 +66,24 @@ def bottleneck_logits(features: np.ndarray, projection: np.ndarray, keys: np.nda
     return logits / len(keys)
 
 
-def scrub(weight: np.ndarray, bias: np.ndarray, x: np.ndarray, y: np.ndarray, forget_batches: list[list[np.ndarray]], retain_batches: list[list[np.ndarray]], max_steps: int, lr: float, alpha: float, gamma: float, temperature: float) -> list[tuple[np.ndarray, np.ndarray]]:
+def scrub(
+    weight: np.ndarray,
+    bias: np.ndarray,
+    teacher_weight: np.ndarray,
+    teacher_bias: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    forget_batches: list[list[np.ndarray]],
+    retain_batches: list[list[np.ndarray]],
+    max_steps: int,
+    lr: float,
+    alpha: float,
+    gamma: float,
+    temperature: float,
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """SCRUB with hand-written Adam and losses, in float64; the parameters after every epoch."""
     w, b = torch.tensor(weight, dtype=torch.float64, requires_grad=True), torch.tensor(bias, dtype=torch.float64, requires_grad=True)
-    tw, tb = torch.tensor(weight, dtype=torch.float64), torch.tensor(bias, dtype=torch.float64)
+    tw, tb = torch.tensor(teacher_weight, dtype=torch.float64), torch.tensor(teacher_bias, dtype=torch.float64)
     data, labels = torch.tensor(x, dtype=torch.float64), torch.tensor(y)
     moments = [[torch.zeros_like(p), torch.zeros_like(p)] for p in (w, b)]
     steps = 0

@@ -71,7 +71,9 @@ def test_gpu_search_agrees_with_the_cpu() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(shapes, st.integers(1, 4), st.integers(1, 12), st.floats(0, 1))
-def test_reselect_from_lists_equals_exact_search_even_when_lists_run_out(shape: tuple[int, int, int, int], k: int, listed: int, share: float) -> None:
+def test_reselect_from_lists_equals_exact_search_even_when_lists_run_out(
+    shape: tuple[int, int, int, int], k: int, listed: int, share: float
+) -> None:
     q, keys, rng = data(*shape)
     k = min(k, len(keys))
     lookup = CpuLookup(keys)
@@ -111,7 +113,13 @@ class Replayed:
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(1, 7).map(lambda n: 16 * n), st.integers(2, 16), st.integers(1, 8), st.sampled_from(["official", "sample"]), st.integers(0, 2**31))
+@given(
+    st.integers(1, 7).map(lambda n: 16 * n),
+    st.integers(2, 16),
+    st.integers(1, 8),
+    st.sampled_from(["official", "sample"]),
+    st.integers(0, 2**31),
+)
 def test_keys_follow_the_formulas(rows: int, pairs: int, dim: int, init: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     q = rng.standard_normal((rows, dim)).astype(np.float32)

@@ -136,5 +136,3 @@ def test_unreadable_images_are_all_named_and_the_rest_is_kept(workspace: Workspa
     assert workspace.all("embed") == []
     marks = sorted(path.name for path in workspace.root.glob("embed/*/done/*"))
     assert marks == ["test-00001.json", "train-00001.json"] or marks == ["test-00001.json", "train-00000.json"]
-
-

@@ -101,7 +101,9 @@ def test_only_missing_codebooks_are_made(embedded: Recipe, workspace: Workspace,
     assert artifact_bytes(workspace.root) == artifact_bytes(whole.root)
 
 
-def test_a_damaged_codebook_is_found_and_only_it_is_made_again(embedded: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_codebook_is_found_and_only_it_is_made_again(
+    embedded: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = Path(quantize.run(embedded, workspace)[0]["artifact"])
     before = artifact_bytes(workspace.root)
     chunk = path / "train/codes/c/0/7/0"

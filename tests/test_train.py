@@ -148,7 +148,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step(embedded: Recipe, worksp
 
 
 def test_unused_pairs_can_be_masked(embedded: Recipe, workspace: Workspace) -> None:
-    recipe = embedded.with_(keys={"unused": "mask"})
+    recipe = embedded.with_(keys={"unused": "mask", "init": "official", "pairs": 400})
     train.run(recipe, workspace)
     s = study(recipe, workspace)
     used = s.class_counts(range(4)) > 0

@@ -32,7 +32,11 @@ def rewrite(path: Path, sign: bool = True, **changes: object) -> None:
 def test_fingerprint_depends_on_settings_inputs_and_stage_alone() -> None:
     same = Spec("train", "another name", {"lr": 0.1}, {"quantize": "f" * 64})
     assert same.fingerprint == SPEC.fingerprint
-    for other in (Spec("train", "", {"lr": 0.2}, SPEC.inputs), Spec("train", "", SPEC.settings, {}), Spec("embed", "", SPEC.settings, SPEC.inputs)):
+    for other in (
+        Spec("train", "", {"lr": 0.2}, SPEC.inputs),
+        Spec("train", "", SPEC.settings, {}),
+        Spec("embed", "", SPEC.settings, SPEC.inputs),
+    ):
         assert other.fingerprint != SPEC.fingerprint
 
 

@@ -114,7 +114,8 @@ def status_(options: Options) -> None:
 @app.command("init")
 @command({name: COMMON[name] for name in ("json_", "force", "debug")})
 def init(
-    options: Options, name: Annotated[str, typer.Argument(help="Recipe to start from; folder and features are for your own data.")] = "cifar10"
+    options: Options,
+    name: Annotated[str, typer.Argument(help="Recipe to start from; folder and features are for your own data.")] = "cifar10",
 ) -> None:
     """Write dkvb.toml here, from a built-in recipe."""
     from dkvb.errors import UsageError

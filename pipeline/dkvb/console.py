@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from dkvb.workspace import Workspace
 
 COMMON: dict[str, tuple[Any, Any]] = {
-    "recipe": (Annotated[str | None, typer.Option("--recipe", help="Built-in recipe or path of a .toml file [default: dkvb.toml here, else cifar10].")], None),
+    "recipe": (
+        Annotated[
+            str | None, typer.Option("--recipe", help="Built-in recipe or path of a .toml file [default: dkvb.toml here, else cifar10].")
+        ],
+        None,
+    ),
     "data_root": (Annotated[Path | None, typer.Option("--data-root", help="Where the data set lies (overrides data.path).")], None),
     "data_dir": (Annotated[Path, typer.Option("--data-dir", envvar="DKVB_DATA", help="Workspace that the stages write to.")], Path("data")),
     "reports_dir": (Annotated[Path, typer.Option("--reports-dir", help="Where HTML reports go.")], Path("reports")),
@@ -35,8 +40,14 @@ COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 UNLEARN: dict[str, tuple[Any, Any]] = {
-    "method": (Annotated[list[str] | None, typer.Option("--method", help="activations, examples, scrub or logit-mask; may be repeated.")], None),
-    "forget": (Annotated[list[str] | None, typer.Option("--forget", help="Class name or id (repeat for several together), 'best' or 'each'.")], None),
+    "method": (
+        Annotated[list[str] | None, typer.Option("--method", help="activations, examples, scrub or logit-mask; may be repeated.")],
+        None,
+    ),
+    "forget": (
+        Annotated[list[str] | None, typer.Option("--forget", help="Class name or id (repeat for several together), 'best' or 'each'.")],
+        None,
+    ),
     "na": (Annotated[str | None, typer.Option("--na", help="Pairs to mask (activations), or 'auto'.")], None),
     "ne": (Annotated[str | None, typer.Option("--ne", help="Examples to unlearn (examples), or 'auto'.")], None),
     "counts": (Annotated[str | None, typer.Option("--counts", help="Where selections come from: forget-set, last-epoch or proxy.")], None),
@@ -161,8 +172,10 @@ def _system_error(error: OSError) -> str:
         errno.ENOSPC: f"the disk is full ({where}): free some room, then run the same command again; finished work is kept.",
         errno.EDQUOT: f"the disk quota is used up ({where}): free some room, then run the same command again; finished work is kept.",
         errno.EROFS: f"{where} is on a read-only disk: give another --data-dir or --reports-dir.",
-        errno.EACCES: f"{where} cannot be written or read (permission denied): mend its permissions, or give another --data-dir or --reports-dir.",
-        errno.EPERM: f"{where} cannot be changed (not permitted): mend its permissions, or give another --data-dir or --reports-dir.",
+        errno.EACCES: f"{where}: permission denied; mend its permissions, or give another --data-dir or --reports-dir.",
+        errno.EPERM: f"{where}: not permitted; mend its permissions, or give another --data-dir or --reports-dir.",
         errno.ENOTDIR: f"{where} needs a folder where there is a file: give another --data-dir or --reports-dir.",
     }
-    return reasons.get(error.errno or 0, f"{where}: {os.strerror(error.errno) if error.errno else error}. Run again with --debug to see where.")
+    return reasons.get(
+        error.errno or 0, f"{where}: {os.strerror(error.errno) if error.errno else error}. Run again with --debug to see where."
+    )

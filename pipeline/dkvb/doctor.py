@@ -73,7 +73,9 @@ def _weights(recipe: Recipe) -> dict[str, Any]:
     except DkvbError as error:
         return _entry("weights", False, str(error))
     if print_.startswith("tag:"):
-        return _entry("weights", True, f"{recipe.encoder.name}: {print_.removeprefix('tag:')}, from the library's cache, else downloaded on first use")
+        return _entry(
+            "weights", True, f"{recipe.encoder.name}: {print_.removeprefix('tag:')}, from the library's cache, else downloaded on first use"
+        )
     return _entry("weights", True, f"{recipe.encoder.name}: {print_}")
 
 

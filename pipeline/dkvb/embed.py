@@ -93,10 +93,10 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
         if bad:
             shown = "; ".join(bad[:SHOWN]) + (f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else "")
             raise DkvbError(
-                f"{len(bad)} of {sum(lengths.values())} images cannot be read: {shown}. Repair or remove them, then run `dkvb embed` again: "
-                f"what has been embedded is kept."
+                f"{len(bad)} of {sum(lengths.values())} images cannot be read: {shown}. Repair or remove them, then "
+                f"run `dkvb embed` again: what has been embedded is kept."
             )
-        result = {"source": recipe.data.source, "encoder": _encoder_name(recipe), "dim": dim, **lengths}
+        result: dict[str, Any] = {"source": recipe.data.source, "encoder": _encoder_name(recipe), "dim": dim, **lengths}
         result |= {"mode": source.mode if isinstance(source, ImageSource) else None, "classes": list(source.classes)}
         return [_entry(claim.finish(result), skipped=False)]
 
@@ -137,7 +137,7 @@ def embed_shard(
     Returns:
         What is wrong with each unreadable image.
     """
-    split = source.splits[shard.split]
+    split: Any = source.splits[shard.split]
     rows = range(shard.index * stores.SHARD, min((shard.index + 1) * stores.SHARD, len(split.labels)))
     bad: list[str] = []
     if isinstance(source, FeatureSource) or encoder is None:
@@ -156,7 +156,9 @@ def embed_shard(
     return []
 
 
-def _encode(split: Any, rows: range, encoder: FrozenEncoder, batch_size: int, advance: Callable[[int], None]) -> tuple[np.ndarray, list[str]]:
+def _encode(
+    split: Any, rows: range, encoder: FrozenEncoder, batch_size: int, advance: Callable[[int], None]
+) -> tuple[np.ndarray, list[str]]:
     """Features of some rows; threads read and preprocess the next batches while the encoder works on this one."""
     features: list[np.ndarray] = []
     bad: list[str] = []
@@ -183,7 +185,9 @@ def _encode(split: Any, rows: range, encoder: FrozenEncoder, batch_size: int, ad
 @lru_cache(maxsize=1)
 def _opened(job: Job) -> tuple[ImageSource | FeatureSource, FrozenEncoder | None]:
     source = open_source(job.data)
-    return source, load_encoder(job.encoder, job.device, source.mode) if isinstance(source, ImageSource) else None
+    encoder = load_encoder(job.encoder, job.device, source.mode) if isinstance(source, ImageSource) else None
+    _width(source, encoder)  # the first image of the data set, not of a shard, sets the size for `pixels`
+    return source, encoder
 
 
 def _remote_shard(job: Job, shard: Shard) -> tuple[int, list[str]]:

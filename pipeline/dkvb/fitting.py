@@ -124,7 +124,12 @@ def _save(path: Path, module: torch.nn.Module, adam: torch.optim.Adam, history: 
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in module.named_parameters():
         state = adam.state[parameter]
-        tensors |= {name: parameter.detach(), f"{name}.m": state["exp_avg"], f"{name}.v": state["exp_avg_sq"], f"{name}.step": state["step"]}
+        tensors |= {
+            name: parameter.detach(),
+            f"{name}.m": state["exp_avg"],
+            f"{name}.v": state["exp_avg_sq"],
+            f"{name}.step": state["step"],
+        }
     with atomic(path) as temporary:
         save_file(tensors, temporary, metadata={"history": json.dumps(history.rows), "sha256": _digest(tensors)})
 
@@ -132,7 +137,7 @@ def _save(path: Path, module: torch.nn.Module, adam: torch.optim.Adam, history: 
 def _digest(tensors: dict[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        digest.update(tensors[name].contiguous().numpy())
+        digest.update(tensors[name].contiguous().numpy().data)
     return digest.hexdigest()
 
 

@@ -180,6 +180,9 @@ def load(which: str | None = None, folder: Path | None = None) -> Recipe:
     check_keys(settings, str(path))
     source = settings.get("data", {}).get("source", "cifar10")
     base = tomllib.loads(builtin_text(source)) if source in builtin_names() else {}
+    encoder = settings.get("encoder", {})
+    if encoder.get("name", "") not in ("", base.get("encoder", {}).get("name")):
+        base["encoder"] = {"batch_size": base["encoder"]["batch_size"]}  # weights of one encoder mean nothing to another
     settings.setdefault("name", path.stem)
     return _absolute(validate(merge(base, settings), str(path)), path.resolve().parent)
 
@@ -230,9 +233,9 @@ def validate(settings: Mapping[str, Any], where: str) -> Recipe:
             raise UsageError(f"{where}: unknown unlearning method '{method}'{nearest(method, METHODS)}")
     for key, n in (("na", recipe.unlearn.na), ("ne", recipe.unlearn.ne)):
         if n != "auto" and n < 0:
-            raise UsageError(f"{where}: unlearn.{key} = {n} is negative; give 0 or more, or \"auto\".")
+            raise UsageError(f'{where}: unlearn.{key} = {n} is negative; give 0 or more, or "auto".')
     if recipe.scrub.min_steps != "auto" and recipe.scrub.min_steps < 1:
-        raise UsageError(f"{where}: scrub.min_steps = {recipe.scrub.min_steps}; give 1 or more, or \"auto\".")
+        raise UsageError(f'{where}: scrub.min_steps = {recipe.scrub.min_steps}; give 1 or more, or "auto".')
     return recipe
 
 

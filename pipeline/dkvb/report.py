@@ -36,7 +36,7 @@ def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
     started = time.perf_counter()
     found = collect(workspace)
     if not found.setups:
-        raise MissingStage(f"There is no trained model in {workspace.root} to report on: run `dkvb train` first, or `dkvb run` for all stages.")
+        raise MissingStage(f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages.")
     folder = workspace.reports
     before = _listed(folder)
     # listed before they are written, so that a report that is killed leaves nothing that a later one would not know

@@ -40,7 +40,12 @@ def status(recipe: Recipe, workspace: Workspace) -> dict[str, Any]:
     index = workspace.reports / "index.html"
     written = index.is_file()
     entries.append(
-        {"stage": "report", "what": "index.html", "state": "done" if written else "missing", "bytes": size_of(workspace.reports) if written else 0}
+        {
+            "stage": "report",
+            "what": "index.html",
+            "state": "done" if written else "missing",
+            "bytes": size_of(workspace.reports) if written else 0,
+        }
         | {"seconds": 0.0, "path": str(index) if written else None, "fingerprint": None}
     )
     following = following or (None if unlearned else "unlearn") or (None if written else "report")

@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from dkvb import stores
 from dkvb.artifacts import dkvb_spec, labels, linear_spec, quantize_spec, train_rows
 from dkvb.bottleneck.masking import NEVER
-from dkvb.bottleneck.values import Pool
 from dkvb.bottleneck.projection import project
+from dkvb.bottleneck.values import Pool
 from dkvb.queries import group_projections, group_queries
 from dkvb.recipe import Recipe
 from dkvb.workspace import Artifact, Workspace

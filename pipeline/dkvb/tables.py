@@ -57,7 +57,13 @@ def quantize(entries: Entries) -> Iterable[Any]:
 def train(entries: Entries) -> Iterable[Any]:
     table = _table("Trained", "model", "seed", "train accuracy", "test accuracy", "time")
     for e in entries:
-        table.add_row({"dkvb": "key-value bottleneck", "linear": "linear head"}[e["model"]], str(e["seed"]), percent(e["train"]), percent(e["test"]), _time(e))
+        table.add_row(
+            {"dkvb": "key-value bottleneck", "linear": "linear head"}[e["model"]],
+            str(e["seed"]),
+            percent(e["train"]),
+            percent(e["test"]),
+            _time(e),
+        )
     yield table
 
 
@@ -82,7 +88,9 @@ def report(entries: Entries) -> Iterable[Any]:
 def status(result: dict[str, Any]) -> Iterable[Any]:
     table = _table("In the workspace", "stage", "what", "state", "size", "time")
     for e in result["status"]:
-        table.add_row(e["stage"], escape(e["what"]), e["state"], size(e["bytes"]) if e["bytes"] else "-", clock(e["seconds"]) if e["seconds"] else "-")
+        table.add_row(
+            e["stage"], escape(e["what"]), e["state"], size(e["bytes"]) if e["bytes"] else "-", clock(e["seconds"]) if e["seconds"] else "-"
+        )
     yield table
     yield escape(f"Next: {result['next']}")
 

@@ -79,7 +79,9 @@ def _dkvb(recipe: Recipe, workspace: Workspace, splits: Splits, codes: Artifact,
         stores.create(claim.path, COUNTS, counts.shape, counts.dtype, (1, *counts.shape[1:]), packed=True)[:] = counts
         order = model.no_mask(counts.sum(0))
         predicted = {split: masked_predictions(model, order, [0], split)[0] for split in ("train", "test")}
-        return _finish(claim, "dkvb", splits, predicted, history, {"parameters": model.values.size, "selected_pairs": int((counts.sum(0) > 0).sum())})
+        return _finish(
+            claim, "dkvb", splits, predicted, history, {"parameters": model.values.size, "selected_pairs": int((counts.sum(0) > 0).sum())}
+        )
 
 
 def _linear(recipe: Recipe, workspace: Workspace, splits: Splits, force: bool) -> dict[str, Any]:
@@ -98,7 +100,9 @@ def _linear(recipe: Recipe, workspace: Workspace, splits: Splits, force: bool) -
         return _finish(claim, "linear", splits, predicted, history, {"parameters": sum(p.numel() for p in head.parameters())})
 
 
-def _fit(module: torch.nn.Module, train: torch.Tensor, test: torch.Tensor, splits: Splits, settings: Any, unit: str, claim: Claim) -> History:
+def _fit(
+    module: torch.nn.Module, train: torch.Tensor, test: torch.Tensor, splits: Splits, settings: Any, unit: str, claim: Claim
+) -> History:
     labels = torch.from_numpy(splits.labels["train"])
     return fit(
         module,
@@ -120,7 +124,9 @@ def predict(module: torch.nn.Module, inputs: torch.Tensor) -> np.ndarray:
         return np.concatenate([module(part).argmax(1).numpy() for part in inputs.split(BATCH)])
 
 
-def _finish(claim: Claim, model: str, splits: Splits, predicted: dict[str, np.ndarray], history: History, more: dict[str, Any]) -> dict[str, Any]:
+def _finish(
+    claim: Claim, model: str, splits: Splits, predicted: dict[str, np.ndarray], history: History, more: dict[str, Any]
+) -> dict[str, Any]:
     history.parquet(claim.path / "metrics.parquet")
     (claim.path / CHECKPOINT).unlink(missing_ok=True)
     counted = {split: per_class(predicted[split], splits.labels[split], len(splits.classes)) for split in predicted}

@@ -201,7 +201,9 @@ def _sweep(study: Study, method: Method, forget: list[int], force: bool) -> Arti
     grid = method.grid()
     settings = _settings(study, method, forget, "sweep") | {"grid": grid}
     label = f"sweep {_readable(study, method, forget)}"
-    with study.workspace.claim(Spec("unlearn", f"{_readable(study, method, forget)}-sweep", settings, _inputs(study, method)), force) as claim:
+    with study.workspace.claim(
+        Spec("unlearn", f"{_readable(study, method, forget)}-sweep", settings, _inputs(study, method)), force
+    ) as claim:
         if claim.artifact:
             claim.artifact.check()
             progress.note(f"{label}: already done ({claim.artifact.path.name})")

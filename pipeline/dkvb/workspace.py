@@ -292,7 +292,9 @@ class Workspace:
             lock.acquire()
         try:
             command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-            holder.write_text(f"process {os.getpid()} on {platform.node()} (`{command}`, since {datetime.now():%H:%M:%S})", encoding="utf-8")
+            holder.write_text(
+                f"process {os.getpid()} on {platform.node()} (`{command}`, since {datetime.now():%H:%M:%S})", encoding="utf-8"
+            )
             yield
         finally:
             holder.unlink(missing_ok=True)

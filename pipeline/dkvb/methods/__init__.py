@@ -21,19 +21,33 @@ __all__ = ["METHODS", "Forgotten", "Method", "Point", "Study"]
 class Method(Protocol):
     """What the unlearn stage asks of a method."""
 
-    name: str
-    model: Literal["dkvb", "linear"]
-    """The trained model on which it works."""
-    dial: str
-    """What n counts: "N_a", "N_e", "epochs", or "" where there is nothing to choose."""
-    given: int | Literal["auto"]
-    """The recipe's n."""
-    settings: dict[str, Any]
-    """Everything beside n on which its results depend."""
-    not_in_paper: list[str]
-    """Settings whose values the paper does not give."""
+    @property
+    def name(self) -> str: ...
 
-    def __init__(self, study: Study, forget: Sequence[int]) -> None: ...
+    @property
+    def model(self) -> Literal["dkvb", "linear"]:
+        """The trained model on which it works."""
+        ...
+
+    @property
+    def dial(self) -> str:
+        """What n counts: "N_a", "N_e", "epochs", or "" where there is nothing to choose."""
+        ...
+
+    @property
+    def given(self) -> int | str:
+        """The recipe's n, or "auto"."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything beside n on which its results depend."""
+        ...
+
+    @property
+    def not_in_paper(self) -> list[str]:
+        """Settings whose values the paper does not give."""
+        ...
 
     def grid(self) -> list[int]:
         """The values of n in a sweep; the first is 0, the trained model."""
@@ -56,7 +70,7 @@ class Method(Protocol):
         ...
 
 
-METHODS: dict[str, type[Method]] = {
+METHODS: dict[str, Callable[[Study, Sequence[int]], Method]] = {
     "activations": Activations,
     "examples": Examples,
     "scrub": ScrubMethod,

@@ -37,7 +37,7 @@ class Activations(Masking):
         if not 0 <= n <= keys.codebooks * keys.pairs:
             raise UsageError(
                 f"N_a = {n:,} is not between 0 and all {keys.codebooks * keys.pairs:,} pairs (keys.codebooks x keys.pairs): "
-                f'give a smaller --na, or --na auto to have it chosen.'
+                f"give a smaller --na, or --na auto to have it chosen."
             )
 
     def order(self) -> np.ndarray:

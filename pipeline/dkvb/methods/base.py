@@ -46,7 +46,7 @@ def smallest_reaching(curve: Sequence[CurvePoint], target: float) -> tuple[int, 
 class Forgotten:
     """The outcome of unlearning at one n.
 
-    `before` and `after` hold predicted classes (N,) for "train" and "test"; `arrays` is what is kept of the model: a packed mask or weights.
+    `before` and `after` hold predicted classes (N,) for "train" and "test"; `arrays` is what is kept: a packed mask or weights.
     """
 
     before: dict[str, np.ndarray]

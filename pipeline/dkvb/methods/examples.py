@@ -44,7 +44,9 @@ class Examples(Masking):
 
     def check(self, n: int) -> None:
         if not 0 <= n <= self.available:
-            raise UsageError(f"N_e = {n:,} is not between 0 and the {self.available:,} examples of the forget set: give a smaller --ne, or --ne auto.")
+            raise UsageError(
+                f"N_e = {n:,} is not between 0 and the {self.available:,} examples of the forget set: give a smaller --ne, or --ne auto."
+            )
 
     def order(self) -> np.ndarray:
         codes = self.forget_codes()

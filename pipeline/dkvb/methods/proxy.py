@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -36,9 +37,13 @@ def proxy_features(path: Path, features: Artifact, forget: list[int]) -> np.ndar
     found = _rows(path, forget) if path.is_file() else _encoded(path, features)
     width = int(features.result["dim"])
     if found.ndim != 2 or len(found) == 0:
-        raise DkvbError(f"The proxy set {path} has no samples of the forget classes: x must be (N, D) with N of 1 or more, got {found.shape}.")
+        raise DkvbError(
+            f"The proxy set {path} has no samples of the forget classes: x must be (N, D) with N of 1 or more, got {found.shape}."
+        )
     if found.shape[1] != width:
-        raise DkvbError(f"The proxy set {path} has features of width {found.shape[1]}, the model was trained on {width}: use the same encoder.")
+        raise DkvbError(
+            f"The proxy set {path} has features of width {found.shape[1]}, the model was trained on {width}: use the same encoder."
+        )
     if not np.isfinite(found).all():
         raise DkvbError(f"The proxy set {path} holds NaN or infinite features; remove those rows.")
     return np.ascontiguousarray(found, np.float32)
@@ -60,8 +65,10 @@ def _encoded(path: Path, features: Artifact) -> np.ndarray:
 
     settings = features.settings["encoder"]
     if settings is None:
-        raise UsageError(f"{path} is a folder of images, and the model was trained on features without an encoder: give a .npz with x (N, D).")
-    mode = str(features.result["mode"])
+        raise UsageError(
+            f"{path} is a folder of images, and the model was trained on features without an encoder: give a .npz with x (N, D)."
+        )
+    mode: Literal["RGB", "L"] = features.result["mode"]
     encoder = load_encoder(Encoder(**settings), "cpu", mode)
     files = list_images(path)
     size = int(settings["batch_size"])

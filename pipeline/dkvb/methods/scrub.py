@@ -1,8 +1,8 @@
 """SCRUB on the linear head: a student drifts from its teacher on the forget set and stays close on the retain set.
 
-After Kurmanji et al. 2023 as used in the paper's section 5.3 and Appendix E.3. Teacher = the trained head, frozen; the student starts as its
-copy. p_t, p_s = softmax(logits / T); KD = T^2 mean_i KL(p_t || p_s). Max pass: minimise -KD on forget batches. Min pass: minimise
-gamma CE + alpha KD on retain batches. One Adam for both.
+After Kurmanji et al. 2023 as used in the paper's section 5.3 and Appendix E.3. Teacher = the trained head, frozen; the student starts
+as its copy. p_t, p_s = softmax(logits / T); KD = T^2 mean_i KL(p_t || p_s). Max pass: minimise -KD on forget batches. Min pass:
+minimise gamma CE + alpha KD on retain batches. One Adam for both.
 """
 
 from __future__ import annotations
@@ -33,15 +33,22 @@ def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: floa
 
 
 def scrub_epochs(
-    student: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor, forget: torch.Tensor, settings: Scrub, epochs: int, seed: int
+    student: torch.nn.Module,
+    teacher: torch.nn.Module,
+    inputs: torch.Tensor,
+    labels: torch.Tensor,
+    forget: torch.Tensor,
+    settings: Scrub,
+    epochs: int,
+    seed: int,
 ) -> Iterator[int]:
     """Train the student in place; yields the number of finished epochs.
 
     Args:
+        teacher: frozen; a copy of the student as it was, not the student itself, or the divergence would be zero throughout.
         inputs: (N, D) training features; labels: (N,) int64.
         forget: (N,) bool, True on the forget set.
     """
-    teacher = copy.deepcopy(student).requires_grad_(False)
     adam = optimiser(student, settings.lr)
     sets = {"forget": torch.nonzero(forget)[:, 0], "retain": torch.nonzero(~forget)[:, 0]}
 
@@ -101,13 +108,14 @@ class ScrubMethod:
     def _train(self, student: torch.nn.Module, inputs: torch.Tensor, epochs: int) -> Iterator[int]:
         labels = self.study.splits.labels["train"]
         forget = torch.from_numpy(np.isin(labels, self.forgotten))
+        teacher = copy.deepcopy(student).requires_grad_(False)
         with suitable_threads(student):
-            yield from scrub_epochs(student, inputs, torch.from_numpy(labels), forget, self.recipe, epochs, self.study.seed)
+            yield from scrub_epochs(student, teacher, inputs, torch.from_numpy(labels), forget, self.recipe, epochs, self.study.seed)
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
         student, splits = self._student(), self.study.splits
         held_out = {split: self._inputs(split) for split in splits.evaluation}
-        points = []
+        points: list[Point] = []
 
         def measure(n: int) -> None:
             if n in grid:

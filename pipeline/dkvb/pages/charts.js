@@ -4,7 +4,8 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let drawn = [];
   async function draw() {
-    const { colours, config } = themes[dark.matches ? "dark" : "light"];
+    const scheme = dark.matches ? "dark" : "light";
+    const { colours, config } = themes[scheme];
     const coloured = (key, value) =>
       typeof value === "string" && value[0] === "@" && value.slice(1) in colours ? colours[value.slice(1)] : value;
     drawn.splice(0).forEach((result) => result.finalize());
@@ -13,11 +14,12 @@
         mode: "vega-lite",
         renderer: "svg",
         config: { ...config, background: colours.page },
-        tooltip: { theme: dark.matches ? "dark" : "light" },
+        tooltip: { theme: scheme },
         downloadFileName: `${document.body.dataset.page}-${id}`,
         actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false },
       }));
     }
+    document.body.dataset.scheme = scheme;
     document.body.dataset.drawn = drawn.length;
   }
   // one drawing at a time: a change of scheme waits for the drawing before it

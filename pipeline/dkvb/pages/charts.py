@@ -22,7 +22,8 @@ PERCENT = alt.Axis(format=".0%", tickCount=5, title=None)
 def finish(chart: Any, description: str, right: int = 8, top: int = 22) -> dict[str, Any]:
     """The spec of a chart that is as wide as the page lets it be."""
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
-    chart = chart.properties(width="container", autosize=fit, description=description, padding={"left": 0, "right": right, "top": top, "bottom": 4})
+    padding = {"left": 0, "right": right, "top": top, "bottom": 4}
+    chart = chart.properties(width="container", autosize=fit, description=description, padding=padding)
     spec: dict[str, Any] = chart.to_dict()
     # the page names the mode and brings its own theme
     return {key: value for key, value in spec.items() if key not in ("$schema", "config")}
@@ -32,25 +33,34 @@ def data(rows: list[dict[str, Any]]) -> alt.Data:
     return alt.Data(values=rows)
 
 
-def label(rows: list[dict[str, Any]], colour: Any, **mark: Any) -> alt.LayerChart:
+def label(rows: list[dict[str, Any]], colour: Any, **mark: Any) -> Any:
     """Text that stays readable where a line runs behind it. Rows hold `text` and what x and y are read from."""
     halo = alt.Chart(data(rows)).mark_text(stroke="@page", strokeWidth=5, strokeJoin="round", fill="@page", **mark)
     ink = alt.Chart(data(rows)).mark_text(fill=colour, **mark)
     return alt.layer(halo.encode(text="text:N"), ink.encode(text="text:N"))
 
 
-def curve(run: Run, method: str, frame: pl.DataFrame, title: str) -> dict[str, Any]:
-    """Test accuracy of the forgotten and the other classes against N."""
+def curve(run: Run, method: str, frame: pl.DataFrame, title: str) -> dict[str, Any] | None:
+    """Test accuracy of the forgotten and the other classes against N; None without test samples."""
     test = frame.filter(pl.col("split") == "test").sort("n")
     names = {"retain": others(run), "forget": short(forgotten(run))}
     roles = [role for role in names if role in test.columns]
     rows = [
         {
-            "n": row["n"], "role": role, "who": names[role], "accuracy": row[role], "masked": row["masked"],
-            "low": max(0.0, row[role] - (row[f"{role}_sd"] or 0)), "high": min(1.0, row[role] + (row[f"{role}_sd"] or 0)),
+            "n": row["n"],
+            "role": role,
+            "who": names[role],
+            "accuracy": row[role],
+            "masked": row["masked"],
+            "low": max(0.0, row[role] - (row[f"{role}_sd"] or 0)),
+            "high": min(1.0, row[role] + (row[f"{role}_sd"] or 0)),
         }
-        for row in test.to_dicts() for role in roles if row[role] is not None
-    ]  # fmt: skip
+        for row in test.to_dicts()
+        for role in roles
+        if row[role] is not None
+    ]
+    if not rows:
+        return None
     ends = {row["role"]: row for row in rows}  # the last of each role stays
     last = max(row["n"] for row in rows) or 1
     x = alt.X("n:Q", title=title, scale=alt.Scale(domain=[0, last], nice=False), axis=THOUSANDS)
@@ -75,7 +85,8 @@ def curve(run: Run, method: str, frame: pl.DataFrame, title: str) -> dict[str, A
     layers.append(label(guess, "@muted", dy=-9, **place).encode(y=alt.Y("y:Q", axis=PERCENT)))
     layers += [label([row], f"@{row['role']}", fontWeight=600, **place).encode(x=x, y=y) for row, place in _names(rows, names, last)]
     words = ", ".join(f"{row['who']} ends at {percent(row['accuracy'])}" for row in ends.values())
-    return finish(alt.layer(*layers).properties(height=270), f"Line chart of test accuracy against {title}, from 0 to {count(last)}: {words}.")
+    description = f"Line chart of test accuracy against {title}, from 0 to {count(last)}: {words}."
+    return finish(alt.layer(*layers).properties(height=270), description)
 
 
 def _crossed(rows: list[dict[str, Any]], chance: float, last: float) -> bool:
@@ -113,7 +124,7 @@ def _chosen(run: Run, method: str, last: float, x: alt.X) -> list[Any]:
         tips = [alt.Tooltip("text:N", title="used by"), alt.Tooltip("n:Q", title="N", format=",.0f")]
         layers.append(alt.Chart(data(rows)).mark_rule(color="@ink", strokeWidth=1, opacity=0.55).encode(x=x, tooltip=tips))
     if latest and (stat := latest.stat("n")) and stat.mean <= last:
-        align = "left" if stat.mean < 0.25 * last else "right" if stat.mean > 0.7 * last else "center"
+        align: Any = "left" if stat.mean < 0.25 * last else "right" if stat.mean > 0.7 * last else "center"
         mark = alt.Chart(data([{"n": stat.mean, "text": f"used: {count(stat.mean)}"}])).mark_text(align=align, fill="@ink", y=-9)
         layers.append(mark.encode(x=x, text="text:N"))
     return layers
@@ -133,10 +144,18 @@ def scatter(run: Run) -> dict[str, Any] | None:
     lows, highs = (pick(row["retain"] for row in small + large) for pick in (min, max))
     middle, half = (lows + highs) / 2, max(0.02, (highs - lows) * 0.56)
     floor = max(0.0, min(middle - half, 1 - 2 * half))
-    x = alt.X("forget:Q", title=f"test accuracy on {short(forgotten(run), 40)}",
-              scale=alt.Scale(domain=[0, 1], padding=14, nice=False), axis=alt.Axis(format=".0%", tickCount=5))  # fmt: skip
-    y = alt.Y("retain:Q", title=f"test accuracy on {others(run)}", axis=alt.Axis(format=".1~%", tickCount=5),
-              scale=alt.Scale(domain=[floor, min(1.0, floor + 2 * half)], padding=10, zero=False, nice=False))  # fmt: skip
+    x = alt.X(
+        "forget:Q",
+        title=f"test accuracy on {short(forgotten(run), 40)}",
+        scale=alt.Scale(domain=[0, 1], padding=14, nice=False),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
+    y = alt.Y(
+        "retain:Q",
+        title=f"test accuracy on {others(run)}",
+        axis=alt.Axis(format=".1~%", tickCount=5),
+        scale=alt.Scale(domain=[floor, min(1.0, floor + 2 * half)], padding=10, zero=False, nice=False),
+    )
     legend = alt.Legend(title=None, orient="top", columns=alt.ExprRef("width < 420 ? 1 : 3"), labelLimit=220, symbolSize=90, offset=14)
     colour = alt.Color("name:N", scale=colours, legend=legend)
     shape = alt.Shape("name:N", scale=shapes, legend=legend)
@@ -150,8 +169,10 @@ def scatter(run: Run) -> dict[str, Any] | None:
     layers = [
         trails.mark_line(strokeWidth=1.5, opacity=0.5).encode(x=x, y=y, color=colour, order="n:Q", detail="label:N"),
         trails.mark_point(filled=True, size=26, opacity=0.9).encode(x=x, y=y, color=colour, shape=shape, tooltip=tips),
-        results.mark_point(filled=True, size=150, opacity=1, stroke="@page", strokeWidth=1.5).encode(x=x, y=y, color=colour, shape=shape, tooltip=tips),
-    ]  # fmt: skip
+        results.mark_point(filled=True, size=150, opacity=1, stroke="@page", strokeWidth=1.5).encode(
+            x=x, y=y, color=colour, shape=shape, tooltip=tips
+        ),
+    ]
     texts = label(_before(large, half), "@muted", align="right", dx=-11, dy=-12).encode(x=x, y=y)
     layers = [*(layers if small else layers[2:]), texts]
     words = "; ".join(f"{row['label']}: forgotten {percent(row['forget'])}, others {percent(row['retain'])}" for row in large)
@@ -164,7 +185,8 @@ def _trail(run: Run) -> list[dict[str, Any]]:
         look = palette.look(method)
         if {"retain", "forget"} <= set(frame.columns):
             for row in frame.filter(pl.col("split") == "test").drop_nulls(["retain", "forget"]).to_dicts():
-                what = {"method": method, "name": look.name, "label": f"{look.name} on the {'linear head' if model == 'linear' else 'DKVB'}"}
+                where = "linear head" if model == "linear" else "DKVB"
+                what = {"method": method, "name": look.name, "label": f"{look.name} on the {where}"}
                 rows.append(what | {"n": row["n"], "retain": row["retain"], "forget": row["forget"]})
     return rows
 
@@ -176,8 +198,9 @@ def _results(run: Run) -> list[dict[str, Any]]:
         model = "linear head" if result.setup.model == "linear" else "DKVB"
         look = palette.look(result.method)
         for when, method, name, what in (
-            ("before", "before", "before unlearning", f"{model} before"), ("after", result.method, look.name, result.label),
-        ):  # fmt: skip
+            ("before", "before", "before unlearning", f"{model} before"),
+            ("after", result.method, look.name, result.label),
+        ):
             retain, forget = result.split(when, "retain_test"), result.split(when, "forget_test")
             if retain and forget and what not in {row["label"] for row in rows}:
                 n = result.stat("n") if when == "after" else None
@@ -211,29 +234,47 @@ def _change(before: Stat | None, after: Stat | None) -> float:
 
 def classes(run: Run, before: list[Stat | None], after: list[Stat | None]) -> dict[str, Any] | None:
     """Each class's test accuracy before and after, as dumbbells with the change beside them."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for index in shown(run, before, after):
         was, now = before[index], after[index]
-        assert was and now
+        assert was
+        assert now
         points = 100 * (now.mean - was.mean)
-        rows.append({
-            "class": class_label(index, run.setup.classes[index]), "role": "forget" if index in run.forget else "retain",
-            "before": was.mean, "after": now.mean, "text": "±0.0" if abs(points) < 0.05 else f"{points:+.1f}".replace("-", "−"),
-        })  # fmt: skip
+        rows.append(
+            {
+                "class": class_label(index, run.setup.classes[index]),
+                "role": "forget" if index in run.forget else "retain",
+                "before": was.mean,
+                "after": now.mean,
+                "text": "±0.0" if abs(points) < 0.05 else f"{points:+.1f}".replace("-", "−"),
+            }
+        )
     if not rows:
         return None
     mine = json.dumps([row["class"] for row in rows if row["role"] == "forget"])
     test = f"indexof({mine}, datum.value) >= 0"
     axis = alt.Axis(
-        title=None, domain=False, ticks=False, labelLimit=130, labelPadding=8,
+        title=None,
+        domain=False,
+        ticks=False,
+        labelLimit=130,
+        labelPadding=8,
         labelColor={"condition": {"test": test, "value": "@forget"}, "value": "@ink"},
         labelFontWeight={"condition": {"test": test, "value": "bold"}, "value": "normal"},
-    )  # fmt: skip
+    )
     y = alt.Y("class:N", sort=[row["class"] for row in rows], axis=axis)
     scale = alt.Scale(domain=[0, 1])
-    x = alt.X("before:Q", scale=scale, axis=alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False, title="test accuracy:  ○ before  ● after", orient="top"))
+    x = alt.X(
+        "before:Q",
+        scale=scale,
+        axis=alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False, title="test accuracy:  ○ before  ● after", orient="top"),
+    )
     colour = alt.Color("role:N", scale=alt.Scale(domain=["retain", "forget"], range=["@retain", "@forget"]), legend=None)
-    tips = [alt.Tooltip("class:N"), *(alt.Tooltip(f"{when}:Q", format=".2%") for when in ("before", "after")), alt.Tooltip("text:N", title="points")]
+    tips = [
+        alt.Tooltip("class:N"),
+        *(alt.Tooltip(f"{when}:Q", format=".2%") for when in ("before", "after")),
+        alt.Tooltip("text:N", title="points"),
+    ]
     base = alt.Chart(data(rows)).encode(y=y, color=colour, tooltip=tips)
     after_x = alt.X("after:Q", scale=scale)
     layers = [
@@ -244,4 +285,5 @@ def classes(run: Run, before: list[Stat | None], after: list[Stat | None]) -> di
     ]
     words = "; ".join(f"{row['class']} {percent(row['before'])} to {percent(row['after'])}" for row in rows[:12])
     more = f"; and {plural(len(rows) - 12, 'more class', 'more classes')} in the table" if len(rows) > 12 else ""
-    return finish(alt.layer(*layers).properties(height=25 * len(rows)), f"Test accuracy per class before and after: {words}{more}.", right=46, top=6)
+    description = f"Test accuracy per class before and after: {words}{more}."
+    return finish(alt.layer(*layers).properties(height=25 * len(rows)), description, right=46, top=6)

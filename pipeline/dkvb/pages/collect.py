@@ -36,7 +36,9 @@ def _runs(setup: Setup, found: list[tuple[Artifact, Setup]]) -> list[Run]:
     near = [(artifact, other) for artifact, other in found if other.embed.fingerprint == setup.embed.fingerprint]
     masked = {_forget(artifact) for artifact, other in near if other.model == "dkvb"}
     # a forget set that only a linear head has been through is shown too, but not where another bottleneck shows it
-    wanted = {_forget(artifact) for artifact, other in near if other is setup or (other.model == "linear" and _forget(artifact) not in masked)}
+    wanted = {
+        _forget(artifact) for artifact, other in near if other is setup or (other.model == "linear" and _forget(artifact) not in masked)
+    }
     runs = []
     for forget in sorted(wanted):
         mine = [pair for pair in near if _forget(pair[0]) == forget and (pair[1] is setup or pair[1].model == "linear")]
@@ -115,20 +117,24 @@ def _differences(groups: list[MethodResult]) -> list[str]:
 def _sweeps(found: list[tuple[Artifact, Setup]], forget: tuple[int, ...]) -> dict[tuple[str, str], pl.DataFrame]:
     sweeps: dict[tuple[str, str], pl.DataFrame] = {}
     for group in _grouped(found, lambda artifact: without(artifact.settings, "seed")):
-        frames = [
-            pl.read_parquet(artifact.path / "curve.parquet").with_columns(seed=pl.lit(artifact.result["seed"])) for artifact in group.artifacts
-        ]
+        frames = [_counts(artifact) for artifact in group.artifacts]
         # the workspace lists the most recent last, so the most recent sweep of a method wins
         sweeps[group.method, group.setup.model] = curve(pl.concat(frames), forget)
     return sweeps
 
 
+def _counts(artifact: Artifact) -> pl.DataFrame:
+    return pl.read_parquet(artifact.path / "curve.parquet").with_columns(seed=pl.lit(artifact.result["seed"]))
+
+
 def curve(counts: pl.DataFrame, forget: tuple[int, ...]) -> pl.DataFrame:
     """Retain and forget accuracy per n and split, averaged over seeds, from correct answers per class."""
     role = pl.when(pl.col("class").is_in(forget)).then(pl.lit("forget")).otherwise(pl.lit("retain")).alias("role")
+    # no samples is no accuracy, not NaN
+    accuracy = pl.when(pl.col("total").sum() > 0).then(pl.col("correct").sum() / pl.col("total").sum())
     per_seed = (
         counts.group_by("seed", "split", "n", role)
-        .agg(pl.col("masked").first(), (pl.col("correct").sum() / pl.col("total").sum()).alias("accuracy"))
+        .agg(pl.col("masked").first(), accuracy.alias("accuracy"))
         .pivot("role", index=["seed", "split", "n", "masked"], values="accuracy")
     )
     columns = [name for name in ("retain", "forget") if name in per_seed.columns]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 from dkvb.pages import words
 from dkvb.pages.page import render
 from dkvb.pages.records import Collected, Run, Setup
@@ -19,7 +18,6 @@ class Spark:
     retain: str
     forget: str
     chance: float
-    end: tuple[float, float]
     description: str
 
 
@@ -30,9 +28,13 @@ def page(found: Collected, recipe: str) -> str:
     groups: dict[str, list[Setup]] = {}
     for setup in found.setups:
         groups.setdefault(setup.embed.fingerprint, []).append(setup)
+
+    def heads(run: Run) -> int:
+        return sum(setup.model == "linear" for setup in groups[run.setup.embed.fingerprint])
+
     return render(
         "index.html",
-        runs=[(run, spark(run), words.missing(run, sum(setup.model == "linear" for setup in groups[run.setup.embed.fingerprint]))) for run in found.runs],
+        runs=[(run, spark(run), words.missing(run, heads(run))) for run in found.runs],
         waiting=[setup for setup in bottlenecks if setup.key not in unlearned],
         no_bottleneck=not bottlenecks,
         groups=list(groups.values()),
@@ -64,15 +66,17 @@ def spark(run: Run) -> Spark | None:
     placed = {role: [_place(x, y) for x, y in points] for role, points in curves.items()}
     start, end = curves["forget"][0][1], curves["forget"][-1][1]
     return Spark(
-        *(" ".join(f"{x:.1f},{y:.1f}" for x, y in placed[role]) for role in ("retain", "forget")),
+        retain=_path(placed["retain"]),
+        forget=_path(placed["forget"]),
         chance=_place(0, run.chance)[1],
-        end=placed["forget"][-1],
         description=f"Accuracy on {words.forgotten(run)} goes from {words.percent(start)} to {words.percent(end)}; "
         f"on {words.others(run)} it ends at {words.percent(curves['retain'][-1][1])}.",
     )
 
 
+def _path(points: list[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
 def _place(x: float, y: float) -> tuple[float, float]:
     return EDGE + x * (WIDTH - 2 * EDGE), EDGE + (1 - y) * (HEIGHT - 2 * EDGE)
-
-

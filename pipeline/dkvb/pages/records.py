@@ -97,7 +97,7 @@ class Setup:
 
     @property
     def encoder(self) -> str:
-        return str(self.embed.result["encoder"])
+        return str(self.embed.result["encoder"] or "precomputed features")
 
     def accuracy(self, split: str) -> Stat | None:
         return stat(trained.artifact.result.get(split) for trained in self.seeds)

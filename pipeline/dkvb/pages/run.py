@@ -12,7 +12,7 @@ from dkvb.pages.page import render
 from dkvb.pages.records import SPLITS, MethodResult, Run, Setup, Stat, flatten, stat, without
 from dkvb.workspace import Artifact
 
-CHOSEN = {"given": "given in the recipe", "validation": "chosen on validation data", "test": "read off the test curve"}
+CHOSEN = {"given": "given beforehand", "validation": "chosen on validation data", "test": "read off the test curve"}
 CURVES = {
     "activations": ("pairs to mask, most used first", "pairs masked, those the class uses most first"),
     "examples": ("samples whose pairs are masked", "samples of the forgotten class whose pairs are masked"),
@@ -85,7 +85,10 @@ def _class_rows(run: Run) -> list[tuple[int, str, list[Stat | None]]]:
 
 
 def curve_table(run: Run) -> pl.DataFrame:
-    frames = [frame.select(pl.lit(method).alias("method"), pl.lit(model).alias("model"), pl.all()) for (method, model), frame in run.sweeps.items()]
+    frames = [
+        frame.select(pl.lit(method).alias("method"), pl.lit(model).alias("model"), pl.all())
+        for (method, model), frame in run.sweeps.items()
+    ]
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
 
@@ -94,9 +97,11 @@ def class_table(run: Run) -> pl.DataFrame:
     for result in run.methods:
         before, after = result.per_class("before"), result.per_class("after")
         for index, name in enumerate(run.setup.classes):
-            row = {"method": result.label, "model": result.setup.model, "class": index, "name": name, "forget": index in run.forget}
-            rows.append(row | {f"{when}{part}": value for when, found in (("before", before[index]), ("after", after[index]))
-                               for part, value in (("", found and found.mean), ("_sd", found and found.sd))})  # fmt: skip
+            row: dict[str, Any] = {"method": result.label, "model": result.setup.model, "class": index, "name": name}
+            row["forget"] = index in run.forget
+            for when, found in (("before", before[index]), ("after", after[index])):
+                row |= {when: found and found.mean, f"{when}_sd": found and found.sd}
+            rows.append(row)
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
@@ -105,7 +110,8 @@ def method_table(run: Run) -> pl.DataFrame:
     rows = []
     for result in run.methods:
         for found in result.results:
-            row = {"method": result.label, "model": result.setup.model, **{key: found.get(key) for key in ("seed", "n", "masked", "seconds")}}
+            row: dict[str, Any] = {"method": result.label, "model": result.setup.model}
+            row |= {key: found.get(key) for key in ("seed", "n", "masked", "seconds")}
             rows.append(row | {f"{when}_{split}": found[when].get(split) for split in SPLITS for when in ("before", "after")})
     return pl.DataFrame(rows, infer_schema_length=None)
 
@@ -114,15 +120,18 @@ def _settings(run: Run, heads: list[Setup]) -> list[tuple[str, list[tuple[str, A
     """Groups of (setting, value, whether the paper leaves it open)."""
 
     def group(settings: dict[str, Any], open_: list[str] | None = None) -> list[tuple[str, Any, bool]]:
-        return [(key, _plain(key, value), key.split(".")[-1] in (open_ or [])) for key, value in flatten(settings).items() if value is not None]
+        known = {key: value for key, value in flatten(settings).items() if value is not None}
+        return [(key, _plain(key, value), key.split(".")[-1] in (open_ or [])) for key, value in known.items()]
 
     first = run.setup.seeds[0]
-    groups = [("Data and encoder", group(run.setup.embed.settings | {key: run.setup.embed.result[key] for key in ("train", "test", "dim")}))]
+    sizes = {key: run.setup.embed.result[key] for key in ("train", "test", "dim")}
+    groups = [("Data and encoder", group(run.setup.embed.settings | sizes))]
     if first.quantize:
         groups.append(("Keys", group(without(first.quantize.settings, "seed"))))
         found = [trained.quantize.result for trained in run.setup.seeds if trained.quantize]
         measured = {key: stat(result.get(key) for result in found) for key in ("used", "unique", "dead", "quantisation_error")}
-        groups.append(("Keys, as measured", [(key.replace("_", " "), f"{value.mean:.3f}", False) for key, value in measured.items() if value]))
+        rows = [(key.replace("_", " "), f"{value.mean:.3f}", False) for key, value in measured.items() if value]
+        groups.append(("Keys, as measured", rows))
     groups.append(("Training the bottleneck", group(without(first.artifact.settings, "seed"))))
     groups += [("Training the linear head", group(without(head.seeds[0].artifact.settings, "seed"))) for head in heads]
     for result in run.methods:

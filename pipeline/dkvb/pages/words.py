@@ -85,7 +85,8 @@ def verdict(run: Run, result: MethodResult) -> list[str]:
     elif forget.mean <= run.chance:
         said = [f"{percent(forget.mean)} of the test images of {name} are still recognised, no more than guessing would give ({chance})."]
     else:
-        said = [f"{percent(forget.mean)} of the test images of {name} are still recognised, more than guessing would give ({chance}): it is not forgotten."]
+        still = f"{percent(forget.mean)} of the test images of {name} are still recognised"
+        said = [f"{still}, more than guessing would give ({chance}): it is not forgotten."]
     if change is not None:
         moved = points(change.mean)
         if abs(change.mean) <= CLOSE:
@@ -102,8 +103,8 @@ def verdict(run: Run, result: MethodResult) -> list[str]:
             said.append(f"That beats the logit mask, which merely forbids the answer, by {points(ahead).lstrip('+')} points on the rest.")
         else:
             said.append(
-                f"Merely forbidding the answer (the logit mask) keeps {percent(kept.mean)} on the rest, {points(-ahead).lstrip('+')} points more: "
-                "by accuracy alone, masking does not beat it."
+                f"Merely forbidding the answer (the logit mask) keeps {percent(kept.mean)} on the rest, "
+                f"{points(-ahead).lstrip('+')} points more: by accuracy alone, masking does not beat it."
             )
     return said
 
@@ -136,7 +137,8 @@ def missing(run: Run, heads: int) -> list[Missing]:
         lacking = sorted({trained.seed for trained in run.setup.seeds} - done)
         if lacking and result.setup.model == "dkvb":
             which = ", ".join(map(str, lacking))
-            gaps.append(Missing(f"“{result.label}” has {len(done)} of {seeds} seeds (not {which})", f"dkvb unlearn --method {result.method} --seed {lacking[0]}{what}"))
+            command = f"dkvb unlearn --method {result.method} --seed {lacking[0]}{what}"
+            gaps.append(Missing(f"“{result.label}” has {len(done)} of {seeds} seeds (not {which})", command))
     return gaps
 
 
