@@ -48,6 +48,12 @@ class Job:
         """Training rows to fit on, and those kept out for choosing N."""
         return train_rows(self.features, self.validation, self.seed)
 
+    @cached_property
+    def arrays(self) -> dict[str, Any]:
+        """The artifact's arrays by name, opened once for all codebooks."""
+        names = ["keys", "train/codes", "test/codes", *(f"{split}/neighbours" for split in self.neighbour_splits())]
+        return {name: zarr.open_array(self.path / name, mode="r+") for name in names}
+
     def order(self, epoch: int) -> np.ndarray:
         """The epoch's batch order, the same for every codebook, as in the official code."""
         return generator(self.seed, "quantize", "order", epoch).permutation(len(self.rows[0]))
@@ -144,15 +150,14 @@ def _codebook(job: Job, codebook: int, queries: dict[str, np.ndarray]) -> None:
         rng=generator(job.seed, "quantize", "keys", codebook),
     )
     lookup = make_lookup(fitted, job.device)
-    store: Any = zarr.open_group(job.path, mode="r+")
-    store["keys"][codebook] = fitted
     codes = {split: lookup.search(q, keys.top_k) for split, q in queries.items()}
+    job.arrays["keys"][codebook] = fitted
     for split, selected in codes.items():
-        store[f"{split}/codes"][:, codebook] = selected.astype(np.uint16)
+        job.arrays[f"{split}/codes"][:, codebook] = selected.astype(np.uint16)
     listed = {"test": queries["test"], "validation": queries["train"][validation]}
     for split in job.neighbour_splits():
         nearest = lookup.search(listed[split], min(keys.neighbours, keys.pairs))
-        store[f"{split}/neighbours"][:, codebook] = nearest.astype(np.uint16)
+        job.arrays[f"{split}/neighbours"][:, codebook] = nearest.astype(np.uint16)
     stores.Marks(job.path).set(str(codebook), key_statistics(queries["train"][kept], fitted, codes["train"][kept]))
 
 

@@ -19,10 +19,10 @@ THOUSANDS = alt.Axis(labelExpr="datum.value ? format(datum.value, '~s') : '0'", 
 PERCENT = alt.Axis(format=".0%", tickCount=5, title=None)
 
 
-def finish(chart: Any, description: str, right: int = 8, top: int = 22) -> dict[str, Any]:
+def finish(chart: Any, description: str, top: int = 22) -> dict[str, Any]:
     """The spec of a chart that is as wide as the page lets it be."""
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
-    padding = {"left": 0, "right": right, "top": top, "bottom": 4}
+    padding = {"left": 0, "right": 8, "top": top, "bottom": 4}
     chart = chart.properties(width="container", autosize=fit, description=description, padding=padding)
     spec: dict[str, Any] = chart.to_dict()
     # the page names the mode and brings its own theme
@@ -173,7 +173,8 @@ def scatter(run: Run) -> dict[str, Any] | None:
             x=x, y=y, color=colour, shape=shape, tooltip=tips
         ),
     ]
-    texts = label(_before(large, half), "@muted", align="right", dx=-11, dy=-12).encode(x=x, y=y)
+    # beside the plot, level with their marks: inside it, trails come from every side
+    texts = alt.Chart(data(_before(large, half))).mark_text(fill="@muted", align="left", dx=6, x="width").encode(y=y, text="text:N")
     layers = [*(layers if small else layers[2:]), texts]
     words = "; ".join(f"{row['label']}: forgotten {percent(row['forget'])}, others {percent(row['retain'])}" for row in large)
     return finish(alt.layer(*layers).properties(height=340), f"Scatter plot of retain against forget accuracy. {words}.")
@@ -286,4 +287,4 @@ def classes(run: Run, before: list[Stat | None], after: list[Stat | None]) -> di
     words = "; ".join(f"{row['class']} {percent(row['before'])} to {percent(row['after'])}" for row in rows[:12])
     more = f"; and {plural(len(rows) - 12, 'more class', 'more classes')} in the table" if len(rows) > 12 else ""
     description = f"Test accuracy per class before and after: {words}{more}."
-    return finish(alt.layer(*layers).properties(height=25 * len(rows)), description, right=46, top=6)
+    return finish(alt.layer(*layers).properties(height=25 * len(rows)), description, top=6)

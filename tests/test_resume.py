@@ -1,0 +1,111 @@
+"""Real processes, really killed: whatever the instant, a rerun ends with the bits of an uninterrupted run."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import artifact_bytes
+
+RECIPE = """
+name = "pictures"
+[data]
+source = "folder"
+path = "pictures"
+validation = 0.2
+[encoder]
+name = "pixels"
+[keys]
+codebooks = 48
+pairs = 64
+dim = 4
+top_k = 2
+epochs = 12
+batch_size = 16
+neighbours = 16
+[train]
+epochs = 60
+batch_size = 8
+[linear]
+epochs = 60
+batch_size = 8
+[scrub]
+batch_size = 8
+min_steps = "auto"
+"""
+
+
+def pictures(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    means = rng.integers(40, 215, (3, 8, 8, 3))
+    for split, count in (("train", 200), ("test", 60)):
+        for label in range(3):
+            (folder / split / str(label)).mkdir(parents=True)
+            for i in range(count):
+                pixels = np.clip(means[label] + rng.normal(0, 60, (8, 8, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / split / str(label) / f"{i:03}.png")
+
+
+def start(folder: Path, data: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dkvb", "run", "pictures.toml", "--data-dir", data, "--reports-dir", f"{data}-reports"]
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def kill_and_resume(folder: Path, kills: int) -> None:
+    pictures(folder / "pictures")
+    (folder / "pictures.toml").write_text(RECIPE)
+    whole = start(folder, "whole")
+    assert whole.stderr is not None
+    whole.stderr.readline()
+    begun = time.monotonic()
+    assert whole.wait() == 0
+    length = time.monotonic() - begun
+    draw = random.Random(kills)
+    killed = 0
+    for _ in range(kills):
+        process = start(folder, "killed")
+        assert process.stderr is not None
+        process.stderr.readline()  # the imports are behind it: from here on it works
+        time.sleep(draw.uniform(0, length / 2))
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+    assert killed
+    last = start(folder, "killed")
+    _, said = last.communicate()
+    assert last.returncode == 0, said
+    expected, found = artifact_bytes(folder / "whole"), artifact_bytes(folder / "killed")
+    assert expected.keys() == found.keys()
+    assert [name for name in expected if expected[name] != found[name]] == []
+
+
+def test_a_run_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, kills=4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_run_killed_at_twenty_instants_ends_with_the_same_bits(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, kills=20)
+
+
+def test_two_runs_on_one_workspace_share_the_work(tmp_path: Path) -> None:
+    pictures(tmp_path / "pictures")
+    (tmp_path / "pictures.toml").write_text(RECIPE)
+    alone = start(tmp_path, "alone")
+    assert alone.wait() == 0
+    both = [start(tmp_path, "both") for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert artifact_bytes(tmp_path / "both") == artifact_bytes(tmp_path / "alone")
+    assert "waiting: process" in "".join(said)
+    manifests = [json.loads(path.read_text()) for path in (tmp_path / "both").rglob("manifest.json")]
+    assert len(manifests) == len(list((tmp_path / "alone").rglob("manifest.json")))
