@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dkvb import encoders
+from dkvb import weights
 from dkvb.encoders import load_encoder, stack, weights_fingerprint
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Encoder
@@ -180,7 +180,7 @@ def test_default_clip_has_quickgelu(monkeypatch):
         load_encoder(Encoder(name="clip-vit-b32", weights="random"), "cpu", "RGB")
     assert asked["arch"] == "ViT-B-32-quickgelu"
     assert open_clip.get_model_config(asked["arch"])["quick_gelu"]
-    monkeypatch.setattr(encoders, "_unreachable", lambda url: "offline")
+    monkeypatch.setattr(weights, "unreachable", lambda url: "offline")
     with pytest.raises(DkvbError, match="offline"):
         load_encoder(Encoder(name="open_clip:ViT-B-32", weights="openai"), "cpu", "RGB")
     assert asked["force_quick_gelu"] is True
@@ -403,7 +403,7 @@ def test_cached_weights_need_no_network(tmp_path, monkeypatch):
 def test_fetch_tries_the_cache_before_the_network(monkeypatch):
     from huggingface_hub import constants
 
-    monkeypatch.setattr(encoders, "_unreachable", lambda url: None)
+    monkeypatch.setattr(weights, "unreachable", lambda url: None)
     seen = []
 
     def load():
@@ -412,11 +412,11 @@ def test_fetch_tries_the_cache_before_the_network(monkeypatch):
             raise FileNotFoundError
         return "weights"
 
-    assert encoders._fetch(load, "w", "w.pt") == "weights"
+    assert weights.fetch(load, "w", "w.pt") == "weights"
     assert seen == [True, False]
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(DkvbError, match="HF_HUB_OFFLINE"):
-        encoders._fetch(load, "w", "w.pt")
+        weights.fetch(load, "w", "w.pt")
 
 
 def test_fingerprints_of_weights(tmp_path):

@@ -145,7 +145,7 @@ def fetch(load: Callable[[], T], what: str, example: str) -> T:
         pass
     finally:
         constants.HF_HUB_OFFLINE = barred
-    reason = "the environment says HF_HUB_OFFLINE" if barred else _unreachable(constants.ENDPOINT)
+    reason = "the environment says HF_HUB_OFFLINE" if barred else unreachable(constants.ENDPOINT)
     if reason:
         raise _missing(what, example, reason)
     progress.note(f"downloading the weights {what}")
@@ -168,7 +168,7 @@ def fetch_url(url: str, what: str) -> Path:
         return file
     digits = re.search(r"-([0-9a-f]{8,})\.", file.name)
     try:
-        if reason := _unreachable(url):
+        if reason := unreachable(url):
             raise OSError(reason)
         progress.note(f"downloading the weights {what}")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -185,7 +185,7 @@ def _missing(what: str, example: str, reason: str, either: str = "") -> DkvbErro
     )
 
 
-def _unreachable(url: str) -> str | None:
+def unreachable(url: str) -> str | None:
     """Why a host does not answer, or None if it does; the libraries' own retries take most of a minute to say so."""
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT).close()
