@@ -29,12 +29,13 @@ def blocks() -> dict[str, list[str]]:
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Built-in recipes as they are, but for the encoder, which needs a download here, and for training times."""
+    """Built-in recipes as they are, but for the encoder, which needs a download here, N_e, and training times."""
     original = recipes.builtin_text
 
     def text(name: str) -> str:
         changed = re.sub(r'name = "clip-vit-b32".*\n(weights = .*\n)?', 'name = "pixels"\n', original(name))
         changed = re.sub(r"(?m)^epochs = \d+", "epochs = 2", changed)
+        changed = re.sub(r"(?m)^ne = \d+", "ne = 5", changed)
         if name in recipes.OWN_DATA:
             changed = re.sub(r"(?m)^pairs = \d+", "pairs = 16", changed)
         return re.sub(r"(?m)^seeds = .*", "seeds = [0]", changed)
