@@ -112,16 +112,19 @@ def status_(options: Options) -> None:
 
 
 @app.command("init")
-@command({name: COMMON[name] for name in ("json_", "force", "debug")})
+@command(COMMON)
 def init(
     options: Options,
-    name: Annotated[str, typer.Argument(help="Recipe to start from; folder and features are for your own data.")] = "cifar10",
+    name: Annotated[
+        str | None, typer.Argument(help="Recipe to start from [default: cifar10]; folder and features are for your own data.")
+    ] = None,
 ) -> None:
     """Write dkvb.toml here, from a built-in recipe."""
     from dkvb.errors import UsageError
     from dkvb.files import write_text
     from dkvb.recipe import builtin_text
 
+    name = name or options.values["recipe"] or "cifar10"
     text, path = builtin_text(name), Path.cwd() / "dkvb.toml"
     if path.exists() and not options.force:
         raise UsageError(f"{path} is already there: edit it, or give --force to replace it.")

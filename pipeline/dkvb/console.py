@@ -129,7 +129,7 @@ def command(*groups: dict[str, tuple[Any, Any]]) -> Callable[[Callable[..., None
         def wrapper(**values: Any) -> None:
             mine = {parameter.name: values.pop(parameter.name) for parameter in own}
             call = Options(values, function.__name__)
-            code, message = _run(functools.partial(function, call, **mine), debug=values.get("debug", False))
+            code, message = _run(functools.partial(function, call, **mine), str(values["data_dir"]), values["debug"])
             if message:
                 typer.echo(message if code == 130 else f"error: {message}", err=True)
                 if call.json:
@@ -148,7 +148,7 @@ def command(*groups: dict[str, tuple[Any, Any]]) -> Callable[[Callable[..., None
     return decorate
 
 
-def _run(call: Callable[[], None], debug: bool) -> tuple[int, str | None]:
+def _run(call: Callable[[], None], folder: str, debug: bool) -> tuple[int, str | None]:
     try:
         call()
     except KeyboardInterrupt:
@@ -160,14 +160,14 @@ def _run(call: Callable[[], None], debug: bool) -> tuple[int, str | None]:
     except OSError as error:
         if debug:
             traceback.print_exc()
-        return 1, _system_error(error)
+        return 1, _system_error(error, folder)
     except MemoryError:
         return 1, "out of memory: lower keys.codebooks or keys.pairs, or use a machine with more; finished work is kept."
     return 0, None
 
 
-def _system_error(error: OSError) -> str:
-    where = error.filename or "a file"
+def _system_error(error: OSError, folder: str) -> str:
+    where = error.filename or folder
     reasons = {
         errno.ENOSPC: f"the disk is full ({where}): free some room, then run the same command again; finished work is kept.",
         errno.EDQUOT: f"the disk quota is used up ({where}): free some room, then run the same command again; finished work is kept.",
