@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dkvb.errors import UsageError, nearest
 
-SOURCES = ("digits", "cifar10", "cifar100", "lacuna100", "imagenet1k", "folder", "features")
+SOURCES = ("digits", "cifar10", "cifar100", "lacuna100", "lacuna10", "imagenet1k", "folder", "features")
 OWN_DATA = ("folder", "features")
 """Sources that are told apart by their path; any other is one data set, wherever it lies."""
 WEIGHTS_FILES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
@@ -32,6 +32,8 @@ class Data(Section):
     """Share of the training set kept out for choosing N, stratified, drawn from the run's seed."""
     test: float = Field(0.2, gt=0, lt=1)
     """Share split off as the test set where the source has none."""
+    compat: Literal["none", "scrub"] = "none"
+    """"scrub": draw LACUNA as the public build script does, with replacement, so that test images leak into train."""
 
 
 class Encoder(Section):
@@ -40,6 +42,7 @@ class Encoder(Section):
     """A tag of the encoder's library, a local file, or "random"; none: the encoder's own default."""
     layer: str | None = None
     """Where a ResNet50 is read: layer1 … layer4 (averaged over space) or avgpool, the default."""
+    precision: Literal["fp32", "bf16"] = "fp32"
     batch_size: int = Field(64, ge=1)
     size: int | None = Field(None, ge=1)
     """Side in pixels to which `pixels` resizes; none: images stay as they are and must all be of one size."""
