@@ -70,7 +70,7 @@ def batches(folder: Path) -> None:
 
 
 def test_there_is_a_block_for_each_way_of_use() -> None:
-    assert set(blocks()) == {"CIFAR-10 with CLIP, as in the paper", "Your own images", "Your own embeddings"}
+    assert set(blocks()) == {"CIFAR-10 with CLIP, as in the paper", "Your own images", "Your own embeddings", "Large data sets"}
 
 
 @pytest.mark.parametrize("title", blocks())
@@ -85,7 +85,8 @@ def test_readme_commands_run(title: str, tmp_path: Path, monkeypatch: pytest.Mon
         assert words[0] == "dkvb"
         result = CliRunner().invoke(app, words[1:])
         assert result.exit_code == 0, f"{line}: {result.stderr}"
-    assert (tmp_path / "reports/index.html").is_file()
+        assert "Traceback" not in result.stderr
+    assert (tmp_path / "reports/index.html").is_file() or title == "Large data sets"
 
 
 def test_ci_installs_and_tests_as_the_readme_says() -> None:

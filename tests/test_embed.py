@@ -69,18 +69,18 @@ def test_only_missing_shards_are_made(workspace: Workspace, tmp_path: Path, monk
     made: list[str] = []
     original = embed.embed_shard
 
-    def failing(path: Path, shard: embed.Shard, *args: object) -> list[str]:
+    def failing(job: object, shard: embed.Shard, *args: object) -> list[str]:
         if len(made) == 2:
             raise KeyboardInterrupt
         made.append(shard.name)
-        return original(path, shard, *args)  # type: ignore[arg-type]
+        return original(job, shard, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(embed, "embed_shard", failing)
     with pytest.raises(KeyboardInterrupt):
         embed.run(recipe, workspace)
     assert workspace.all("embed") == []
     done, made = made, []
-    monkeypatch.setattr(embed, "embed_shard", lambda path, shard, *args: made.append(shard.name) or original(path, shard, *args))
+    monkeypatch.setattr(embed, "embed_shard", lambda job, shard, *args: made.append(shard.name) or original(job, shard, *args))
     embed.run(recipe, workspace)
     assert done == ["train-00000", "train-00001"]
     assert made == ["test-00000", "test-00001"]
@@ -111,7 +111,7 @@ def test_a_damaged_shard_is_found_and_only_it_is_made_again(
             need_features(recipe, workspace)
     made: list[str] = []
     original = embed.embed_shard
-    monkeypatch.setattr(embed, "embed_shard", lambda path, shard, *args: made.append(shard.name) or original(path, shard, *args))
+    monkeypatch.setattr(embed, "embed_shard", lambda job, shard, *args: made.append(shard.name) or original(job, shard, *args))
     embed.run(recipe, workspace)
     assert made == ["train-00001"]
     assert artifact_bytes(workspace.root) == before
@@ -125,14 +125,88 @@ def test_damage_that_belongs_to_no_shard_needs_force(recipe: Recipe, workspace: 
     assert embed.run(recipe, workspace, force=True)[0]["skipped"] is False
 
 
-def test_unreadable_images_are_all_named_and_the_rest_is_kept(workspace: Workspace, tmp_path: Path) -> None:
-    recipe = pictures(tmp_path / "pics")
-    bad = [tmp_path / "pics/train/bee/001.png", tmp_path / "pics/test/ant/002.png"]
+def spoil(folder: Path) -> tuple[list[Path], list[bytes]]:
+    bad = [folder / "train/bee/001.png", folder / "test/ant/002.png"]
     contents = [path.read_bytes() for path in bad]
     bad[0].write_bytes(b"")
     bad[1].write_bytes(contents[1][:40])
-    with pytest.raises(DkvbError, match=r"2 of 160 images.*001\.png.*002\.png"):
+    return bad, contents
+
+
+def test_unreadable_images_are_all_named_and_the_rest_is_kept(workspace: Workspace, tmp_path: Path) -> None:
+    recipe = pictures(tmp_path / "pics")
+    spoil(tmp_path / "pics")
+    with pytest.raises(DkvbError, match=r"2 of 160 images.*001\.png.*002\.png.*--on-bad skip"):
         embed.run(recipe, workspace)
     assert workspace.all("embed") == []
     marks = sorted(path.name for path in workspace.root.glob("embed/*/done/*"))
-    assert marks == ["test-00001.json", "train-00001.json"] or marks == ["test-00001.json", "train-00000.json"]
+    assert marks == ["test-00001.json", "train-00001.json"], "a failed shard is not a done shard"
+
+
+def test_unreadable_images_can_be_left_out_and_are_recorded(workspace: Workspace, tmp_path: Path) -> None:
+    recipe = pictures(tmp_path / "pics")
+    whole = Workspace(tmp_path / "whole", tmp_path / "reports")
+    embed.run(recipe, whole)
+    spoil(tmp_path / "pics")
+    skipping = recipe.with_(data={"on_bad": "skip"})
+    entry = embed.run(skipping, workspace)[0]
+    assert (entry["train"], entry["test"]) == (79, 79)
+    assert "001.png" in entry["unreadable"]["train"][0]
+    assert "002.png" in entry["unreadable"]["test"][0]
+    found, every = need_features(recipe, workspace), need_features(recipe, whole)
+    for split, gone in (("train", "bee/001.png"), ("test", "ant/002.png")):
+        ids, all_ids = ([str(name) for name in stores.read(artifact, f"{split}/ids")] for artifact in (found, every))
+        kept = np.array([not name.endswith(gone) for name in all_ids])
+        all_ids = np.array(all_ids)
+        np.testing.assert_array_equal(ids, all_ids[kept])
+        for name in ("features", "labels", "hashes"):
+            np.testing.assert_array_equal(stores.read(found, f"{split}/{name}"), stores.read(every, f"{split}/{name}")[kept])
+    before = artifact_bytes(workspace.root)
+    chunk = Path(entry["artifact"]) / "train/features/c/1/0"
+    chunk.write_bytes(chunk.read_bytes()[:-9])
+    assert embed.run(skipping, workspace)[0]["unreadable"] == entry["unreadable"]
+    assert artifact_bytes(workspace.root).keys() == before.keys()
+    np.testing.assert_array_equal(stores.read(need_features(recipe, workspace), "train/features"), stores.read(found, "train/features"))
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_a_swap_cut_short_is_completed(workspace: Workspace, tmp_path: Path, stop_after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = pictures(tmp_path / "pics").with_(data={"on_bad": "skip"})
+    spoil(tmp_path / "pics")
+    whole = Workspace(tmp_path / "whole", tmp_path / "reports")
+    embed.run(recipe, whole)
+    renamed: list[Path] = []
+    original = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if len(renamed) == stop_after:
+            raise KeyboardInterrupt
+        renamed.append(self)
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(KeyboardInterrupt):
+        embed.run(recipe, workspace)
+    monkeypatch.setattr(Path, "rename", original)
+    embed.run(recipe, workspace)
+    assert artifact_bytes(workspace.root) == artifact_bytes(whole.root)
+
+
+def test_a_class_without_readable_images_is_an_error(workspace: Workspace, tmp_path: Path) -> None:
+    recipe = pictures(tmp_path / "pics", count=2).with_(data={"on_bad": "skip"})
+    for path in (tmp_path / "pics/train/bee").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DkvbError, match="Class 'bee' has no readable image in train"):
+        embed.run(recipe, workspace)
+
+
+def test_leaks_are_counted_warned_of_and_fail_where_strict(workspace: Workspace, tmp_path: Path) -> None:
+    recipe = pictures(tmp_path / "pics")
+    (tmp_path / "pics/test/ant/000.png").write_bytes((tmp_path / "pics/train/ant/005.png").read_bytes())
+    (tmp_path / "pics/train/bee/007.png").write_bytes((tmp_path / "pics/train/ant/006.png").read_bytes())
+    entry = embed.run(recipe, workspace)[0]
+    assert entry["leaks"]["shared"] == 1
+    assert entry["leaks"]["across_classes"] == 1
+    assert "test/ant/000.png" in entry["leaks_in_words"]
+    with pytest.raises(DkvbError, match="--strict"):
+        embed.run(recipe.with_(data={"strict": True}), workspace)

@@ -227,6 +227,88 @@ def test_timm_drops_the_classifier_and_uses_its_own_transform():
     assert encoder.dim == 512
 
 
+# precision
+
+
+@pytest.mark.parametrize("name", [SMALL, "timm:resnet18"])
+def test_bf16_is_close_to_fp32_and_comes_back_as_fp32(name):
+    import torch
+
+    images = [picture(seed=seed) for seed in range(3)]
+    full, half = (
+        features(load_encoder(Encoder(name=name, weights="random", precision=p), "cpu", "RGB"), *images) for p in ("fp32", "bf16")
+    )
+    assert half.dtype == torch.float32
+    assert not torch.equal(full, half)
+    assert torch.nn.functional.cosine_similarity(full, half).min() > 0.99
+
+
+def test_pixels_ignore_precision():
+    full, half = (features(load_encoder(Encoder(name="pixels", precision=p), "cpu", "RGB"), picture()) for p in ("fp32", "bf16"))
+    assert (full == half).all()
+
+
+def test_encoders_may_be_used_from_several_threads(clip):
+    """The switch for exact convolutions is one for the process: it goes back only after the last thread."""
+    import torch
+
+    from dkvb.encoders import _no_tf32
+
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with _no_tf32:
+            inside.set()
+            leave.wait(10)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    inside.wait(10)
+    with _no_tf32:
+        pass
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == (False, True)
+    leave.set()
+    other.join()
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == before
+
+
+# provenance
+
+
+def test_weights_hash_is_of_the_parameters_that_compute_features(clip, resnet, tmp_path):
+    import torch
+
+    assert load_encoder(Encoder(name="pixels"), "cpu", "RGB").weights_hash is None
+    again = load_encoder(Encoder(name=SMALL, weights="random"), "cpu", "RGB")
+    assert again.weights_hash == clip.weights_hash != resnet.weights_hash
+    assert len(clip.weights_hash) == 64
+    state = {name: value.clone() for name, value in clip.network.state_dict().items()}
+    state["logit_scale"] += 1  # of the text side's, which no feature depends on
+    torch.save(state, tmp_path / "same.pt")
+    assert load_encoder(Encoder(name=SMALL, weights=str(tmp_path / "same.pt")), "cpu", "RGB").weights_hash == clip.weights_hash
+    state["visual.proj"][0, 0] += 1
+    torch.save(state, tmp_path / "other.pt")
+    assert load_encoder(Encoder(name=SMALL, weights=str(tmp_path / "other.pt")), "cpu", "RGB").weights_hash != clip.weights_hash
+
+
+def test_state_hash_tells_names_types_and_shapes_apart():
+    import torch
+
+    states = [
+        {"a": torch.zeros(4)},
+        {"b": torch.zeros(4)},
+        {"a": torch.zeros(2, 2)},
+        {"a": torch.zeros(4, dtype=torch.int32)},
+        {"a": torch.zeros(2), "b": torch.zeros(2)},
+        {"a": torch.zeros(4, dtype=torch.bfloat16)},
+        {"a": torch.tensor(0.0)},
+    ]
+    assert len({weights.state_hash(state) for state in states}) == len(states)
+    one, two = torch.ones(2), torch.zeros(3)
+    assert weights.state_hash({"a": one, "b": two}) == weights.state_hash({"b": two, "a": one})
+
+
 # local weights
 
 

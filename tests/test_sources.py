@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import io
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,9 +22,9 @@ import pytest
 from PIL import Image
 
 from dkvb.errors import DkvbError, UsageError
+from dkvb.leaks import content_hashes, find_leaks
 from dkvb.recipe import Data
-from dkvb.sources import FeatureSource, ImageSource, UnreadableImage, lacuna100, open_source
-from dkvb.sources.download import download
+from dkvb.sources import FeatureSource, ImageSource, UnreadableImage, download, lacuna100, listing, open_source, vggface2
 from dkvb.sources.folder import list_images, read_image
 from dkvb.sources.pickles import load_arrays
 
@@ -34,6 +36,13 @@ def save(path: Path, shade: int = 0, size: int = 4) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (size, size), (shade, 0, 0)).save(path)
     return path
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache folder of each test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "dkvb"
 
 
 @pytest.fixture
@@ -151,6 +160,98 @@ def test_folder_finds_images_as_people_keep_them(tree, tmp_path):
     assert source.splits["train"].read(5).mode == "RGB"
 
 
+def test_folder_names_with_spaces_and_unicode(tmp_path):
+    root = tmp_path / "meine Bilder ä"
+    for name in ("Ærø 1", "猫 und Hund", "it's #2 [x] 100%"):
+        for split in ("train", "test"):
+            save(root / split / name / "größe 1 (Kopie).png", 50)
+            save(root / split / name / "tiefer ordner" / "😀.png", 60)
+    source = folder(root)
+    assert source.classes == sorted(("Ærø 1", "猫 und Hund", "it's #2 [x] 100%"))
+    assert "train/猫 und Hund/größe 1 (Kopie).png" in source.splits["train"].ids
+    assert "test/Ærø 1/tiefer ordner/😀.png" in source.splits["test"].ids
+    assert len(source.fingerprint) == 64
+    assert {source.splits["test"].read(row).getpixel((0, 0))[0] for row in range(6)} == {50, 60}
+
+
+def test_folder_of_symlinks_to_files_classes_and_parents(tree, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    for i in range(3):
+        save(elsewhere / "bird" / f"{i}.png", 200 + i)
+    for split in ("train", "test"):
+        (tree / split / "bird").symlink_to(elsewhere / "bird", target_is_directory=True)
+    (tree / "train" / "cat" / "linked.png").symlink_to(save(elsewhere / "one.png", 77))
+    (tree / "train" / "cat" / "broken.png").symlink_to(elsewhere / "gone.png")
+    (tree / "train" / "gone").symlink_to(elsewhere / "gone", target_is_directory=True)
+    (tree / "train" / "dog" / "self.png").symlink_to(tree / "train" / "dog" / "self.png")
+    (elsewhere / "bird" / "round").symlink_to(elsewhere / "bird", target_is_directory=True)
+    source = folder(tree)
+    assert source.classes == ["bird", "cat", "dog"]
+    assert np.bincount(source.splits["train"].labels).tolist() == [3, 6, 5]
+    assert len(source.notes) == 1
+    assert "2 images below train/ are symlinks to nowhere: not read" in source.notes[0]
+    assert "broken.png" in source.notes[0]
+    row = source.splits["train"].ids.index("train/cat/linked.png")
+    assert source.splits["train"].read(row).getpixel((0, 0))[0] == 77
+    assert len(source.fingerprint) == 64
+    (tree / "train" / "dog" / "up").symlink_to(tree / "train", target_is_directory=True)
+    ids = folder(tree).splits["train"].ids
+    assert "train/dog/up/cat/0.png" in ids
+    assert not any("up/dog/" in id or "up/up" in id for id in ids)
+
+
+def test_a_file_that_goes_missing_before_it_is_hashed_is_named(tree):
+    source = folder(tree)
+    (tree / "test" / "dog" / "1.png").unlink()
+    with pytest.raises(DkvbError, match=r"test/dog/1\.png went missing"):
+        _ = source.fingerprint
+
+
+def test_folder_whose_splits_have_other_classes(tree, tmp_path):
+    import shutil
+
+    # an empty class folder, or one of leftovers, in test only is no class
+    (tree / "test" / "empty").mkdir()
+    (tree / "test" / "leftovers").mkdir()
+    (tree / "test" / "leftovers" / ".DS_Store").write_bytes(b"x")
+    save(tree / "train" / "zebra" / "0.png", 9)
+    source = folder(tree)
+    assert source.classes == ["cat", "dog", "zebra"]
+    assert source.notes == ["no test samples for class zebra: its test accuracy is undefined"]
+    # a class that only train has comes first: labels of test still mean the same classes
+    save(tree / "train" / "ant" / "0.png", 9)
+    test = folder(tree).splits["test"]
+    assert [id.split("/")[1] for id in test.ids] == ["cat", "cat", "dog", "dog"]
+    assert test.labels.tolist() == [1, 1, 2, 2]
+    save(tree / "test" / "newt" / "0.png")
+    refused(DkvbError, "class with no training images: newt", "folder", tree)
+    shutil.rmtree(tree / "test")
+    (tree / "test").mkdir()
+    (tree / "test" / ".DS_Store").write_bytes(b"x")
+    refused(DkvbError, "No images below .*test", "folder", tree)
+
+
+def test_folder_with_every_odd_file_a_user_has(tree):
+    cat = tree / "train" / "cat"
+    Image.new("CMYK", (4, 4), (5, 235, 235, 0)).save(cat / "0.jpg")
+    (cat / "0.png").unlink()
+    Image.fromarray(RAMP).save(cat / "1.png")
+    frames = [Image.new("RGB", (4, 4), shade) for shade in ("red", "blue", "lime")]
+    frames[0].save(cat / "2.gif", save_all=True, append_images=frames[1:], duration=50)
+    (cat / "2.png").unlink()
+    (cat / "3.png").write_bytes(b"")
+    (cat / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    train = folder(tree).splits["train"]
+    assert train.ids[:5] == [f"train/cat/{name}" for name in ("0.jpg", "1.png", "2.gif", "3.png", "4.png")]
+    read = {row: train.read(row) for row in (0, 1, 2, 4)}
+    assert {image.mode for image in read.values()} == {"RGB"}
+    assert np.abs(np.subtract(read[0].getpixel((1, 1)), (250, 20, 20))).max() <= 8
+    assert read[1].getpixel((3, 3)) == (255, 255, 255)
+    assert read[2].getpixel((0, 0))[0] > 250
+    with pytest.raises(UnreadableImage, match=r"train/cat/3\.png .* the file is empty"):
+        train.read(3)
+
+
 def test_folder_refusals(tree, tmp_path):
     import shutil
 
@@ -187,6 +288,9 @@ def test_a_name_that_is_no_utf8_is_refused(tree):
     except OSError:
         pytest.skip("this file system refuses such names")
     refused(UsageError, "not valid UTF-8", "folder", tree)
+    (tree / "train" / "cat" / os.fsdecode(b"\xff.png")).unlink()
+    (tree / "train" / os.fsdecode(b"caf\xe9")).mkdir()
+    refused(UsageError, r"caf\\xe9.*not valid UTF-8", "folder", tree)
 
 
 # reading images
@@ -264,20 +368,120 @@ def imagenet(root: Path) -> Path:
     return root
 
 
-def test_imagenet_classes_are_wnids_unless_a_file_names_them(tmp_path):
+def test_imagenet_classes_bear_human_names(tmp_path):
     root = imagenet(tmp_path)
     source = open_source(Data(source="imagenet1k", path=str(root)))
-    assert source.classes == ["n01440764", "n02012849", "n03126707"]
+    named = ["tench", "crane (n02012849)", "crane (n03126707)"]
+    assert source.classes == named
     assert source.splits["test"].labels.tolist() == [0, 1, 2]
     assert source.splits["test"].ids[0] == "val/n01440764/ILSVRC2012_val_1.JPEG"
-    index = {"0": ["n01440764", "tench"], "1": ["n02012849", "crane"], "2": ["n03126707", "crane"]}
+    index = {"0": ["n01440764", "a_fish"], "1": ["n02012849", "crane"], "2": ["n03126707", "lifter"]}
     (root / "imagenet_class_index.json").write_text(json.dumps(index))
-    named = ["tench", "crane (n02012849)", "crane (n03126707)"]
-    assert open_source(Data(source="imagenet1k", path=str(root))).classes == named
+    assert open_source(Data(source="imagenet1k", path=str(root))).classes == ["a fish", "crane", "lifter"]
     (root / "LOC_synset_mapping.txt").write_text("n01440764 tench, Tinca tinca\nn02012849 crane\nn03126707 crane\n")
     assert open_source(Data(source="imagenet1k", path=str(root))).classes == named
     (root / "LOC_synset_mapping.txt").write_text("n01440764\n")
     refused(DkvbError, "LOC_synset_mapping.txt cannot be read", "imagenet1k", root)
+    (root / "LOC_synset_mapping.txt").unlink()
+    (root / "imagenet_class_index.json").unlink()
+    save(root / "train" / "n99999999" / "0.JPEG")
+    assert open_source(Data(source="imagenet1k", path=str(root))).classes == [*named, "n99999999"]
+
+
+def settle(root: Path) -> None:
+    """Date every directory back, so that listings of it are kept."""
+    for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
+        os.utime(folder, (1e9, 1e9))
+
+
+@pytest.fixture
+def walked(monkeypatch):
+    """Names of the class folders that were read from disk."""
+    names = []
+
+    def walk(folder, original=listing.walk_images):
+        names.append(folder.name)
+        return original(folder)
+
+    monkeypatch.setattr(listing, "walk_images", walk)
+    return names
+
+
+def test_imagenet_listing_is_remembered_until_a_directory_changes(tmp_path, cache, walked, monkeypatch):
+    monkeypatch.setattr(listing, "SETTLED", 3600.0)
+    root = tmp_path / "imagenet"
+    wnids = [f"n{i:08d}" for i in range(60)]
+    for wnid in wnids:
+        for split, count in (("train", 60), ("val", 3)):
+            (root / split / wnid).mkdir(parents=True)
+            for i in range(count):
+                (root / split / wnid / f"{i:03d}.JPEG").write_bytes(b"x")
+    (root / "train" / wnids[5] / "deep").mkdir()
+    (root / "train" / wnids[5] / "deep" / "ä.JPEG").write_bytes(b"x")
+
+    def opened():
+        walked.clear()
+        source = open_source(Data(source="imagenet1k", path=str(root)))
+        return list(walked), source
+
+    # fresh directories may still change within the clock's grain: nothing is kept of them
+    read, first = opened()
+    assert len(read) == 120
+    assert not list(cache.glob("listings/*"))
+    settle(root)
+    opened()
+    assert len(list(cache.glob("listings/*.json"))) == 2
+    read, second = opened()
+    assert read == []
+    for split in ("train", "test"):
+        assert second.splits[split].ids == first.splits[split].ids
+        assert (second.splits[split].labels == first.splits[split].labels).all()
+    assert len(second.splits["train"]) == 3601
+    assert second.fingerprint == first.fingerprint
+
+    (root / "train" / wnids[7] / "new.JPEG").write_bytes(b"x")
+    (root / "train" / wnids[5] / "deep" / "ä.JPEG").unlink()
+    read, third = opened()
+    assert sorted(read) == [wnids[5], wnids[7]]
+    assert len(third.splits["train"]) == 3601
+    assert f"train/{wnids[7]}/new.JPEG" in third.splits["train"].ids
+    assert third.fingerprint != first.fingerprint
+    # the same listing, another content: the fingerprint still looks at every file
+    (root / "val" / wnids[0] / "000.JPEG").write_bytes(b"xy")
+    settle(root)
+    assert opened()[1].fingerprint != third.fingerprint
+
+    for damage in (b"", b"junk", b"[]", b'{"format": 1}'):
+        for file in cache.glob("listings/*.json"):
+            file.write_bytes(damage)
+        assert opened()[1].splits["train"].ids == third.splits["train"].ids
+    (root / "train" / wnids[9] / "000.JPEG").rename(root / "train" / wnids[9] / "zzz.JPEG")
+    assert opened()[1].splits["train"].ids != third.splits["train"].ids
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, cache, walked):
+    root = imagenet(tmp_path / "i")
+    settle(root)
+    cache.parent.mkdir(exist_ok=True)
+    cache.write_text("a file, no folder")
+    for _ in range(2):
+        assert len(open_source(Data(source="imagenet1k", path=str(root))).splits["train"]) == 3
+    assert len(walked) == 12
+
+
+def test_listing_shows_progress(tmp_path, monkeypatch, capsys):
+    from dkvb import progress
+
+    progress.silence(False)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    for i in range(120):
+        (tmp_path / "t" / f"c{i:03d}").mkdir(parents=True)
+        (tmp_path / "t" / f"c{i:03d}" / "0.png").write_bytes(b"")
+    listed = listing.list_classes(tmp_path / "t", [f"c{i:03d}" for i in range(120)])
+    assert listed == [["0.png"]] * 120
+    shown = capsys.readouterr().err
+    assert "list t: 60/120 class folders" in shown
+    assert "60 images" in shown
 
 
 def test_imagenet_refusals(tmp_path):
@@ -291,17 +495,31 @@ def test_imagenet_refusals(tmp_path):
     refused(UsageError, "needs data.path", "imagenet1k", None)
 
 
-# lacuna100
+# lacuna100, lacuna10
 
 
-@pytest.mark.parametrize("layout", ["train", "VGG-Face2/data/train", "vggface2/train", "train_mtcnnpy_182"])
+def faces(tree: Path, counts, start: int = 1) -> Path:
+    """Identity folders n000001, … with so many files each; the content of each file is its own."""
+    for number, count in enumerate(counts, start):
+        folder = tree / f"n{number:06d}"
+        folder.mkdir(parents=True)
+        for i in range(count):
+            (folder / f"{i:04d}_01.jpg").write_bytes(b"%d %d" % (number, i))
+    return tree
+
+
+LAYOUTS = ["", "train", "VGG-Face2/data/train", "vggface2/train", "train_mtcnnpy_182", "data/vggface2_train/train_align_160", "VGGFace2"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_lacuna_draws_without_replacement(layout, tmp_path):
     for number, count in enumerate((6, 5, 7, 4, 9)):
         for i in range(count):
-            save(tmp_path / layout / f"n{number:06d}" / f"{i:04d}_01.jpg", number)
-    found = lacuna100.find_identities(tmp_path)
-    assert found == tmp_path / layout
-    source = lacuna100.draw(found, identities=3, images=5, train=4)
+            save(tmp_path / "v" / layout / f"n{number:06d}" / f"{i:04d}_01.jpg", number)
+    faces(tmp_path / "v" / "test", [9] * 3, 900)
+    found = vggface2.find_identities(tmp_path / "v")
+    assert found == tmp_path / "v" / layout
+    source = lacuna100.draw(found, 3, images=5, train=4)
     train, test = source.splits["train"], source.splits["test"]
     assert len(source.classes) == 3
     assert "n000003" not in source.classes
@@ -312,7 +530,123 @@ def test_lacuna_draws_without_replacement(layout, tmp_path):
     assert all(id.startswith(source.classes[label]) for id, label in zip(train.ids, train.labels, strict=True))
     assert lacuna100.draw(found, 3, 5, 4).splits["train"].ids == train.ids
     assert train.read(0).mode == "RGB"
-    refused(DkvbError, "0 identities with 500 images or more .of 5.; LACUNA-100 needs 100", "lacuna100", tmp_path)
+    assert source.notes == []
+    refused(DkvbError, "0 identities with 500 images or more .of 5.; LACUNA-100 needs 100", "lacuna100", tmp_path / "v")
+
+
+def test_lacuna10_is_a_part_of_lacuna100(tmp_path):
+    tree = faces(tmp_path / "train", [8] * 30)
+    small, large = (lacuna100.draw(tree, count, 6, 4) for count in (10, 25))
+    assert set(small.classes) < set(large.classes)
+    for split in ("train", "test"):
+        assert set(small.splits[split].ids) < set(large.splits[split].ids)
+    assert small.fingerprint != large.fingerprint
+    assert len({id.split("/")[0] for id in small.splits["train"].ids}) == 10
+
+
+def test_the_whole_of_lacuna10(tmp_path, cache):
+    tree = faces(tmp_path / "vggface2" / "train", [500] * 9 + [499, 501, 520])
+    settle(tree)
+    (tmp_path / "vggface2" / "identity_meta.csv").write_text(
+        'Class_ID, Name, Sample_Num, Flag, Gender\nn000001, "Jr., Robert", 500, 1, m\n', encoding="utf-8"
+    )
+    source = open_source(Data(source="lacuna10", path=str(tmp_path)))
+    train, test = source.splits["train"], source.splits["test"]
+    assert (len(train), len(test), len(source.classes)) == (4000, 1000, 10)
+    assert np.bincount(train.labels).tolist() == [400] * 10
+    assert len({*train.ids, *test.ids}) == 5000
+    assert not any(id.startswith("n000010/") for id in train.ids)
+    assert len(list(cache.glob("listings/*.json"))) == 1
+    assert source.manifest is not None
+    assert source.write_manifest(tmp_path / "manifest.parquet")
+    import polars as pl
+
+    table = pl.read_parquet(tmp_path / "manifest.parquet")
+    assert table.columns == ["split", "id", "label", "sha256"]
+    assert table["id"].to_list() == [*train.ids, *test.ids]
+    assert table["label"].to_list() == [*train.labels.tolist(), *test.labels.tolist()]
+    assert table["split"].to_list() == ["train"] * 4000 + ["test"] * 1000
+    for row in (0, 4999):
+        assert table["sha256"][row] == hashlib.sha256((tree / table["id"][row]).read_bytes()).hexdigest()
+    (tree / test.ids[3]).unlink()
+    with pytest.raises(DkvbError, match="was drawn for the data set"):
+        source.manifest()
+
+
+def test_sources_that_draw_nothing_have_no_manifest(tree, tmp_path):
+    assert folder(tree).manifest is None
+    assert not folder(tree).write_manifest(tmp_path / "m.parquet")
+    assert not (tmp_path / "m.parquet").exists()
+
+
+def test_lacuna_as_scrub_draws_it_leaks_and_says_so(tmp_path):
+    tree = faces(tmp_path / "train", [40] * 6)
+    source = lacuna100.draw(tree, 6, 40, 32, compat=True)
+    clean = lacuna100.draw(tree, 6, 40, 32)
+    train, test = source.splits["train"], source.splits["test"]
+    assert np.bincount(train.labels).tolist() == [32] * 6
+    assert np.bincount(test.labels).tolist() == [8] * 6
+    assert train.ids == lacuna100.draw(tree, 6, 40, 32, compat=True).splits["train"].ids
+    assert len(set(train.ids)) < len(train)
+    rows = source.manifest()
+    hashes = {
+        split: content_hashes(np.array([[float(int(row["sha256"][:6], 16))] for row in rows if row["split"] == split]))
+        for split in ("train", "test")
+    }
+    labels = {split: found.labels for split, found in source.splits.items()}
+    leaks = find_leaks(hashes, labels, source.classes)
+    assert leaks.shared == sum(id in set(train.ids) for id in test.ids) > 10
+    assert f"{leaks.shared} of 48 test images ({leaks.shared / 48:.0%}) are training images too" in source.notes[0]
+    drawn = [train.ids[row].split("/")[0] for row in range(0, 192, 32)]
+    assert len(set(drawn)) < 6
+    assert f"{6 - len(set(drawn))} of 6 classes are an identity that already is one" in source.notes[0]
+    assert any("#2" in name for name in source.classes)
+    assert leaks.across_classes > 0
+    assert source.fingerprint != clean.fingerprint
+    assert clean.notes == []
+    assert not set(clean.splits["train"].ids) & set(clean.splits["test"].ids)
+
+
+def test_compat_reaches_the_draw(tmp_path):
+    faces(tmp_path / "train", [500] * 10)
+    plain, leaky = (open_source(Data(source="lacuna10", path=str(tmp_path), compat=compat)) for compat in ("none", "scrub"))
+    assert plain.notes == []
+    assert 'compat = "scrub" draws with replacement' in leaky.notes[0]
+    share = np.mean([id in set(leaky.splits["train"].ids) for id in leaky.splits["test"].ids])
+    assert 0.45 < share < 0.85
+    refused(DkvbError, "LACUNA-100 needs 100", "lacuna100", tmp_path, compat="scrub")
+
+
+META = """Class_ID, Name, Sample_Num, Flag, Gender
+n000001, "14th_Dalai_Lama", 424, 0, m
+n000002, "Downey,_Robert,_Jr.", 315, 1, m
+n000003,"Alphonse ""Scarface"" Capone", 205, 1, m
+n000004, Smith, John, 387, 1, m
+n000005, Smith, John, 100, 1, m
+n000006, "Sinéad_O'Connor", 12, 1, f
+"""
+
+
+@pytest.mark.parametrize("place", ["identity_meta.csv", "meta/identity_meta.csv", "VGG-Face2/meta/identity_meta.csv"])
+def test_identities_bear_the_names_of_the_metadata(place, tmp_path):
+    tree = faces(tmp_path / "VGG-Face2" / "data" / "train", [5] * 7)
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("\ufeff" + META, encoding="utf-8")
+    source = lacuna100.draw(tree, 7, 5, 4)
+    assert source.classes == [
+        "14th_Dalai_Lama",
+        "Downey,_Robert,_Jr.",
+        'Alphonse "Scarface" Capone',
+        "Smith, John (n000004)",
+        "Smith, John (n000005)",
+        "Sinéad_O'Connor",
+        "n000007",
+    ]
+    assert source.splits["train"].ids[0].startswith("n000001/")
+    (tmp_path / place).write_text("nothing\nof use\n", encoding="utf-8")
+    source = lacuna100.draw(tree, 7, 5, 4)
+    assert source.classes[0] == "n000001"
+    assert "no readable columns Class_ID and Name" in source.notes[0]
 
 
 def test_lacuna_arrays(tmp_path):
@@ -332,6 +666,10 @@ def test_lacuna_arrays(tmp_path):
     np.save(tmp_path / "lacuna100" / "test" / "data.npy", pixels)
     refused(DkvbError, "one integer", "lacuna100", tmp_path)
     refused(UsageError, "no identity folders", "lacuna100", save(tmp_path / "other" / "x.png").parent)
+    (tmp_path / "lacuna100").rename(tmp_path / "lacuna10")
+    np.save(tmp_path / "lacuna10" / "test" / "label.npy", np.arange(6) % 2)
+    for place in (tmp_path, tmp_path / "lacuna10"):
+        assert len(open_source(Data(source="lacuna10", path=str(place))).splits["test"]) == 6
 
 
 # cifar
@@ -451,7 +789,7 @@ def test_failed_cifar_download_says_what_to_do(path, tmp_path, monkeypatch):
         raise OSError("network is down")
 
     monkeypatch.setattr("urllib.request.urlopen", fail)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "PAUSE", 0.0)
     where = tmp_path / "cache" / "dkvb" / "cifar100" if path is None else tmp_path / path
     text = refused(DkvbError, "network is down", "cifar100", None if path is None else where)
     for part in ("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", str(where), "--data-root"):
@@ -459,55 +797,130 @@ def test_failed_cifar_download_says_what_to_do(path, tmp_path, monkeypatch):
 
 
 class Ranged(http.server.BaseHTTPRequestHandler):
+    """Sends `content`; the n-th answer breaks off at the n-th of `cuts`, or is that status where it is one below 600."""
+
     content = bytes(range(256)) * 4000
-    cut: int | None = None
+    cuts: ClassVar[list[int]] = []
     asked: ClassVar[list[str | None]] = []
+    ranges = True
+    pause = 0.0
 
     def do_GET(self):
         wanted = self.headers.get("Range")
         self.asked.append(wanted)
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        cut = self.cuts.pop(0) if self.cuts else len(self.content)
+        if cut < 600:
+            self.send_error(cut)
+            return
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges else 0
         if start >= len(self.content):
             self.send_error(416)
             return
-        self.send_response(206 if wanted else 200)
+        self.send_response(206 if wanted and self.ranges else 200)
         self.send_header("Content-Length", str(len(self.content) - start))
         self.end_headers()
-        self.wfile.write(self.content[start : self.cut])
+        with contextlib.suppress(OSError):
+            for place in range(start, cut, 100_000):
+                self.wfile.write(self.content[place : min(cut, place + 100_000)])
+                time.sleep(self.pause)
 
     def log_message(self, *args):
         pass
 
 
-def test_a_download_goes_on_where_it_broke(tmp_path):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ranged)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        url, target = f"http://127.0.0.1:{server.server_port}/a.tar.gz", tmp_path / "sub" / "a.tar.gz"
-        md5 = hashlib.md5(Ranged.content).hexdigest()
-        Ranged.cut = 300_000
-        with pytest.raises(OSError, match="broke after 300,000 of 1,024,000 bytes"):
-            download(url, target, md5)
-        assert not target.exists()
-        Ranged.cut = None
-        download(url, target, md5)
-        assert target.read_bytes() == Ranged.content
-        assert Ranged.asked == [None, "bytes=300000-"]
-        download(url, target, md5)
-        assert len(Ranged.asked) == 2
-        # a finished part that was not renamed before a kill
-        target.rename(target.with_name("a.tar.gz.part"))
-        download(url, target, md5)
-        target.unlink()
-        with pytest.raises(OSError, match="md5 differs"):
-            download(url, target, "0" * 32)
-        assert not target.exists()
-        assert not target.with_name("a.tar.gz.part").exists()
-        with pytest.raises(OSError, match="refused"):
-            download("http://127.0.0.1:9/a", tmp_path / "b", md5)
-    finally:
-        server.shutdown()
-        server.server_close()
+@pytest.fixture
+def server(monkeypatch):
+    """A handler class whose `url` serves its content, with no pauses between tries."""
+    monkeypatch.setattr(download, "PAUSE", 0.0)
+    handler = type("Handler", (Ranged,), {"cuts": [], "asked": []})
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    running.daemon_threads = True
+    threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True).start()
+    handler.url = f"http://127.0.0.1:{running.server_port}/a.tar.gz"
+    yield handler
+    running.shutdown()
+    running.server_close()
+
+
+MD5 = hashlib.md5(Ranged.content).hexdigest()
+
+
+def test_a_download_goes_on_where_it_broke(tmp_path, server):
+    target = tmp_path / "sub" / "a.tar.gz"
+    part = target.with_name("a.tar.gz.part")
+    server.cuts[:] = [300_000, 500_000]
+    with pytest.raises(OSError, match="broke after 500,000 of 1,024,000 bytes; tried 2 times"):
+        download.download(server.url, target, MD5, tries=2)
+    assert not target.exists()
+    # what another process left is continued too
+    download.download(server.url, target, MD5)
+    assert target.read_bytes() == server.content
+    assert server.asked == [None, "bytes=300000-", "bytes=500000-"]
+    download.download(server.url, target, MD5)
+    assert len(server.asked) == 3
+    # a finished part that was not renamed before a kill
+    target.rename(part)
+    download.download(server.url, target, MD5)
+    assert target.is_file()
+    assert not part.exists()
+
+
+def test_a_download_is_tried_several_times(tmp_path, server, monkeypatch):
+    server.cuts[:] = [503, 200_000, 500, 700_000]
+    download.download(server.url, tmp_path / "a", MD5)
+    assert server.asked == [None, None, "bytes=200000-", "bytes=200000-", "bytes=700000-"]
+    server.asked.clear()
+    server.cuts[:] = [404]
+    with pytest.raises(OSError, match="HTTP 404"):
+        download.download(server.url, tmp_path / "b", MD5)
+    assert len(server.asked) == 1
+    with pytest.raises(OSError, match="refused; tried 5 times"):
+        download.download("http://127.0.0.1:9/a", tmp_path / "c", MD5)
+    server.pause = 0.05
+    monkeypatch.setattr(download, "WINDOW", 0.02)
+    monkeypatch.setattr(download, "SLOWEST", 1e9)
+    with pytest.raises(OSError, match="sends only .* bytes a second; tried 2 times"):
+        download.download(server.url, tmp_path / "d", MD5, tries=2)
+    server.pause = 2.0
+    with pytest.raises(OSError, match="timed out; tried 1 times"):
+        download.download(server.url, tmp_path / "e", MD5, tries=1, timeout=0.2)
+
+
+def test_a_download_of_another_content_is_thrown_away(tmp_path, server):
+    target, part = tmp_path / "a", tmp_path / "a.part"
+    with pytest.raises(OSError, match="md5 differs"):
+        download.download(server.url, target, "0" * 32)
+    assert not target.exists()
+    assert not part.exists()
+    assert len(server.asked) == 1
+    # a part of something else: thrown away, and fetched anew
+    part.write_bytes(b"something else")
+    download.download(server.url, target, MD5)
+    assert target.read_bytes() == server.content
+    # a server that cannot resume
+    target.unlink()
+    server.ranges, server.cuts[:] = False, [400_000]
+    download.download(server.url, target, MD5)
+    assert target.read_bytes() == server.content
+
+
+def test_cifar10_is_downloaded_in_pieces_and_opened(tmp_path, server, monkeypatch, cache):
+    import torchvision.datasets
+
+    archive = packed(cifar10(tmp_path), tmp_path / "made.tar.gz").read_bytes()
+    server.content = archive + b"\0" * 300_000
+    server.cuts[:] = [1_000, 503, 100_000]
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", server.url)
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "tgz_md5", hashlib.md5(server.content).hexdigest())
+    assert len(open_source(Data(source="cifar10")).splits["train"]) == 50
+    assert (cache / "cifar10" / "cifar-10-python.tar.gz").read_bytes() == server.content
+    assert len(server.asked) == 4
+    open_source(Data(source="cifar10"))
+    assert len(server.asked) == 4
+    server.cuts[:] = [1_000] * 9
+    text = refused(DkvbError, "tried 5 times", "cifar10", tmp_path / "new")
+    for word in ("cifar-10-python.tar.gz", hashlib.md5(server.content).hexdigest(), f"put it in {tmp_path / 'new'}", "--data-root"):
+        assert word in text
 
 
 # features

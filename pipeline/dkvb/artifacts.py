@@ -14,7 +14,9 @@ from dkvb.workspace import Artifact, Spec, Workspace
 
 def embed_settings(recipe: Recipe) -> dict[str, Any]:
     """Settings of the embeddings; the fingerprints of the data and the weights are their inputs."""
-    data = recipe.data.model_dump(exclude={"validation"} if recipe.data.source in OWN_DATA else {"validation", "path"})
+    # the named data sets are the same wherever they lie; how bad images and leaks are met changes no feature
+    apart = {"validation", "on_bad", "strict"} | (set() if recipe.data.source in OWN_DATA else {"path"})
+    data = recipe.data.model_dump(exclude=apart)
     return {"data": data, "encoder": recipe.encoder.model_dump() if recipe.data.source != "features" else None}
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dkvb import __version__
-from dkvb.console import COMMON, UNLEARN, Options, command
+from dkvb.console import COMMON, EMBED, UNLEARN, Options, command, shard_range
 
 app = typer.Typer(
     name="dkvb",
@@ -36,7 +36,7 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 
 
 @app.command("run")
-@command(COMMON, UNLEARN)
+@command(COMMON, EMBED, UNLEARN)
 def run(options: Options, which: Recipe = None, sweep: Sweep = True) -> None:
     """All five stages in order, ending in an HTML report."""
     from dkvb import embed, quantize, report, tables, train, unlearn
@@ -51,13 +51,16 @@ def run(options: Options, which: Recipe = None, sweep: Sweep = True) -> None:
 
 
 @app.command("embed")
-@command(COMMON)
-def embed_(options: Options) -> None:
+@command(COMMON, EMBED)
+def embed_(
+    options: Options,
+    part: Annotated[str | None, typer.Option("--shard-range", help="Only shards FIRST:LAST (last excluded), for job arrays.")] = None,
+) -> None:
     """Stage 1: run the frozen encoder once and keep the features."""
     from dkvb import embed, tables
 
-    result = {"embed": embed.run(options.recipe(), options.workspace(), force=options.force)}
-    options.show(result, lambda: tables.embed(result["embed"]))
+    entries = embed.run(options.recipe(), options.workspace(), force=options.force, shard_range=shard_range(part))
+    options.show({"embed": entries}, lambda: tables.embed(entries))
 
 
 @app.command("quantize")

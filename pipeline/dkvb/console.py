@@ -33,6 +33,10 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "reports_dir": (Annotated[Path, typer.Option("--reports-dir", help="Where HTML reports go.")], Path("reports")),
     "device": (Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")], None),
     "workers": (Annotated[int | None, typer.Option("--workers", help="Processes; results don't depend on it.")], None),
+    "scheduler": (
+        Annotated[str | None, typer.Option("--scheduler", help="Address of a running Dask scheduler (tcp://host:port).")],
+        None,
+    ),
     "seed": (Annotated[int | None, typer.Option("--seed", help="One seed instead of the recipe's.")], None),
     "json_": (Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")], False),
     "force": (Annotated[bool, typer.Option("--force", help="Make again what is already there.")], False),
@@ -57,6 +61,15 @@ UNLEARN: dict[str, tuple[Any, Any]] = {
 }
 
 
+EMBED: dict[str, tuple[Any, Any]] = {
+    "on_bad": (
+        Annotated[str | None, typer.Option("--on-bad", help="Unreadable images: fail, naming them all, or skip and record them.")],
+        None,
+    ),
+    "strict": (Annotated[bool, typer.Option("--strict", help="Fail where train and test, or two classes, share contents.")], False),
+}
+
+
 class Options:
     """The options of one call."""
 
@@ -71,13 +84,17 @@ class Options:
 
         loaded = recipes.load(which or self.values["recipe"])
         over: dict[str, dict[str, Any]] = {"run": {}, "unlearn": {}, "data": {}, **more}
-        for name in ("device", "workers"):
+        for name in ("device", "workers", "scheduler"):
             if self.values[name] is not None:
                 over["run"][name] = self.values[name]
         if self.values["seed"] is not None:
             over["run"]["seeds"] = [self.values["seed"]]
         if self.values["data_root"] is not None:
             over["data"]["path"] = str(self.values["data_root"].expanduser().resolve())
+        if self.values.get("on_bad") is not None:
+            over["data"]["on_bad"] = self.values["on_bad"]
+        if self.values.get("strict"):
+            over["data"]["strict"] = True
         for name in UNLEARN:
             value = self.values.get(name)
             if value is not None and value != []:
@@ -108,6 +125,20 @@ def _number(name: str, text: str) -> int | str:
         return int(text.replace(",", "").replace("_", ""))
     except ValueError:
         raise UsageError(f"--{name} {text}: give a whole number, or auto.") from None
+
+
+def shard_range(text: str | None) -> tuple[int, int] | None:
+    """`3:7` as (3, 7).
+
+    Raises:
+        UsageError: not two whole numbers.
+    """
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdigit() and last.isdigit()):
+        raise UsageError(f"--shard-range {text}: give FIRST:LAST, such as 0:8 for the first eight shards.")
+    return int(first), int(last)
 
 
 _FLAGS: dict[str, Callable[[Any], Any]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +14,7 @@ import numpy as np
 from dkvb.errors import DkvbError, UsageError, nearest
 from dkvb.files import sha256
 from dkvb.recipe import Encoder
-from dkvb.weights import closest, fetch, fetch_url, is_torchscript, load_into, local_file, read_state_dict, seeded, unknown_tag
+from dkvb.weights import closest, fetch, fetch_url, is_torchscript, load_into, local_file, read_state_dict, seeded, state_hash, unknown_tag
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,12 @@ class FrozenEncoder(Protocol):
     """What every encoder does; `preprocess` may be called from several threads."""
 
     name: str
+    device: str
+
+    @property
+    def weights_hash(self) -> str | None:
+        """sha256 hex digest of the parameters that compute the features; None where there are none."""
+        ...
 
     @property
     def dim(self) -> int:
@@ -39,7 +46,7 @@ class FrozenEncoder(Protocol):
         ...
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, channels, H, W) to (B, D) float32 on the CPU, computed on the encoder's device."""
+        """(B, channels, H, W) to (B, D) float32 on the CPU, computed on the encoder's device; may be called from several threads."""
         ...
 
 
@@ -102,6 +109,8 @@ class PixelEncoder:
     """
 
     name = "pixels"
+    device = "cpu"
+    weights_hash = None
 
     def __init__(self, size: int | None, mode: str) -> None:
         self.size, self.mode = size, "L" if mode == "L" else "RGB"
@@ -136,14 +145,22 @@ class PixelEncoder:
 
 
 class NetworkEncoder:
-    """A network in evaluation mode and the transform that its weights were trained for."""
+    """A network in evaluation mode and the transform that its weights were trained for.
 
-    def __init__(self, name: str, network: Any, transform: Callable[[Any], Any], device: str) -> None:
-        self.name, self.device = name, device
+    With `precision` "bf16", matrix products and convolutions are computed in bfloat16 (weights stay, features come back in float32).
+    """
+
+    def __init__(self, settings: Encoder, network: Any, transform: Callable[[Any], Any], device: str) -> None:
+        self.name, self.device, self.precision = settings.name, device, settings.precision
         self.network = network.eval().requires_grad_(False).to(device)
         self.transform = transform
         # CLIP's own forward compares images with texts
         self.forward: Callable[[Any], Any] = getattr(network, "encode_image", network)
+        self.tower = network.visual if hasattr(network, "encode_image") else network
+
+    @cached_property
+    def weights_hash(self) -> str | None:
+        return state_hash(self.tower.state_dict())
 
     @cached_property
     def dim(self) -> int:
@@ -158,10 +175,40 @@ class NetworkEncoder:
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         import torch
 
-        # full single precision: convolutions on a GPU would otherwise round their inputs to TF32
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-            features: torch.Tensor = self.forward(images.to(self.device))
+        reduced = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16")
+        with torch.inference_mode(), _no_tf32 if self.device != "cpu" else nullcontext(), reduced:
+            # a copy from pinned memory need not be waited for
+            features: torch.Tensor = self.forward(images.to(self.device, non_blocking=True))
             return features.float().cpu()
+
+
+class _NoTF32:
+    """Convolutions on a GPU in full single precision, deterministic: they would otherwise round their inputs to TF32.
+
+    The switch is one for the whole process: the first thread inside turns it and the last one out turns it back.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.flags: AbstractContextManager[Any] = nullcontext()
+
+    def __enter__(self) -> None:
+        import torch
+
+        with self.lock:
+            if self.inside == 0:
+                self.flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+                self.flags.__enter__()
+            self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.flags.__exit__(None, None, None)
+
+
+_no_tf32 = _NoTF32()
 
 
 def _sizes_differ(one: tuple[int, ...], other: tuple[int, ...]) -> DkvbError:
@@ -204,7 +251,7 @@ def _open_clip(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
     if state is not None:
         visual = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
         load_into(model.visual, visual, file, f"the image tower of {arch}")
-    return NetworkEncoder(settings.name, model, transform, device)
+    return NetworkEncoder(settings, model, transform, device)
 
 
 def _resnet50(settings: Encoder, device: str) -> FrozenEncoder:
@@ -228,7 +275,7 @@ def _resnet50(settings: Encoder, device: str) -> FrozenEncoder:
         load_into(model, state, source, "resnet50")
     blocks = [model.conv1, model.bn1, model.relu, model.maxpool, model.layer1, model.layer2, model.layer3, model.layer4]
     network = Sequential(*blocks[: 5 + min(LAYERS.index(layer), 3)], AdaptiveAvgPool2d(1), Flatten())
-    return NetworkEncoder(settings.name, network, trained.transforms(), device)
+    return NetworkEncoder(settings, network, trained.transforms(), device)
 
 
 def _timm(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
@@ -258,4 +305,4 @@ def _timm(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
         heads = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))
         state = {key: value for key, value in read_state_dict(file).items() if not key.startswith(heads)}
         load_into(model, state, file, base)
-    return NetworkEncoder(settings.name, model, create_transform(**resolve_model_data_config(model), is_training=False), device)
+    return NetworkEncoder(settings, model, create_transform(**resolve_model_data_config(model), is_training=False), device)

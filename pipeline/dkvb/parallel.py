@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
+
+from dkvb import progress
+from dkvb.errors import DkvbError
+from dkvb.recipe import Run
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,21 +46,39 @@ def in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterab
         yield waiting.pop(0).result()
 
 
-def spread(function: Callable[..., R], units: list[Any], workers: int, *args: Any) -> Iterator[R]:
-    """Run `function(*args, unit)` for every unit, here one after the other or on `workers` Dask processes, in any order.
+def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: Any) -> Iterator[R]:
+    """Run `function(*args, unit)` for every unit on Dask workers, a local cluster of them or those of a running scheduler.
 
-    A unit whose process dies is given to another one. `function` must be importable and its arguments picklable.
+    Results come in any order. A unit whose worker dies is given to another. `function` must be importable, its arguments picklable.
+
+    Raises:
+        DkvbError: the scheduler does not answer, or workers keep dying.
     """
-    if workers == 1 or len(units) == 1:
-        for unit in units:
-            yield function(*args, unit)
-        return
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import Client, KilledWorker, LocalCluster, as_completed
 
-    count = min(workers, len(units))
-    settings: dict[str, Any] = {"n_workers": count, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
-    with LocalCluster(**settings, silence_logs=40) as cluster, Client(cluster) as client:
-        futures = [client.submit(function, *args, unit, pure=False, retries=2) for unit in units]
-        for future in as_completed(futures):
-            yield future.result()
-            future.release()
+    with ExitStack() as stack:
+        if run.scheduler is None:
+            local: dict[str, Any] = {"n_workers": min(run.workers, len(units)), "threads_per_worker": 1, "processes": True}
+            address: Any = stack.enter_context(LocalCluster(**local, dashboard_address=None, silence_logs=logging.CRITICAL))
+        else:
+            address = run.scheduler
+        try:
+            client = stack.enter_context(Client(address, timeout=10))
+        except (OSError, ValueError) as error:
+            raise DkvbError(f"The Dask scheduler {address} does not answer ({error}): start it, or leave --scheduler out.") from None
+        if run.scheduler is not None:
+            progress.note(f"working on {len(client.scheduler_info()['workers'])} workers of {run.scheduler}")
+        futures = [client.submit(function, *args, unit, pure=False) for unit in units]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+                future.release()
+        except KilledWorker as error:
+            raise DkvbError(
+                f"Workers keep dying on the same unit of work ({error}): look at their logs; memory is the usual cause."
+            ) from None
+
+
+def distributed_run(run: Run) -> bool:
+    """Whether a run is to be spread over processes."""
+    return run.workers > 1 or run.scheduler is not None

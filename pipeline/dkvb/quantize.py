@@ -24,7 +24,7 @@ from dkvb.bottleneck.projection import draw_projections, groups
 from dkvb.device import choose_device
 from dkvb.errors import UsageError
 from dkvb.files import atomic
-from dkvb.parallel import one_thread_per_worker, spread
+from dkvb.parallel import distributed_run, one_thread_per_worker, spread
 from dkvb.queries import PROJECTION, group_queries
 from dkvb.recipe import Keys, Recipe
 from dkvb.seeding import generator
@@ -84,23 +84,23 @@ def _one(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, fo
         )
     label = f"quantize seed {seed}"
     with workspace.claim(quantize_spec(recipe, seed, features), force) as claim:
-        marks, keys, workers = stores.Marks(claim.path), recipe.keys, recipe.run.workers
+        marks, keys, apart = stores.Marks(claim.path), recipe.keys, distributed_run(recipe.run)
         if claim.artifact and not stores.heal(claim.artifact, marks, _units(claim.artifact, keys.codebooks), label):
             progress.note(f"{label}: already done ({claim.artifact.path.name})")
             return _entry(claim.artifact, skipped=True)
         device, reason = choose_device(recipe.run.device)
-        job = Job(claim.path, features, keys, recipe.data.validation, seed, device, None if workers == 1 else 1)
+        job = Job(claim.path, features, keys, recipe.data.validation, seed, device, 1 if apart else None)
         _prepare(job)
         left = [group for group in groups(keys.codebooks) if any(marks.get(str(c)) is None for c in group)]
         progress.note(f"{label}: on {device} ({reason})")
         with progress.task(f"{label}: keys and codes", keys.codebooks, "codebooks") as task:
             task.advance(sum(marks.get(str(c)) is not None for c in range(keys.codebooks)))
-            if workers == 1:
+            if apart:
+                for count in spread(quantize_group, left, recipe.run, job):
+                    task.advance(count)
+            else:
                 for group in left:
                     quantize_group(job, group, task.advance)
-            else:
-                for count in spread(quantize_group, left, workers, job):
-                    task.advance(count)
         statistics = [marks.get(str(c)) or {} for c in range(keys.codebooks)]
         means = {name: float(np.mean([s[name] for s in statistics])) for name in statistics[0]}
         return _entry(claim.finish({"seed": seed, "codebooks": keys.codebooks, "pairs": keys.pairs, **means}), skipped=False)

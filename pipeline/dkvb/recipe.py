@@ -34,6 +34,10 @@ class Data(Section):
     """Share split off as the test set where the source has none."""
     compat: Literal["none", "scrub"] = "none"
     """"scrub": draw LACUNA as the public build script does, with replacement, so that test images leak into train."""
+    on_bad: Literal["fail", "skip"] = "fail"
+    """Images that cannot be read: fail, naming them all, or leave them out and record them."""
+    strict: bool = False
+    """Fail, rather than warn, where contents are shared between train and test or between classes."""
 
 
 class Encoder(Section):
@@ -119,6 +123,9 @@ class Run(Section):
     seeds: list[int] = Field(default=[0], min_length=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = Field(1, ge=1)
+    """Processes of a local Dask cluster; 1 works in this process, on all its cores."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, tcp://host:port, whose workers see the same files."""
 
 
 class Recipe(Section):

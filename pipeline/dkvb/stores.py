@@ -73,6 +73,16 @@ def read(artifact: Artifact, name: str, rows: Any = slice(None)) -> np.ndarray:
         return np.asarray(array[rows])
 
 
+def plain(folder: Path, name: str) -> np.ndarray:
+    """An array of an artifact that is still being made."""
+    return np.asarray(zarr.open_array(folder / name, mode="r")[:])
+
+
+def plain_shape(folder: Path, name: str) -> tuple[int, ...]:
+    """The shape of such an array."""
+    return zarr.open_array(folder / name, mode="r").shape
+
+
 class Marks:
     """A small file per finished unit (shard, codebook): chunk existence is no done mark, since empty chunks are never written."""
 

@@ -41,6 +41,9 @@ def run(result: dict[str, Entries]) -> Iterable[Any]:
 def embed(entries: Entries) -> Iterable[Any]:
     table = _table("Embedded", "data", "encoder", "train", "test", "width", "classes", "time")
     for e in entries:
+        if "shards_left" in e:
+            yield f"{e['shards'] - len(e['shards_left'])} of {e['shards']} shards done; left: {e['shards_left']}"
+            return
         row = (e["source"], e["encoder"] or "-", f"{e['train']:,}", f"{e['test']:,}", str(e["dim"]), str(len(e["classes"])), _time(e))
         table.add_row(*row)
     yield table

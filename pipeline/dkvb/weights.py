@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import hashlib
 import logging
 import os
 import re
@@ -123,6 +124,18 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], path: 
         remedy = "Set encoder.name to what it holds, or give another file."
         raise UsageError(f"{path} does not hold the weights of {what}: it {found}. {remedy}")
     module.load_state_dict(dict(state), strict=False)
+
+
+def state_hash(state: Mapping[str, torch.Tensor]) -> str:
+    """sha256 hex digest over names, types, shapes and values, in the order of names; the same wherever the values lie."""
+    import torch
+
+    total = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        total.update(value.flatten().view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def fetch(load: Callable[[], T], what: str, example: str) -> T:

@@ -253,11 +253,15 @@ class Workspace:
         return artifact
 
     @contextmanager
-    def claim(self, spec: Spec, force: bool = False) -> Iterator[Claim]:
-        """Hold an artifact's lock; `artifact` is set if it is done (and not forced), else its folder is ready to be written."""
+    def claim(self, spec: Spec, force: bool = False, sweep: bool = True) -> Iterator[Claim]:
+        """Hold an artifact's lock; `artifact` is set if it is done (and not forced), else its folder is ready to be written.
+
+        Args:
+            sweep: remove what a killed process left half-written; not where other processes may be writing parts of it.
+        """
         path = self.path(spec)
         path.mkdir(parents=True, exist_ok=True)
-        with self._locked(f"{spec.stage}-{path.name}", f"{spec.stage} {path.name}"):
+        with self.hold(f"{spec.stage}-{path.name}", f"{spec.stage} {path.name}"):
             if force:
                 (path / MANIFEST).unlink(missing_ok=True)
                 shutil.rmtree(path)
@@ -265,13 +269,14 @@ class Workspace:
             artifact = self.get(spec)
             claim = Claim(path, spec, artifact)
             if artifact is None:
-                self._start(path, spec)
+                self._start(path, spec, sweep)
             else:
                 os.utime(path / MANIFEST)
             yield claim
 
-    def _start(self, path: Path, spec: Spec) -> None:
-        remove_leftovers(path)
+    def _start(self, path: Path, spec: Spec, sweep: bool) -> None:
+        if sweep:
+            remove_leftovers(path)
         if (path / CLAIM).is_file():
             started = json.loads((path / CLAIM).read_text(encoding="utf-8") or "{}")
             if started.get("fingerprint") != spec.fingerprint:
@@ -279,7 +284,8 @@ class Workspace:
         write_json(path / CLAIM, {"fingerprint": spec.fingerprint})
 
     @contextmanager
-    def _locked(self, name: str, what: str) -> Iterator[None]:
+    def hold(self, name: str, what: str) -> Iterator[None]:
+        """Hold a named lock of the workspace, waiting for it, and saying for whom, where another process has it."""
         folder = self.root / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
         holder = folder / f"{name}.holder"

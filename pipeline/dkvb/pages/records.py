@@ -20,6 +20,7 @@ DATA_NAMES = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
     "lacuna100": "LACUNA-100",
+    "lacuna10": "LACUNA-10",
     "imagenet1k": "ImageNet-1k",
 }
 SPLITS = ("retain_test", "forget_test", "retain_train", "forget_train")

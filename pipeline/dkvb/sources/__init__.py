@@ -10,7 +10,7 @@ __all__ = ["FeatureSource", "FeatureSplit", "ImageSource", "ImageSplit", "Unread
 
 
 def open_source(data: Data) -> ImageSource | FeatureSource:
-    """Open the data set that a recipe's `[data]` section names (SPEC section 7).
+    """Open the data set that a recipe's `[data]` section names.
 
     Opening lists files or decodes small arrays; it reads no image. A second process opens the same rows in the same order.
 
@@ -27,10 +27,10 @@ def open_source(data: Data) -> ImageSource | FeatureSource:
             from dkvb.sources.cifar import open_cifar
 
             return open_cifar(data)
-        case "lacuna100":
-            from dkvb.sources.lacuna100 import open_lacuna100
+        case "lacuna100" | "lacuna10":
+            from dkvb.sources.lacuna100 import open_lacuna
 
-            return open_lacuna100(data)
+            return open_lacuna(data)
         case "imagenet1k":
             from dkvb.sources.imagenet1k import open_imagenet1k
 

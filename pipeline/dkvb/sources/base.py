@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from dkvb import seeding
-from dkvb.errors import DkvbError, UsageError
+from dkvb.errors import DkvbError
+from dkvb.files import atomic
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -91,6 +92,23 @@ class _Source:
 class ImageSource(_Source):
     splits: dict[str, ImageSplit]
     mode: Mode = "RGB"
+    manifest: Callable[[], list[dict[str, Any]]] | None = field(default=None, repr=False)
+    """Where rows were drawn from a larger set: reads every file and gives `{split, id, label, sha256}` for each row, in order."""
+
+    def write_manifest(self, path: Path) -> bool:
+        """Write the manifest as a parquet table; False, and nothing written, where the source has none.
+
+        Raises:
+            DkvbError: a drawn file is no longer there.
+        """
+        if self.manifest is None:
+            return False
+        import polars as pl
+
+        rows = self.manifest()
+        with atomic(path) as temporary:
+            pl.DataFrame(rows, {"split": pl.String, "id": pl.String, "label": pl.Int64, "sha256": pl.String}).write_parquet(temporary)
+        return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,30 +118,6 @@ class FeatureSource(_Source):
     @property
     def dim(self) -> int:
         return int(self.splits["train"].features.shape[1])
-
-
-def data_path(source: str, path: str | None, holds: str) -> Path:
-    """The existing path of a source that needs one.
-
-    Raises:
-        UsageError: none is set, or nothing is there.
-    """
-    if path is None:
-        raise UsageError(f"The source '{source}' needs data.path: set it to {holds} (or pass --data-root).")
-    found = Path(path).expanduser()
-    if not found.exists():
-        raise UsageError(f"data.path {found} does not exist; set it to {holds} (or pass --data-root).")
-    return found
-
-
-def data_folder(source: str, path: str | None, holds: str) -> Path:
-    """Like `data_path`, and a folder with something in it."""
-    found = data_path(source, path, holds)
-    if not found.is_dir():
-        raise UsageError(f"data.path {found} is a file; the source '{source}' needs {holds}.")
-    if not any(found.iterdir()):
-        raise UsageError(f"data.path {found} is empty; the source '{source}' needs {holds}.")
-    return found
 
 
 def hold_out(labels: np.ndarray, share: float, source: str) -> tuple[np.ndarray, np.ndarray]:
@@ -139,28 +133,3 @@ def digest(parts: Iterable[str | bytes]) -> str:
         total.update(len(content).to_bytes(8, "big"))
         total.update(content)
     return total.hexdigest()
-
-
-def some(names: Iterable[object], limit: int = 3) -> str:
-    """The first names of a list, and how many more there are."""
-    listed = [str(name) for name in names]
-    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
-    return ", ".join(listed[:limit]) + more
-
-
-def check_classes(classes: Sequence[str], labels: Mapping[str, np.ndarray], where: object, notes: list[str]) -> None:
-    """Refuse fewer than two classes, repeated names, and classes without training rows; note classes without test rows.
-
-    Args:
-        labels: split name to (N,) integers in [0, len(classes)).
-    """
-    if len(classes) < 2:
-        only = f" ('{classes[0]}')" if classes else ""
-        raise DkvbError(f"{where} has only {len(classes)} class{only}; forgetting a class needs two or more.")
-    if repeated := sorted({name for name in classes if classes.count(name) > 1}):
-        raise DkvbError(f"{where}: the class name {some(repeated)} stands for several classes; give each its own name.")
-    counts = {split: np.bincount(rows, minlength=len(classes)) for split, rows in labels.items()}
-    if untrained := [classes[i] for i in np.flatnonzero(counts["train"] == 0).tolist()]:
-        raise DkvbError(f"{where}: no training samples for class {some(untrained)}; add some, or take the class out of both splits.")
-    if untested := [classes[i] for i in np.flatnonzero(counts["test"] == 0).tolist()]:
-        notes.append(f"no test samples for class {some(untested)}: its test accuracy is undefined")

@@ -1,9 +1,8 @@
-"""CIFAR-10 and CIFAR-100: the official python archives, extracted or not, downloaded where they are missing (SPEC section 7)."""
+"""CIFAR-10 and CIFAR-100: the official python archives, extracted or not, downloaded where they are missing."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import tarfile
 import zlib
 from pathlib import Path
@@ -11,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from dkvb import progress
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Data
 from dkvb.sources.arrays import ArrayImages, indices
-from dkvb.sources.base import ImageSource, ImageSplit, check_classes, digest, some
+from dkvb.sources.base import ImageSource, ImageSplit, digest
+from dkvb.sources.checks import check_classes, some
 from dkvb.sources.download import download
+from dkvb.sources.listing import cache_folder
 from dkvb.sources.pickles import load_arrays
 
 SIDE = 32
@@ -60,7 +62,7 @@ def _hash(classes: list[str], splits: dict[str, ImageSplit]) -> str:
 def _find(data: Data, official: Any) -> Path:
     """The folder of batches or the archive that `data.path` means; downloads the archive where there is neither."""
     if data.path is None:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dkvb" / data.source
+        root = cache_folder(data.source)
     else:
         root = Path(data.path).expanduser()
         fix = f"give {official.filename}, the folder it unpacks to, or a folder that holds either"
@@ -75,6 +77,7 @@ def _find(data: Data, official: Any) -> Path:
             return folder
     archive = root / official.filename
     if not archive.is_file():
+        progress.note(f"{official.filename} is not in {root}: downloading it; a copy you have elsewhere is read with --data-root")
         try:
             download(official.url, archive, official.tgz_md5)
         except OSError as error:

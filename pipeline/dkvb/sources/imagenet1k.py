@@ -1,14 +1,16 @@
-"""ImageNet-1k as its users keep it: `train/<wnid>` and `val/<wnid>`, val being the test split (SPEC section 7)."""
+"""ImageNet-1k as its users keep it: `train/<wnid>` and `val/<wnid>`, val being the test split."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Data
-from dkvb.sources.base import ImageSource, data_folder
+from dkvb.sources.base import ImageSource
+from dkvb.sources.checks import data_folder
 from dkvb.sources.folder import open_tree
 
 HOLDS = "a folder of train/<wnid>/<image> and val/<wnid>/<image>"
@@ -16,7 +18,9 @@ MAPPING, INDEX = "LOC_synset_mapping.txt", "imagenet_class_index.json"
 
 
 def open_imagenet1k(data: Data) -> ImageSource:
-    """Labels follow the sorted wnids; classes bear the human names of a mapping file in the root, else the wnids.
+    """Labels follow the sorted wnids; classes bear the human names of a mapping file in the root, else those that timm knows.
+
+    The 1.28 million files are listed once, with progress, and the listing is remembered until a directory changes.
 
     Raises:
         UsageError: the path, train/ or val/ is missing, or val/ is not sorted into class folders.
@@ -28,12 +32,12 @@ def open_imagenet1k(data: Data) -> ImageSource:
             raise UsageError(f"{root} has no {split}/ folder; the source 'imagenet1k' needs {HOLDS}.")
         if not any(entry.is_dir() for entry in (root / split).iterdir()):
             raise UsageError(f"{root / split} has no class folders; sort its images into {split}/<wnid>/.")
-    source = open_tree(root, root / "train", root / "val")
+    source = open_tree(root, root / "train", root / "val", remember=True)
     return dataclasses.replace(source, classes=human_names(source.classes, wordnet_names(root)))
 
 
 def wordnet_names(root: Path) -> dict[str, str]:
-    """Human name by wnid, the first of its synonyms, from a mapping file in `root`; empty where there is none."""
+    """Human name by wnid, the first of its synonyms, from a mapping file in `root`, else from timm's list of all 1,000."""
     try:
         if (root / MAPPING).is_file():
             lines = (root / MAPPING).read_text(encoding="utf-8").splitlines()
@@ -45,10 +49,14 @@ def wordnet_names(root: Path) -> dict[str, str]:
     except (ValueError, AttributeError, TypeError) as error:
         name = MAPPING if (root / MAPPING).is_file() else INDEX
         raise DkvbError(f"{root / name} cannot be read ({error}); mend it, or remove it to have classes named by wnid.") from None
-    return {}
+    from timm.data import ImageNetInfo
+
+    known = ImageNetInfo()
+    return {wnid: known.label_name_to_description(wnid).split(",")[0].strip() for wnid in known.label_names()}
 
 
 def human_names(wnids: list[str], names: dict[str, str]) -> list[str]:
-    """A unique name for each wnid: ImageNet has two cranes and two maillots, told apart by their wnids."""
+    """A unique name for each wnid, the wnid itself where there is none: ImageNet's two cranes and two maillots are told apart by theirs."""
     plain = [names.get(wnid, wnid) for wnid in wnids]
-    return [f"{name} ({wnid})" if plain.count(name) > 1 else name for name, wnid in zip(plain, wnids, strict=True)]
+    count = Counter(plain)
+    return [f"{name} ({wnid})" if count[name] > 1 else name for name, wnid in zip(plain, wnids, strict=True)]

@@ -36,7 +36,18 @@ def relative_images(folder: Path) -> list[str]:
     Raises:
         UsageError: a file name is not valid Unicode.
     """
+    return walk_images(folder)[0]
+
+
+def walk_images(folder: Path, broken: list[str] | None = None) -> tuple[list[str], dict[str, tuple[int, int]]]:
+    """The same, and inode and modification time (ns) of every directory read, by relative path, taken before it was read.
+
+    Args:
+        broken: gets the paths of images that are symlinks to nowhere, which are left out.
+    """
     found: list[str] = []
+    directories: dict[str, tuple[int, int]] = {}
+    cut = len(os.path.join(os.fspath(folder), ""))
     # the real folders above each one, so that a symlink to a parent ends the descent
     stack: list[tuple[str, frozenset[str]]] = [(os.fspath(folder), frozenset())]
     while stack:
@@ -44,23 +55,43 @@ def relative_images(folder: Path) -> list[str]:
         real = os.path.realpath(here)
         if real in above:
             continue
+        status = os.stat(here)
+        directories[in_unicode(here[cut:], folder).replace(os.sep, "/")] = status.st_ino, status.st_mtime_ns
         with os.scandir(here) as entries:
             for entry in entries:
                 if hidden(entry.name):
                     continue
-                if entry.is_dir():
+                kind = kind_of(entry)
+                if kind == "folder":
                     stack.append((entry.path, above | {real}))
-                elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file():
-                    found.append(entry.path)
-    cut = len(os.path.join(os.fspath(folder), ""))
-    names = sorted(path[cut:].replace(os.sep, "/") for path in found)
-    for name in names:
-        if not name.isascii():
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                raise UsageError(f"The name {os.fsencode(name)!r} in {folder} is not valid UTF-8; rename that file.") from None
-    return names
+                elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+                    if kind == "file":
+                        found.append(in_unicode(entry.path[cut:], folder).replace(os.sep, "/"))
+                    elif broken is not None and entry.is_symlink():
+                        broken.append(entry.path)
+    return sorted(found), directories
+
+
+def kind_of(entry: os.DirEntry[str]) -> str:
+    """ "folder", "file" or "other", symlinks followed; one that leads nowhere or to itself is "other"."""
+    try:
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
+    except OSError:  # a symlink to itself
+        return "other"
+
+
+def in_unicode(path: str, folder: Path) -> str:
+    """The same path below `folder`.
+
+    Raises:
+        UsageError: it is not valid Unicode, which ids must be.
+    """
+    if not path.isascii():
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"The name {os.fsencode(path)!r} in {folder} is not valid UTF-8; rename it.") from None
+    return path
 
 
 def read_image(path: str | Path, mode: Mode = "RGB", id: str | None = None) -> Image.Image:

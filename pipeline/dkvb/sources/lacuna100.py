@@ -1,101 +1,124 @@
-"""LACUNA-100: 100 VGGFace2 identities with 400 training and 100 test images each, drawn without replacement (SPEC section 7)."""
+"""LACUNA-100 and LACUNA-10: 100 or 10 VGGFace2 identities with 400 training and 100 test images each, drawn without replacement."""
 
 from __future__ import annotations
 
-import os
-import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dkvb import seeding
 from dkvb.errors import DkvbError, UsageError
+from dkvb.files import sha256
+from dkvb.parallel import in_order
 from dkvb.recipe import Data
-from dkvb.sources.arrays import ArrayImages, indices
-from dkvb.sources.base import ImageSource, ImageSplit, check_classes, data_folder, digest
+from dkvb.sources.base import ImageSource, ImageSplit
+from dkvb.sources.checks import check_classes, data_folder
 from dkvb.sources.folder import fingerprint
-from dkvb.sources.images import ImageFiles, relative_images
+from dkvb.sources.images import ImageFiles
+from dkvb.sources.lacuna_arrays import open_arrays
+from dkvb.sources.listing import THREADS, list_classes, watched
+from dkvb.sources.vggface2 import class_names, find_identities, identities, identity_names
 
-HOLDS = "a VGGFace2 tree (train/n000002/0001_01.jpg) or lacuna100/{train,test}/{data,label}.npy"
-IDENTITY = re.compile(r"n\d{6}")
+HOLDS = "a VGGFace2 tree (train/n000002/0001_01.jpg) or {train,test}/{data,label}.npy"
+SIZES = {"lacuna100": 100, "lacuna10": 10}
+IMAGES, TRAIN = 500, 400
+SEED = 0
+"""One draw for every run: the data set is the same, whatever the run's seed."""
+SCRUB_IDENTITIES = 110
 
 
-def open_lacuna100(data: Data) -> ImageSource:
-    """The arrays where they exist, else a seeded draw from a VGGFace2 tree; the draw is the same for every run's seed.
+def open_lacuna(data: Data) -> ImageSource:
+    """The arrays where they exist, else a seeded draw from a VGGFace2 tree; LACUNA-10's identities and images are a part of LACUNA-100's.
 
     Raises:
         UsageError: the path is missing or holds neither form.
         DkvbError: too few identities with enough images, or arrays of another shape.
     """
-    root = data_folder("lacuna100", data.path, HOLDS)
-    for folder in (root, root / "lacuna100"):
+    root = data_folder(data.source, data.path, HOLDS)
+    for folder in (root, root / data.source):
         if (folder / "train" / "data.npy").is_file():
             return open_arrays(folder)
     tree = find_identities(root)
     if tree is None:
-        raise UsageError(f"{root} holds no identity folders such as train/n000002; the source 'lacuna100' needs {HOLDS}.")
-    return draw(tree)
+        raise UsageError(f"{root} holds no identity folders such as train/n000002; the source '{data.source}' needs {HOLDS}.")
+    return draw(tree, SIZES[data.source], compat=data.compat == "scrub")
 
 
-def find_identities(root: Path) -> Path | None:
-    """The folder whose subfolders are identities: the root, its train (or an aligned variant, train_…), or VGGFace2's own layouts."""
-    for base in ("", "VGG-Face2/data", "VGG-Face2", "vggface2", "data"):
-        folder = root / base
-        if not folder.is_dir():
-            continue
-        variants = sorted(path for path in folder.glob("train_*") if path.is_dir())
-        for place in (folder, folder / "train", *variants):
-            if place.is_dir() and any(IDENTITY.fullmatch(entry.name) and entry.is_dir() for entry in os.scandir(place)):
-                return place
-    return None
+def draw(tree: Path, count: int = 100, images: int = IMAGES, train: int = TRAIN, compat: bool = False) -> ImageSource:
+    """Draw `count` of the identities with at least `images` images, then `images` of each, the first `train` for training.
 
+    With `compat`, draw as SCRUB's public `create_lacuna.py` does: 110 identities with replacement, the first `count` of them being
+    the classes in that order, and anew for each class `images` images with replacement, kept in the order drawn. What differs: that script
+    is unseeded, so its own draw cannot be had again; it counts an identity's images by the metadata, here they are counted on disk; and it
+    shrinks images to 32×32, here they stay as they are.
 
-def draw(tree: Path, identities: int = 100, images: int = 500, train: int = 400) -> ImageSource:
-    """Draw `identities` of those with at least `images` images, then `images` of each, the first `train` for training."""
-    names = sorted(entry.name for entry in os.scandir(tree) if IDENTITY.fullmatch(entry.name) and entry.is_dir())
-    files = {name: [f"{name}/{path}" for path in relative_images(tree / name)] for name in names}
+    Raises:
+        DkvbError: fewer than `count` identities have enough images.
+    """
+    names = identities(tree)
+    files = dict(zip(names, list_classes(tree, names), strict=True))
     eligible = [name for name in names if len(files[name]) >= images]
-    if len(eligible) < identities:
+    if len(eligible) < count:
         raise DkvbError(
-            f"{tree} has {len(eligible)} identities with {images} images or more (of {len(names)}); LACUNA-100 needs {identities}. "
+            f"{tree} has {len(eligible)} identities with {images} images or more (of {len(names)}); LACUNA-{count} needs {count}. "
             f"Point data.path at the whole VGGFace2 training set."
         )
-    classes = sorted(seeding.generator(0, "lacuna100").choice(eligible, identities, replace=False).tolist())
+    if compat:
+        chosen = seeding.generator(SEED, "lacuna", "scrub").choice(eligible, max(count, SCRUB_IDENTITIES)).tolist()[:count]
+    else:
+        chosen = sorted(seeding.generator(SEED, "lacuna").permutation(eligible).tolist()[:count])
     ids: dict[str, list[str]] = {"train": [], "test": []}
-    for name in classes:
-        order = seeding.generator(0, "lacuna100", name).permutation(len(files[name]))[:images]
-        ids["train"] += [files[name][i] for i in sorted(order[:train])]
-        ids["test"] += [files[name][i] for i in sorted(order[train:])]
-    per_class = {"train": train, "test": images - train}
+    for place, name in enumerate(chosen):
+        paths = [f"{name}/{path}" for path in files[name]]
+        if compat:
+            rows = seeding.generator(SEED, "lacuna", "scrub", count, place).integers(len(paths), size=images).tolist()
+            parts = rows[:train], rows[train:]
+        else:
+            rows = seeding.generator(SEED, "lacuna", name).permutation(len(paths))[:images].tolist()
+            parts = sorted(rows[:train]), sorted(rows[train:])
+        for split, part in zip(ids, parts, strict=True):
+            ids[split] += [paths[row] for row in part]
+    notes = _leaky(chosen, ids) if compat else []
+    classes = class_names(chosen, identity_names(tree, notes))
+    each = {"train": train, "test": images - train}
     splits = {
-        split: ImageSplit(chosen, np.repeat(np.arange(identities, dtype=np.int64), per_class[split]), ImageFiles(tree, chosen))
-        for split, chosen in ids.items()
+        split: ImageSplit(listed, np.repeat(np.arange(count, dtype=np.int64), each[split]), ImageFiles(tree, listed))
+        for split, listed in ids.items()
     }
-    return ImageSource(classes, lambda: fingerprint(tree, splits), [], splits)
+    check_classes(classes, {split: found.labels for split, found in splits.items()}, tree, notes)
+    return ImageSource(classes, lambda: fingerprint(tree, splits), notes, splits, manifest=partial(hash_files, tree, splits))
 
 
-def open_arrays(folder: Path) -> ImageSource:
-    """`{train,test}/{data,label}.npy`: uint8 (N, H, W, 3) or (N, 3, H, W), and N integers."""
-    splits: dict[str, ImageSplit] = {}
-    notes: list[str] = []
-    for split in ("train", "test"):
-        pixels, labels = _load(folder / split / "data.npy"), _load(folder / split / "label.npy").reshape(-1)
-        if pixels.ndim != 4 or pixels.dtype != np.uint8 or 3 not in (pixels.shape[1], pixels.shape[3]):
-            found = f"{folder / split / 'data.npy'} is {pixels.dtype} of shape {pixels.shape}"
-            raise DkvbError(f"{found}; it must be uint8 of shape (N, H, W, 3) or (N, 3, H, W).")
-        if labels.dtype.kind not in "iu" or len(labels) != len(pixels) or (len(labels) and labels.min() < 0):
-            raise DkvbError(f"{folder / split / 'label.npy'} must hold one integer, 0 or more, for each of the {len(pixels)} images.")
-        channels_last = pixels if pixels.shape[3] == 3 else pixels.transpose(0, 2, 3, 1)
-        splits[split] = ImageSplit(indices(len(labels)), labels.astype(np.int64), ArrayImages(channels_last))
-    count = 1 + max(int(split.labels.max(initial=-1)) for split in splits.values())
-    classes = [str(i) for i in range(count)]
-    check_classes(classes, {name: split.labels for name, split in splits.items()}, folder, notes)
-    files = [folder / split / name for split in ("train", "test") for name in ("data.npy", "label.npy")]
-    return ImageSource(classes, lambda: digest(path.read_bytes() for path in files), notes, splits)
+def _leaky(chosen: list[str], ids: dict[str, list[str]]) -> list[str]:
+    trained = set(ids["train"])
+    leaked = sum(id in trained for id in ids["test"])
+    text = f'compat = "scrub" draws with replacement: {leaked:,} of {len(ids["test"]):,} test images ({leaked / len(ids["test"]):.0%}) '
+    text += "are training images too"
+    twice = len(chosen) - len(set(chosen))
+    return [text + (f", and {twice} of {len(chosen)} classes are an identity that already is one" if twice else "")]
 
 
-def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DkvbError(f"{path} cannot be read as an array ({error}); copy it again.") from None
+def hash_files(tree: Path, splits: dict[str, ImageSplit]) -> list[dict[str, Any]]:
+    """`{split, id, label, sha256}` of every drawn file, in the order of the rows; reads each file once.
+
+    Raises:
+        DkvbError: a file cannot be read.
+    """
+    distinct = sorted({id for split in splits.values() for id in split.ids})
+    known = {}
+    with watched("hash drawn files", len(distinct), "files", many=2000) as task, ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for id, found in zip(distinct, in_order(pool, sha256, (tree / id for id in distinct), ahead=4 * THREADS), strict=True):
+                known[id] = found
+                if task:
+                    task.advance()
+        except OSError as error:
+            raise DkvbError(f"{error.filename} cannot be read ({error.strerror}); it was drawn for the data set: put it back.") from None
+    return [
+        {"split": name, "id": id, "label": label, "sha256": known[id]}
+        for name, split in splits.items()
+        for id, label in zip(split.ids, split.labels.tolist(), strict=True)
+    ]
