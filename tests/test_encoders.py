@@ -252,20 +252,20 @@ def test_encoders_may_be_used_from_several_threads(clip):
     """The switch for exact convolutions is one for the process: it goes back only after the last thread."""
     import torch
 
-    from dkvb.encoders import _no_tf32
+    from dkvb.device import full_precision
 
     before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
     inside, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with _no_tf32:
+        with full_precision:
             inside.set()
             leave.wait(10)
 
     other = threading.Thread(target=hold)
     other.start()
     inside.wait(10)
-    with _no_tf32:
+    with full_precision:
         pass
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == (False, True)
     leave.set()

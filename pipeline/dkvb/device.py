@@ -1,6 +1,10 @@
-"""Which device does the work, and why."""
+"""Which device does the work, and why; and how exactly a GPU is made to work."""
 
 from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from dkvb.errors import UsageError
 
@@ -21,3 +25,32 @@ def choose_device(wanted: str) -> tuple[str, str]:
     if wanted == "cuda":
         raise UsageError(f"--device cuda: {reason}. Use --device auto or cpu, or see what `dkvb doctor` finds.")
     return "cpu", reason
+
+
+class _FullPrecision:
+    """Convolutions on a GPU in full single precision, deterministic: they would otherwise round their inputs to TF32.
+
+    The switch is one for the whole process: the first thread inside turns it and the last one out turns it back.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.flags: AbstractContextManager[Any] = nullcontext()
+
+    def __enter__(self) -> None:
+        import torch
+
+        with self.lock:
+            if self.inside == 0:
+                self.flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+                self.flags.__enter__()
+            self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.flags.__exit__(None, None, None)
+
+
+full_precision = _FullPrecision()

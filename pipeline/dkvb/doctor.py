@@ -9,7 +9,8 @@ from typing import Any
 
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe
-from dkvb.workspace import Workspace, versions
+from dkvb.versions import versions
+from dkvb.workspace import Workspace
 
 
 def examine(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from dkvb.device import full_precision
 from dkvb.errors import DkvbError, UsageError, nearest
 from dkvb.files import sha256
 from dkvb.recipe import Encoder
@@ -176,39 +177,10 @@ class NetworkEncoder:
         import torch
 
         reduced = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16")
-        with torch.inference_mode(), _no_tf32 if self.device != "cpu" else nullcontext(), reduced:
+        with torch.inference_mode(), full_precision if self.device != "cpu" else nullcontext(), reduced:
             # a copy from pinned memory need not be waited for
             features: torch.Tensor = self.forward(images.to(self.device, non_blocking=True))
             return features.float().cpu()
-
-
-class _NoTF32:
-    """Convolutions on a GPU in full single precision, deterministic: they would otherwise round their inputs to TF32.
-
-    The switch is one for the whole process: the first thread inside turns it and the last one out turns it back.
-    """
-
-    def __init__(self) -> None:
-        self.lock, self.inside = threading.Lock(), 0
-        self.flags: AbstractContextManager[Any] = nullcontext()
-
-    def __enter__(self) -> None:
-        import torch
-
-        with self.lock:
-            if self.inside == 0:
-                self.flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-                self.flags.__enter__()
-            self.inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if self.inside == 0:
-                self.flags.__exit__(None, None, None)
-
-
-_no_tf32 = _NoTF32()
 
 
 def _sizes_differ(one: tuple[int, ...], other: tuple[int, ...]) -> DkvbError:

@@ -17,8 +17,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +25,12 @@ import filelock
 from dkvb import __version__, progress
 from dkvb.errors import DamagedArtifact, MissingStage, SettingsClash, UsageError
 from dkvb.files import TEMPORARY, canonical_hash, remove_leftovers, sha256, write_json
+from dkvb.versions import versions
 
 FORMAT = 1
 STAGES = ("embed", "quantize", "train", "unlearn")
 MANIFEST = "manifest.json"
 CLAIM = "claim.json"
-PACKAGES = ("torch", "faiss-gpu", "faiss-cpu", "numpy", "zarr", "open_clip_torch", "torchvision", "scikit-learn", "polars")
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of dkvb, Python and the libraries that decide results."""
-    found = {"dkvb": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @dataclass(frozen=True)
