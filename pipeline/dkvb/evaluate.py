@@ -95,15 +95,18 @@ class _Codebook:
         return bool((allowed[self.neighbours].sum(1) < self.codes.shape[1]).any())
 
     def add(self, grid: Sequence[int], logits: np.ndarray, block: slice) -> None:
-        """Add this codebook's votes for a block of rows at every N."""
-        values, pool, codes = self.model.values[self.codebook], self.model.pool, self.codes[block]
+        """Add this codebook's votes for a block of rows at every N.
+
+        Masks are nested, so that going up the grid only rows whose selection has just been masked have to select again.
+        """
+        values, pool = self.model.values[self.codebook], self.model.pool
+        codes = self.codes[block].astype(np.int32)
         near = None if self.neighbours is None else self.neighbours[block]
         queries = None if self.queries is None else self.queries[block]
-        unmasked = codebook_logits(codes, values, pool)
-        for place, n in zip(logits, grid, strict=True):
-            rows, selected = reselect(codes, self.order >= n, self.lookup, queries, near)
-            votes = unmasked
+        votes = codebook_logits(codes, values, pool).copy()
+        for place in np.argsort(grid, kind="stable"):
+            rows, selected = reselect(codes, self.order >= grid[place], self.lookup, queries, near)
             if len(rows):
-                votes = unmasked.copy()
+                codes[rows] = selected
                 votes[rows] = codebook_logits(selected, values, pool)
-            place[block] += votes
+            logits[place, block] += votes

@@ -130,7 +130,7 @@ def reselect(
     """New codes, under a mask, of the rows that the mask touches; all other rows keep theirs. Exact.
 
     Args:
-        codes: (N, k) ids selected with every key allowed.
+        codes: (N, k) ids selected with every key allowed, or under a smaller mask; may hold `NONE`.
         allowed: (M,) bool.
         queries: (N, d) float32; None where no row needs a search.
         neighbours: (N, K) ids, nearest first, or None; a row whose list runs out is searched.
@@ -142,7 +142,7 @@ def reselect(
         ValueError: a row needs a search and there are no queries.
     """
     k = codes.shape[1]
-    rows = np.flatnonzero(~allowed[codes].all(1))
+    rows = np.flatnonzero(~(allowed[codes] | (codes == NONE)).all(1))
     if len(rows) == 0:
         return rows, np.empty((0, k), np.int32)
     if neighbours is None:
