@@ -118,7 +118,7 @@ def _embed(recipe: Recipe, job: Job, source: Source, encoder: FrozenEncoder | No
     total = sum(min(shard.rows.stop, lengths[shard.split]) - shard.rows.start for shard in shards)
     bad: list[str] = []
     with progress.task(label, total, "images" if encoder else "rows") as task:
-        task.advance(sum((marks.get(shard.name) or {"rows": 0})["rows"] for shard in shards))
+        task.skip(sum((marks.get(shard.name) or {"rows": 0})["rows"] for shard in shards))
         if distributed_run(recipe.run) and left:
             for rows, found in spread(remote_shard, left, recipe.run, job):
                 bad += found

@@ -93,7 +93,7 @@ def fit(
     done = _restore(folder / CHECKPOINT, module, adam, history) if folder else 0
     saved = time.monotonic()
     with suitable_threads(module), progress.task(f"{unit} seed {seed}", epochs, "epochs") as task:
-        task.advance(done)
+        task.skip(done)
         for epoch in range(done, epochs):
             order = torch.from_numpy(generator(seed, unit, "order", epoch).permutation(len(labels)))
             total, correct = 0.0, 0

@@ -34,7 +34,7 @@ class Task:
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         self.label, self.total, self.unit = label, total, unit
-        self.done = 0
+        self.done = self.found = 0
         self.started = self.spoken = time.monotonic()
 
     def advance(self, n: int = 1, detail: str = "") -> None:
@@ -44,13 +44,24 @@ class Task:
             self.spoken = now
             note(f"{self.label}: {self.done:,}/{self.total:,} {self.unit}{self.pace()}{' · ' + detail if detail else ''}")
 
+    def skip(self, n: int) -> None:
+        """Count what an earlier run has done; it says nothing about this run's pace."""
+        self.found += n
+        self.done += n
+
+    @property
+    def rate(self) -> float:
+        """Units a second."""
+        return (self.done - self.found) / max(time.monotonic() - self.started, 1e-9)
+
     def pace(self) -> str:
-        rate = self.done / max(time.monotonic() - self.started, 1e-9)
+        rate = self.rate
         left = (self.total - self.done) / rate if rate else 0.0
         return f" · {rate:,.3g}/s · {clock(left)} left"
 
     def end(self) -> None:
-        note(f"{self.label}: {self.done:,} {self.unit} in {clock(time.monotonic() - self.started)}")
+        before = f" ({self.found:,} were done before)" if self.found else ""
+        note(f"{self.label}: {self.done - self.found:,} {self.unit} in {clock(time.monotonic() - self.started)}{before}")
 
 
 class LiveTask(Task):
@@ -74,8 +85,11 @@ class LiveTask(Task):
 
     def advance(self, n: int = 1, detail: str = "") -> None:
         self.done += n
-        rate = self.done / max(time.monotonic() - self.started, 1e-9)
-        self.bar.update(self.id, advance=n, detail=f"· {rate:,.3g}/s{' · ' + detail if detail else ''}")
+        self.bar.update(self.id, advance=n, detail=f"· {self.rate:,.3g}/s{' · ' + detail if detail else ''}")
+
+    def skip(self, n: int) -> None:
+        super().skip(n)
+        self.bar.reset(self.id, completed=self.done)
 
     def end(self) -> None:
         self.bar.stop()

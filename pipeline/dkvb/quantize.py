@@ -94,7 +94,7 @@ def _one(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, fo
         left = [group for group in groups(keys.codebooks) if any(marks.get(str(c)) is None for c in group)]
         progress.note(f"{label}: on {device} ({reason})")
         with progress.task(f"{label}: keys and codes", keys.codebooks, "codebooks") as task:
-            task.advance(sum(marks.get(str(c)) is not None for c in range(keys.codebooks)))
+            task.skip(sum(marks.get(str(c)) is not None for c in range(keys.codebooks)))
             if apart:
                 for count in spread(quantize_group, left, recipe.run, job):
                     task.advance(count)
