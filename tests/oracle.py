@@ -12,12 +12,12 @@ def ema_keys(
     counts: float,
     batches: list[np.ndarray],
     decay: float,
-    replace: list[np.ndarray] | None,
+    table: np.ndarray | None,
     batch_size: int,
 ) -> tuple[torch.Tensor, float]:
-    """EMA key initialisation in float64, and the smallest margin by which a nearest key was nearest.
+    """EMA key initialisation in float64, and the smallest margin by which a nearest key was nearest, or a dead key dead.
 
-    `replace` holds, per batch, the rows of the batch that replace dead keys, in order.
+    At step t, dead key j becomes row `table[t mod 1021 + j]`, modulo the batch's length; None: dead keys stay.
     """
     margin = float("inf")
     q = torch.from_numpy(queries).double()
@@ -35,9 +35,12 @@ def ema_keys(
         total = n.sum()
         smoothed = total * (n + 1e-5) / (total + size * 1e-5)
         keys = sums / smoothed[:, None]
-        if replace is not None:
+        if table is not None:
+            margin = min(margin, float((n - 0.1 * batch_size / size).abs().min()))
+            if margin < 1e-6:
+                break  # rounding alone decides which keys are dead
             dead = torch.nonzero(n < 0.1 * batch_size / size)[:, 0]
-            keys[dead] = batch[torch.from_numpy(replace[step][: len(dead)])]
+            keys[dead] = batch[torch.from_numpy(table)[step % 1021 + dead] % len(batch)]
     return keys, margin
 
 

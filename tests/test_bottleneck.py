@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import oracle
 from dkvb.bottleneck import keys as keys_module
+from dkvb.bottleneck.batched import fit_keys_batched
 from dkvb.bottleneck.keys import fit_keys, key_statistics
 from dkvb.bottleneck.lookup import NONE, CpuLookup, GpuLookup, first_allowed, gpu_ready, reselect
 from dkvb.bottleneck.masking import NEVER, order_by_count, order_by_first_example, pack, selection_counts, selection_counts_by_class, unpack
@@ -41,7 +42,17 @@ def test_projected_queries_are_the_matrix_product_block_by_block() -> None:
 
 def test_groups_cover_every_codebook_once() -> None:
     for codebooks in (1, 15, 16, 17, 256):
-        assert [c for group in groups(codebooks) for c in group] == list(range(codebooks))
+        for size in (4, 16, 256):
+            assert [c for group in groups(codebooks, size) for c in group] == list(range(codebooks))
+
+
+def test_queries_are_the_same_bits_however_codebooks_are_grouped() -> None:
+    rng = np.random.default_rng(0)
+    z, r = rng.standard_normal((500, 64)).astype(np.float32), draw_projections(0, 23, 64, 8)
+    whole = project([z], 500, r)
+    for size in (4, 8, 16):
+        parts = [project([z], 500, r[group.start : group.stop]) for group in groups(23, size)]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 @settings(deadline=None, max_examples=60)
@@ -58,6 +69,22 @@ def test_search_is_exact_far_from_the_origin() -> None:
     shift = np.float32(1000)
     keys, q = keys + shift, q + shift
     np.testing.assert_array_equal(CpuLookup(keys).search(q, 3), oracle.nearest_allowed(q, keys, 3, None))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not gpu_ready(), reason="FAISS sees no GPU")
+def test_keys_fitted_on_the_gpu_follow_the_formulas() -> None:
+    q = data(2000, 1, 8, 1)[0]
+    fit = {
+        "pairs": 64,
+        "epochs": 2,
+        "batch_size": 256,
+        "decay": 0.95,
+        "init": "official",
+        "order": lambda e: np.random.default_rng(e).permutation(2000),
+    }
+    there, here = (fit_keys_batched(q[None], rngs=[np.random.default_rng(3)], device=device, **fit) for device in ("cuda", "cpu"))
+    np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.gpu
@@ -98,15 +125,15 @@ def test_short_lists_are_noticed() -> None:
 
 
 class Replayed:
-    """A generator that also keeps the rows drawn to replace dead keys."""
+    """A generator that also keeps the table of rows drawn to replace dead keys."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self.rng, self.drawn = rng, []
+        self.rng = rng
 
     def integers(self, high: int, size: int) -> np.ndarray:
-        # distinct rows: two keys at one place would tie, and ties may be broken either way
-        self.drawn.append(self.rng.permutation(high)[:size])
-        return self.drawn[-1]
+        # distinct rows at every step: two keys at one place would tie, and ties may be broken either way
+        self.table = np.resize(self.rng.permutation(high), size)
+        return self.table
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.rng, name)
@@ -129,10 +156,14 @@ def test_keys_follow_the_formulas(rows: int, pairs: int, dim: int, init: str, se
     found = fit_keys(q, epochs=3, rng=replayed, **fit)  # type: ignore[arg-type]
     start = fit_keys(q, epochs=0, rng=np.random.default_rng(seed + 1), **fit)  # type: ignore[arg-type]
     batches = [order[i : i + 16] for order in orders for i in range(0, rows, 16)]
-    drawn = replayed.drawn if init == "official" else None
-    expected, margin = oracle.ema_keys(q, start, 0.0 if init == "official" else 1.0, batches, 0.9, drawn, 16)
+    table = replayed.table if init == "official" else None
+    expected, margin = oracle.ema_keys(q, start, 0.0 if init == "official" else 1.0, batches, 0.9, table, 16)
     assume(margin > 1e-4)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    together = fit_keys_batched(
+        np.stack([q, q]), epochs=3, rngs=[Replayed(np.random.default_rng(seed + 1)) for _ in range(2)], device="cpu", **fit
+    )  # type: ignore[arg-type, list-item]
+    np.testing.assert_allclose(together, np.stack([expected, expected]), rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(CpuLookup(found).search(q, 1), oracle.nearest_allowed(q, expected.numpy(), 1, None))
 
 

@@ -1,4 +1,4 @@
-"""Stage 2: keys fitted to the features, and every sample's codes, one codebook at a time (paper, sections 3 and 4).
+"""Stage 2: keys fitted to the features, and every sample's codes, codebook by codebook (paper, sections 3 and 4).
 
 Writes `projection.safetensors` (C, D, d) and zarr arrays `keys` (C, M, d), `train/codes` and `test/codes` (N, C, k) uint16, and
 `test/neighbours`, `validation/neighbours` (N, C, K) uint16, from which later masked lookups are served.
@@ -20,15 +20,18 @@ from dkvb import progress, stores
 from dkvb.artifacts import need_features, quantize_spec, train_rows
 from dkvb.bottleneck.keys import fit_keys, key_statistics
 from dkvb.bottleneck.lookup import make_lookup
-from dkvb.bottleneck.projection import draw_projections, groups
+from dkvb.bottleneck.projection import GROUP, UNIT, draw_projections, groups
 from dkvb.device import choose_device
 from dkvb.errors import UsageError
 from dkvb.files import atomic
-from dkvb.parallel import distributed_run, one_thread_per_worker, spread
+from dkvb.parallel import cores, distributed_run, one_thread_per_worker, spread
 from dkvb.queries import PROJECTION, group_queries
 from dkvb.recipe import Keys, Recipe
 from dkvb.seeding import generator
 from dkvb.workspace import Artifact, Workspace
+
+PROCESS = 2**30
+"""Bytes of the process itself: interpreter, libraries, blocks being read."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,10 @@ def _one(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, fo
         device, reason = choose_device(recipe.run.device)
         job = Job(claim.path, features, keys, recipe.data.validation, seed, device, 1 if apart else None)
         _prepare(job)
-        left = [group for group in groups(keys.codebooks) if any(marks.get(str(c)) is None for c in group)]
-        progress.note(f"{label}: on {device} ({reason})")
+        memory = (recipe.run.memory, features.result, keys, job.threads or cores())
+        at_once = GROUP if device == "cuda" else group_size(*memory)  # on a GPU the size of a group may show in the last bits
+        left = [group for group in groups(keys.codebooks, at_once) if any(marks.get(str(c)) is None for c in group)]
+        progress.note(f"{label}: on {device} ({reason}), {at_once} codebooks to a pass over the features")
         with progress.task(f"{label}: keys and codes", keys.codebooks, "codebooks") as task:
             task.skip(sum(marks.get(str(c)) is not None for c in range(keys.codebooks)))
             if apart:
@@ -124,31 +129,60 @@ def _prepare(job: Job) -> None:
         stores.create(job.path, f"{split}/neighbours", (rows, keys.codebooks, nearest), np.uint16, (rows, 1, nearest))
 
 
+def group_size(memory: float, result: dict[str, Any], keys: Keys, threads: int) -> int:
+    """Codebooks that share a pass over the features, so that a process stays within `memory` GiB, or `UNIT` where it cannot.
+
+    Held are the queries of the group, and per thread what one codebook needs: the queries it is fitted to, twice over while its
+    statistics are taken, its batch order and its codes.
+    """
+    train, test = int(result["train"]), int(result["test"])
+    queries = (train + test) * keys.dim * 4
+    thread = 3 * train * keys.dim * 4 + 16 * train + 6 * train * keys.top_k + 6 * test * keys.neighbours
+    spare = memory * 2**30 - PROCESS - threads * thread
+    return int(min(max(spare // (queries * UNIT), 1), -(-keys.codebooks // UNIT)) * UNIT)
+
+
 def quantize_group(job: Job, group: range, advance: Callable[[int], None] | None = None) -> int:
     """Fit and code the codebooks of a group that are not done yet; returns how many they were."""
     marks = stores.Marks(job.path)
     left = [c for c in group if marks.get(str(c)) is None]
-    with one_thread_per_worker(job.threads) as pool:
+    on_gpu = job.device == "cuda"
+    # one thread on a GPU: a set of FAISS GPU resources serves one at a time
+    with one_thread_per_worker(1 if on_gpu else job.threads) as pool:
         queries = {split: group_queries(job.features, split, job.path, group, pool) for split in ("train", "test")}
-        for _ in pool.map(lambda c: _codebook(job, c, {split: q[c - group.start] for split, q in queries.items()}), left):
+        # the whole group, whatever is left of it: products over fewer codebooks may round otherwise
+        fitted = _fit_group(job, group, queries["train"]) if on_gpu else None
+
+        def work(codebook: int) -> None:
+            place = codebook - group.start
+            own = {split: q[place] for split, q in queries.items()}
+            _codebook(job, codebook, own, _fit(job, codebook, own["train"]) if fitted is None else fitted[place])
+
+        for _ in pool.map(work, left):
             if advance:
                 advance(1)
     return len(left)
 
 
-def _codebook(job: Job, codebook: int, queries: dict[str, np.ndarray]) -> None:
-    """Fit one codebook's keys, code every sample, write both, and mark the codebook done."""
+def _fit(job: Job, codebook: int, queries: np.ndarray) -> np.ndarray:
+    kept, rng = job.rows[0], generator(job.seed, "quantize", "keys", codebook)
+    return fit_keys(queries if len(kept) == len(queries) else queries[kept], order=job.order, rng=rng, **_fit_settings(job.keys))
+
+
+def _fit_group(job: Job, group: range, queries: np.ndarray) -> np.ndarray:
+    from dkvb.bottleneck.batched import fit_keys_batched  # torch: not for workers on a CPU
+
+    rngs = [generator(job.seed, "quantize", "keys", c) for c in group]
+    return fit_keys_batched(queries[:, job.rows[0]], order=job.order, rngs=rngs, device=job.device, **_fit_settings(job.keys))
+
+
+def _fit_settings(keys: Keys) -> dict[str, Any]:
+    return {name: getattr(keys, name) for name in ("pairs", "epochs", "batch_size", "decay", "init")}
+
+
+def _codebook(job: Job, codebook: int, queries: dict[str, np.ndarray], fitted: np.ndarray) -> None:
+    """Code every sample with one codebook's fitted keys, write both, and mark the codebook done."""
     keys, (kept, validation) = job.keys, job.rows
-    fitted = fit_keys(
-        queries["train"][kept],
-        pairs=keys.pairs,
-        epochs=keys.epochs,
-        batch_size=keys.batch_size,
-        decay=keys.decay,
-        init=keys.init,
-        order=job.order,
-        rng=generator(job.seed, "quantize", "keys", codebook),
-    )
     lookup = make_lookup(fitted, job.device)
     codes = {split: lookup.search(q, keys.top_k) for split, q in queries.items()}
     job.arrays["keys"][codebook] = fitted

@@ -124,6 +124,8 @@ class Run(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = Field(1, ge=1)
     """Processes of a local Dask cluster; 1 works in this process, on all its cores."""
+    memory: float = Field(4.0, gt=0)
+    """GiB that a process fitting and coding keys stays within; less means more passes over the features, and the same bits."""
     scheduler: str | None = None
     """Address of a running Dask scheduler, tcp://host:port, whose workers see the same files."""
 

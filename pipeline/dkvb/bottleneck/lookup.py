@@ -8,11 +8,14 @@ from typing import Any, Protocol
 import faiss
 import numpy as np
 
+from dkvb.bottleneck.flat import nearest
+
 NONE = -1
 """Stands in a row of ids where a codebook has fewer allowed keys than k."""
 
-# Without this FAISS leaves its fused kernel for queries under 128,000 numbers: 256 queries take 20 times as long.
-faiss.cvar.distance_compute_blas_threshold = 1
+
+BLOCK = 32_768
+"""Queries searched at a time, so that what a search needs beside its result does not grow with the data."""
 
 
 class Lookup(Protocol):
@@ -42,11 +45,12 @@ class CpuLookup:
 
     def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> np.ndarray:
         kept, keys = _compact(self.centred, allowed)
-        if len(keys) == 0 or len(queries) == 0:
-            return np.full((len(queries), k), NONE, np.int32)
-        faiss.omp_set_num_threads(1)
-        _, found = faiss.knn(np.ascontiguousarray(queries - self.centre), keys, min(k, len(keys)))
-        return _expand(found, kept, k)
+        ids = np.full((len(queries), k), NONE, np.int32)
+        places = min(k, len(keys))
+        for start in range(0, len(queries) if places else 0, BLOCK):
+            found = nearest(queries[start : start + BLOCK] - self.centre, keys, places)
+            ids[start : start + BLOCK, :places] = found if kept is None else kept[found]
+        return ids
 
 
 class GpuLookup:
@@ -70,7 +74,8 @@ class GpuLookup:
         # IDSelector is silently ignored by FAISS's GPU indexes, so a mask means an index over the kept keys
         index = self.index if kept is None else self._index(keys)
         _, found = index.search(np.ascontiguousarray(queries - self.centre), min(k, len(keys)))
-        return _expand(found, kept, k)
+        ids = found.astype(np.int32) if kept is None else kept[found]
+        return np.pad(ids, ((0, 0), (0, k - ids.shape[1])), constant_values=NONE)
 
 
 def make_lookup(keys: np.ndarray, device: str = "cpu") -> Lookup:
@@ -94,13 +99,6 @@ def _compact(keys: np.ndarray, allowed: np.ndarray | None) -> tuple[np.ndarray |
         return None, keys
     kept = np.flatnonzero(allowed).astype(np.int32)
     return kept, np.ascontiguousarray(keys[kept])
-
-
-def _expand(found: np.ndarray, kept: np.ndarray | None, k: int) -> np.ndarray:
-    ids = found.astype(np.int32) if kept is None else np.where(found >= 0, kept[found], np.int32(NONE))
-    if ids.shape[1] == k:
-        return ids
-    return np.pad(ids, ((0, 0), (0, k - ids.shape[1])), constant_values=NONE)
 
 
 def first_allowed(neighbours: np.ndarray, allowed: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

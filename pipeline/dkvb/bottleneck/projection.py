@@ -8,8 +8,10 @@ import numpy as np
 
 from dkvb.seeding import generator
 
+UNIT = 4
+"""Codebooks projected by one matrix product, always the same ones, so that the bits don't depend on how codebooks are grouped."""
 GROUP = 16
-"""Codebooks projected together: one pass over the features serves them all, and the bits don't depend on who computes it."""
+"""Codebooks that one pass over the features serves by default."""
 
 
 def draw_projections(seed: int, codebooks: int, width: int, dim: int) -> np.ndarray:
@@ -23,13 +25,13 @@ def draw_projections(seed: int, codebooks: int, width: int, dim: int) -> np.ndar
     return projections.astype(np.float32)
 
 
-def groups(codebooks: int) -> list[range]:
-    """Codebooks in the groups in which they are projected."""
-    return [range(start, min(start + GROUP, codebooks)) for start in range(0, codebooks, GROUP)]
+def groups(codebooks: int, size: int = GROUP) -> list[range]:
+    """Codebooks in groups that share a pass over the features; `size` is a multiple of `UNIT`."""
+    return [range(start, min(start + size, codebooks)) for start in range(0, codebooks, size)]
 
 
 def project(blocks: Iterable[np.ndarray], rows: int, projections: np.ndarray) -> np.ndarray:
-    """Queries q_c = R_c^T z of one group of codebooks.
+    """Queries q_c = R_c^T z of one group of codebooks, which starts at a multiple of `UNIT`.
 
     Args:
         blocks: features in row order, (n, D) float32 each, `rows` rows in all.
@@ -39,11 +41,13 @@ def project(blocks: Iterable[np.ndarray], rows: int, projections: np.ndarray) ->
         (G, rows, d) float32.
     """
     count, width, dim = projections.shape
-    together = np.ascontiguousarray(projections.transpose(1, 0, 2).reshape(width, count * dim))
+    units = [slice(start, start + UNIT) for start in range(0, count, UNIT)]
+    together = [np.ascontiguousarray(projections[unit].transpose(1, 0, 2).reshape(width, -1)) for unit in units]
     queries = np.empty((count, rows, dim), np.float32)
     start = 0
     for block in blocks:
-        part = (block @ together).reshape(len(block), count, dim)
-        queries[:, start : start + len(block)] = part.transpose(1, 0, 2)
+        for unit, matrix in zip(units, together, strict=True):
+            part = (block @ matrix).reshape(len(block), -1, dim)
+            queries[unit, start : start + len(block)] = part.transpose(1, 0, 2)
         start += len(block)
     return queries

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""The official start of the keys against starting them at samples: how the keys end up, and what that does to the model.
+
+    python benchmarks/fidelity.py RECIPE [RECIPE …] [--seeds 3] [--workspace FOLDER]
+
+Runs the stages for both starts (and finds them done when run again), and prints a row per recipe and start, mean ± standard deviation
+over seeds: share of keys used, distinct and dead, quantisation error, test accuracy, and, at the first N_a of the sweep with no forget
+accuracy left on test data, retain accuracy before and after unlearning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dkvb import embed, quantize, recipe, train, unlearn
+from dkvb.workspace import Workspace
+
+COLUMNS = ("used", "unique", "dead", "error", "test %", "forget %", "first N_a at 0", "retain before %", "retain after %")
+
+
+def seed_row(keys: dict[str, Any], model: dict[str, Any], forgotten: dict[str, Any]) -> list[float]:
+    """The measures of one seed, in the order of COLUMNS."""
+    zero = next((point for point in forgotten["curve"] if point["forget_test"] == 0), None)
+    before = forgotten["before"]
+    after = (zero["n"], before["retain_test"] * 100, zero["retain_test"] * 100) if zero else (np.nan, before["retain_test"] * 100, np.nan)
+    shape = (keys["used"], keys["unique"], keys["dead"], keys["quantisation_error"])
+    return [*shape, model["test"] * 100, before["forget_test"] * 100, *after]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="+")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workspace", type=Path, help="keep what the stages make here, rather than in a temporary folder")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        workspace = Workspace(arguments.workspace or Path(temporary), Path(temporary))
+        rows = []
+        for name in arguments.recipes:
+            chosen = recipe.load(name)
+            for init in ("official", "sample"):
+                run = {"seeds": list(range(arguments.seeds))}
+                settings = chosen.with_(run=run, keys={"init": init}, unlearn={"method": "activations", "sweep": True})
+                embed.run(settings, workspace)
+                keys = quantize.run(settings, workspace)
+                models = [entry for entry in train.run(settings, workspace) if entry["model"] == "dkvb"]
+                forgotten = unlearn.run(settings, workspace)
+                measured = np.array([seed_row(*entries) for entries in zip(keys, models, forgotten, strict=True)], float)
+                rows.append((f"{chosen.name} {init}", measured))
+        print(" | ".join(("recipe and start", *COLUMNS)))
+        for label, measured in rows:
+            cells = []
+            for name, column in zip(COLUMNS, measured.T, strict=True):
+                digits = 0 if name.startswith("first") else 2 if name.endswith("%") else 3
+                spread = f" ± {column.std(ddof=1):,.{digits}f}" if len(column) > 1 else ""
+                cells.append(f"{column.mean():,.{digits}f}{spread}")
+            print(" | ".join((label, *cells)))
+
+
+if __name__ == "__main__":
+    main()

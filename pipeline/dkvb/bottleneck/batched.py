@@ -1,0 +1,71 @@
+"""Keys of many codebooks fitted together on a GPU: the procedure of `dkvb.bottleneck.keys`, a torch operation for all of them at a time.
+
+One codebook's step is far too small for a GPU, and a FAISS index would have to be filled anew at each of them. Every operation here
+is deterministic: sums are matrix products with a one-hot matrix, where `index_add_` on a GPU adds in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from dkvb.bottleneck.keys import EPSILON, PERIOD, REPLACE_BELOW, replacement_rows, start_keys
+
+
+def fit_keys_batched(
+    queries: np.ndarray,
+    *,
+    pairs: int,
+    epochs: int,
+    batch_size: int,
+    decay: float,
+    init: Literal["official", "sample"],
+    order: Callable[[int], np.ndarray],
+    rngs: Sequence[np.random.Generator],
+    device: str,
+) -> np.ndarray:
+    """Fit the keys of G codebooks; for the formulas and the other arguments see `dkvb.bottleneck.keys.fit_keys`.
+
+    Distances are rounded otherwise than by FAISS, so that keys agree with those of a CPU until the first near tie.
+
+    Args:
+        queries: (G, N, d) float32 training queries.
+        rngs: one generator a codebook.
+        device: a torch device.
+
+    Returns:
+        (G, M, d) float32.
+
+    Raises:
+        ValueError: `sample` with fewer queries than keys.
+    """
+    rows = queries.shape[1]
+    keys = torch.from_numpy(np.stack([start_keys(q, pairs, init, rng) for q, rng in zip(queries, rngs, strict=True)])).to(device)
+    table = torch.from_numpy(np.stack([replacement_rows(rng, pairs, batch_size) for rng in rngs])).to(device)
+    placed = torch.from_numpy(queries).to(device)
+    centre = placed.double().mean(1, keepdim=True).float()
+    sums, counts = keys.clone(), keys.new_full(keys.shape[:2], init == "sample")
+    threshold = REPLACE_BELOW * batch_size / pairs if init == "official" else 0.0
+    shifted, ids, step = keys - centre, torch.arange(pairs, device=device)[:, None], 0
+    for epoch in range(epochs):
+        shuffled = placed[:, torch.from_numpy(order(epoch)).to(device)]
+        for start in range(0, rows, batch_size):
+            batch = shuffled[:, start : start + batch_size]
+            centred = batch - centre
+            squares = shifted.square().sum(2)
+            nearest = torch.baddbmm(squares[:, None], centred, shifted.transpose(1, 2), alpha=-2).argmin(2)
+            assigned = (nearest[:, None] == ids).float()
+            counts = decay * counts + (1 - decay) * assigned.sum(2)
+            sums = decay * sums + (1 - decay) * torch.bmm(assigned, batch)
+            total = counts.sum(1, keepdim=True)
+            smoothed = total * (counts + EPSILON) / (total + pairs * EPSILON)
+            shifted = sums / smoothed[:, :, None] - centre
+            if threshold:
+                drawn = table[:, step % PERIOD : step % PERIOD + pairs] % batch.shape[1]
+                spare = centred.gather(1, drawn[:, :, None].expand(-1, -1, centred.shape[2]))
+                shifted = torch.where((counts < threshold)[:, :, None], spare, shifted)
+            step += 1
+    return np.asarray((shifted + centre).cpu())
