@@ -12,7 +12,8 @@ import oracle
 from conftest import artifact_bytes
 from dkvb import embed, fitting, stores, train
 from dkvb.artifacts import need_features
-from dkvb.bottleneck.values import Decoder, start_values
+from dkvb.bottleneck.decoder import Decoder
+from dkvb.bottleneck.values import start_values
 from dkvb.errors import DamagedArtifact, DkvbError, MissingStage
 from dkvb.evaluate import masked_logits
 from dkvb.queries import group_projections

@@ -1,4 +1,4 @@
-"""Values and the parameter-free decoder: logits = mean over codebooks of the pooled values of the selected keys (paper, section 4)."""
+"""Values, and what the values of selected keys vote: logits are the mean over codebooks of their pooled values (paper, section 4)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from dkvb.bottleneck.lookup import NONE
 from dkvb.seeding import integer
@@ -30,19 +29,6 @@ def flat_ids(codes: np.ndarray, pairs: int) -> torch.Tensor:
     for codebook in range(codebooks):
         np.add(codes[codebook], codebook * pairs, out=ids[:, codebook], dtype=np.int32)
     return torch.from_numpy(ids.reshape(rows, -1))
-
-
-class Decoder(torch.nn.Module):
-    """The trainable head: values (C * M, L), looked up by flat ids (B, C * k) and averaged; `sum` adds the k instead."""
-
-    def __init__(self, values: torch.Tensor, top_k: int, pool: Pool) -> None:
-        super().__init__()
-        self.values = torch.nn.Parameter(values)
-        self.scale = float(top_k) if pool == "sum" else 1.0
-
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Flat ids (B, C * k) -> logits (B, L)."""
-        return functional.embedding_bag(ids, self.values, mode="mean") * self.scale
 
 
 def codebook_logits(codes: np.ndarray, values: np.ndarray, pool: Pool) -> np.ndarray:
