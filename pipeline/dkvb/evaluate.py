@@ -9,7 +9,8 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from dkvb.bottleneck.lookup import CpuLookup, reselect
+from dkvb.bottleneck.lookup import NONE, CpuLookup, reselect
+from dkvb.bottleneck.masking import NEVER
 from dkvb.bottleneck.projection import groups
 from dkvb.bottleneck.values import codebook_logits
 from dkvb.parallel import one_thread_per_worker
@@ -104,9 +105,11 @@ class _Codebook:
         near = None if self.neighbours is None else self.neighbours[block]
         queries = None if self.queries is None else self.queries[block]
         votes = codebook_logits(codes, values, pool).copy()
+        falls = self.order[codes].min(1)  # the N from which on a row's selection is no longer allowed
         for place in np.argsort(grid, kind="stable"):
-            rows, selected = reselect(codes, self.order >= grid[place], self.lookup, queries, near)
+            rows = np.flatnonzero(falls < grid[place])
             if len(rows):
-                codes[rows] = selected
+                selected = reselect(rows, codes.shape[1], self.order >= grid[place], self.lookup, queries, near)
                 votes[rows] = codebook_logits(selected, values, pool)
+                falls[rows] = np.where(selected == NONE, NEVER, self.order[selected]).min(1)
             logits[place, block] += votes

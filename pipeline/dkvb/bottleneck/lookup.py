@@ -101,54 +101,66 @@ def _compact(keys: np.ndarray, allowed: np.ndarray | None) -> tuple[np.ndarray |
     return kept, np.ascontiguousarray(keys[kept])
 
 
-def first_allowed(neighbours: np.ndarray, allowed: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def first_allowed(neighbours: np.ndarray, usable: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The first k allowed keys of every neighbour list, and which lists ran out.
 
     Args:
         neighbours: (N, K) ids, nearest first.
-        allowed: (M,) bool.
+        usable: (N, K) bool, whether the mask allows that key.
 
     Returns:
         ids (N, k) int32, and (N,) bool: True where the list holds fewer than k allowed keys, so that the row needs a search.
     """
-    usable = allowed[neighbours]
+    ids = np.zeros((len(neighbours), k), np.int32)
     if k == 1:
         first = usable.argmax(1)
         rows = np.arange(len(neighbours))
-        return neighbours[rows, first].astype(np.int32)[:, None], ~usable[rows, first]
-    order = np.argsort(~usable, axis=1, kind="stable")[:, :k]
-    short = usable.sum(1) < k
-    ids = np.take_along_axis(neighbours, order, 1).astype(np.int32)
-    return np.pad(ids, ((0, 0), (0, k - ids.shape[1]))), short
+        ids[:, 0] = neighbours[rows, first]
+        return ids, ~usable[rows, first]
+    rows, width = np.arange(len(neighbours)), min(3 * k, neighbours.shape[1])
+    while True:  # most rows find their k near the beginning of the list
+        place = usable[rows, :width].cumsum(1, dtype=np.uint16)
+        full = place[:, -1] >= k
+        taken = usable[rows, :width] & (place <= k) & full[:, None]
+        ids[rows[full]] = neighbours[rows, :width][taken].reshape(-1, k)
+        rows = rows[~full]
+        if width == neighbours.shape[1] or len(rows) == 0:
+            break
+        width = neighbours.shape[1]
+    short = np.zeros(len(neighbours), bool)
+    short[rows] = True
+    return ids, short
 
 
 def reselect(
-    codes: np.ndarray, allowed: np.ndarray, lookup: Lookup, queries: np.ndarray | None, neighbours: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """New codes, under a mask, of the rows that the mask touches; all other rows keep theirs. Exact.
+    rows: np.ndarray,
+    k: int,
+    allowed: np.ndarray,
+    lookup: Lookup,
+    queries: np.ndarray | None,
+    neighbours: np.ndarray | None,
+) -> np.ndarray:
+    """Codes of some rows under a mask: from their neighbour lists, and by a search where a list runs out. Exact.
 
     Args:
-        codes: (N, k) ids selected with every key allowed, or under a smaller mask; may hold `NONE`.
+        rows: (n,) rows that select again.
         allowed: (M,) bool.
         queries: (N, d) float32; None where no row needs a search.
-        neighbours: (N, K) ids, nearest first, or None; a row whose list runs out is searched.
+        neighbours: (N, K) ids, nearest first, or None.
 
     Returns:
-        rows (n,), their new codes (n, k) int32.
+        (n, k) int32; `NONE` where fewer than k keys are allowed.
 
     Raises:
         ValueError: a row needs a search and there are no queries.
     """
-    k = codes.shape[1]
-    rows = np.flatnonzero(~(allowed[codes] | (codes == NONE)).all(1))
-    if len(rows) == 0:
-        return rows, np.empty((0, k), np.int32)
     if neighbours is None:
         selected, short = np.empty((len(rows), k), np.int32), np.ones(len(rows), bool)
     else:
-        selected, short = first_allowed(neighbours[rows], allowed, k)
+        lists = neighbours[rows]
+        selected, short = first_allowed(lists, allowed[lists], k)
     if short.any():
         if queries is None:
             raise ValueError("a masked lookup needs a search, and no queries were given")
         selected[short] = lookup.search(queries[rows[short]], k, allowed)
-    return rows, selected
+    return selected
