@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 import oracle
 from dkvb.bottleneck import keys as keys_module
 from dkvb.bottleneck.batched import fit_keys_batched
+from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.keys import fit_keys, key_statistics
 from dkvb.bottleneck.lookup import NONE, CpuLookup, GpuLookup, first_allowed, gpu_ready, reselect
 from dkvb.bottleneck.masking import NEVER, order_by_count, order_by_first_example, pack, selection_counts, selection_counts_by_class, unpack
 from dkvb.bottleneck.projection import draw_projections, groups, project
-from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.values import codebook_logits, flat_ids, start_values
 
 shapes = st.tuples(st.integers(1, 40), st.integers(1, 50), st.integers(1, 9), st.integers(0, 2**31))

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from dkvb import progress, quantize, stores
 from dkvb.artifacts import dkvb_spec, linear_spec, need_features, quantize_spec
-from dkvb.bottleneck.masking import selection_counts_by_class
 from dkvb.bottleneck.decoder import Decoder
+from dkvb.bottleneck.masking import selection_counts_by_class
 from dkvb.bottleneck.values import flat_ids, start_values
 from dkvb.evaluate import masked_predictions
 from dkvb.files import atomic

@@ -47,6 +47,7 @@ class Forgotten:
     """The outcome of unlearning at one n.
 
     `before` and `after` hold predicted classes (N,) for "train" and "test"; `arrays` is what is kept: a packed mask or weights.
+    `seconds` and `flops` are those of unlearning itself; `seconds_counts` and `flops_counts` those of the pass that gathers selections.
     """
 
     before: dict[str, np.ndarray]
@@ -56,6 +57,9 @@ class Forgotten:
     activated: int | None = None
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     note: str | None = None
+    flops: int | None = None
+    seconds_counts: float = 0.0
+    flops_counts: int = 0
 
 
 def point(splits: Splits, split: str, predicted: np.ndarray, n: int, masked: int = 0) -> Point:
