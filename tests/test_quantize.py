@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import oracle
 from conftest import artifact_bytes
 from dkvb import embed, parallel, quantize, stores
 from dkvb.artifacts import need_features, quantize_spec, train_rows
-from dkvb.errors import DamagedArtifact, MissingStage, UsageError
-from dkvb.queries import group_projections
+from dkvb.errors import DamagedArtifact, DkvbError, MissingStage, UsageError
+from dkvb.queries import group_projections, group_queries
 from dkvb.recipe import Recipe
 from dkvb.workspace import Artifact, Workspace
 
@@ -128,3 +129,55 @@ def test_needs_embeddings(recipe: Recipe, workspace: Workspace) -> None:
 def test_sample_start_needs_as_many_samples_as_pairs(embedded: Recipe, workspace: Workspace) -> None:
     with pytest.raises(UsageError, match="there are 256: set keys.pairs"):
         quantize.run(embedded.with_(keys={"init": "sample", "pairs": 300}), workspace)
+
+
+def _odd_data(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """The tiny data set with its features changed."""
+    for split in ("train", "test"):
+        with np.load(folder / f"{split}.npz") as file:
+            arrays = dict(file)
+        np.savez(folder / f"{split}.npz", **(arrays | {"x": change(arrays["x"]).astype(np.float32)}))
+
+
+@pytest.mark.parametrize("init", ["official", "sample"])
+@pytest.mark.parametrize("kind", ["constant", "duplicated"])
+def test_features_that_are_all_alike_or_repeated_are_coded(recipe: Recipe, workspace: Workspace, init: str, kind: str) -> None:
+    same = {"constant": lambda x: np.ones_like(x), "duplicated": lambda x: x[np.arange(len(x)) % 7]}[kind]
+    _odd_data(Path("tiny-data"), same)
+    recipe = recipe.with_(keys={"init": init})
+    embed.run(recipe, workspace)
+    entry = quantize.run(recipe, workspace)[0]
+    assert np.isfinite(entry["quantisation_error"])
+    found = artifact(recipe, workspace)
+    keys, codes = stores.read(found, "keys"), stores.read(found, "train/codes")
+    assert np.isfinite(keys).all()
+    # equal samples select keys at equal distance, and the k of a row are distinct
+    assert (codes[:, :, 0] != codes[:, :, 1]).all()
+    z, r = stores.read(need_features(recipe, workspace), "train/features"), group_projections(found.path, range(20))
+    for c in range(20):
+        distances = ((z @ r[c])[:, None].astype(np.float64) - keys[c]) ** 2
+        chosen = np.take_along_axis(distances.sum(2), codes[:, c].astype(np.int64), 1)
+        np.testing.assert_allclose(chosen, np.sort(distances.sum(2), 1)[:, :2], atol=1e-5)
+
+
+def test_features_far_from_the_origin_get_the_codes_of_their_distances(recipe: Recipe, workspace: Workspace) -> None:
+    _odd_data(Path("tiny-data"), lambda x: x + 1000 * x.std())
+    embed.run(recipe, workspace)
+    quantize.run(recipe, workspace)
+    found = artifact(recipe, workspace)
+    keys, codes = stores.read(found, "keys"), stores.read(found, "test/codes")
+    with parallel.one_thread_per_worker() as pool:
+        queries = group_queries(need_features(recipe, workspace), "test", found.path, range(20), pool)
+    for c in range(20):
+        np.testing.assert_array_equal(codes[:, c], oracle.nearest_allowed(queries[c], keys[c], 2, None))
+
+
+def test_features_that_are_not_numbers_are_refused(recipe: Recipe, workspace: Workspace) -> None:
+    _odd_data(Path("tiny-data"), lambda x: np.where(np.arange(x.size).reshape(x.shape) == 30, np.nan, x))
+    with pytest.raises(DkvbError, match="NaN"):
+        embed.run(recipe, workspace)
+
+
+def test_more_neighbours_than_keys_are_refused(recipe: Recipe) -> None:
+    with pytest.raises(UsageError, match="top_k = 40 is more than pairs = 32"):
+        recipe.with_(keys={"top_k": 40})
