@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""What the settings of a bottleneck cost and bring: the map behind the defaults for own data.
+
+    python benchmarks/map.py RECIPE VARIANT [VARIANT …] [--seeds 1] [--workspace FOLDER]
+
+A variant is a list of settings laid over the recipe, such as `keys.top_k=10,keys.dim=14,train.lr=0.3`, or `-` for the recipe as it
+is. Runs the stages for each (and finds them done when run again) and prints a row per variant, means over seeds: test accuracy of the
+bottleneck and of the linear head; the first N_a of the sweep with forget accuracy at chance and at zero on test data, as a share of all
+pairs; retain accuracy before, there, and at the end of the sweep; that of a logit mask; seconds for keys and codes, training, and the
+sweep with its evaluation; and the model's size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dkvb import embed, quantize, recipe, train, unlearn
+from dkvb.workspace import Workspace
+
+COLUMNS = (
+    *("test", "linear", "forget before", "N_a/all chance", "N_a/all zero", "retain before", "at chance", "at zero", "at end", "logit mask"),
+    *("keys s", "train s", "sweep s", "values MB"),
+)
+
+
+def settings(variant: str) -> dict[str, dict[str, Any]]:
+    """`keys.top_k=10,train.values=zeros` as sections of a recipe."""
+    sections: dict[str, dict[str, Any]] = {}
+    for part in variant.split(",") if variant != "-" else []:
+        name, value = part.split("=")
+        section, key = name.split(".")
+        try:
+            parsed = tomllib.loads(f"x = {value}")["x"]
+        except tomllib.TOMLDecodeError:
+            parsed = value
+        sections.setdefault(section, {})[key] = parsed
+    return sections
+
+
+def measure(chosen: recipe.Recipe, workspace: Workspace) -> np.ndarray:
+    """(seeds, columns)."""
+    embed.run(chosen, workspace)
+    keys = quantize.run(chosen, workspace)
+    models = train.run(chosen, workspace)
+    started = time.perf_counter()
+    forgotten = unlearn.run(chosen, workspace)
+    swept = (time.perf_counter() - started) / len(chosen.run.seeds)
+    pairs = chosen.keys.codebooks * chosen.keys.pairs
+    rows = []
+    for seed in chosen.run.seeds:
+        bottleneck, head = (next(m for m in models if m["seed"] == seed and m["model"] == name) for name in ("dkvb", "linear"))
+        masked, logit = (next(f for f in forgotten if f["seed"] == seed and f["method"] == m) for m in ("activations", "logit-mask"))
+        curve = masked["curve"]
+        chance, zero = (
+            next((p for p in curve if p["forget_test"] <= level), {"n": np.nan, "retain_test": np.nan})
+            for level in (1 / len(bottleneck["classes"]), 0.0)
+        )
+        accuracies = [bottleneck["test"], head["test"], masked["before"]["forget_test"]]
+        shares = [chance["n"] / pairs, zero["n"] / pairs]
+        retained = [masked["before"]["retain_test"], chance["retain_test"], zero["retain_test"], curve[-1]["retain_test"]]
+        cost = [next(k for k in keys if k["seed"] == seed)["seconds"], bottleneck["seconds"], swept, bottleneck["parameters"] * 4 / 1e6]
+        percent = 100 * np.array([*accuracies, *shares, *retained, logit["after"]["retain_test"]], float)
+        rows.append(np.concatenate([percent, cost]))
+    return np.array(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe")
+    parser.add_argument("variants", nargs="+")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--forget", default="best")
+    parser.add_argument("--workspace", type=Path, help="keep what the stages make here, rather than in a temporary folder")
+    arguments = parser.parse_args()
+    base = recipe.load(arguments.recipe)
+    print(" | ".join(("variant", *COLUMNS)), flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        workspace = Workspace(arguments.workspace or Path(temporary), Path(temporary))
+        for variant in arguments.variants:
+            over = settings(variant)
+            unlearning = {"method": ["activations", "logit-mask"], "sweep": True, "forget": arguments.forget}
+            chosen = base.with_(**over, unlearn=unlearning, run={"seeds": list(range(arguments.seeds))})
+            means = measure(chosen, workspace).mean(0)
+            print(" | ".join((variant, *(f"{value:.1f}" for value in means))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
