@@ -10,12 +10,13 @@ from safetensors.numpy import load_file
 
 import oracle
 from conftest import artifact_bytes
-from dkvb import embed, fitting, stores, train
+from dkvb import embed, fitting, stores, train, unlearn
 from dkvb.artifacts import need_features
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.values import start_values
 from dkvb.errors import DamagedArtifact, DkvbError, MissingStage
 from dkvb.evaluate import masked_logits
+from dkvb.metrics.intervals import over_seeds
 from dkvb.queries import group_projections
 from dkvb.recipe import Recipe
 from dkvb.study import COUNTS, VALUES, Study
@@ -172,3 +173,26 @@ def test_training_needs_embeddings_and_sound_codes(recipe: Recipe, workspace: Wo
         train.run(recipe, workspace)
     train.run(recipe, workspace, force=True)
     assert load_file(values)["values"].shape == (20, 32, 4)
+
+
+def test_seeds_spread_over_processes_give_the_same_bits(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+    seeds = recipe.with_(run={"seeds": [0, 1]}, unlearn={"sweep": True})
+    apart = Workspace(tmp_path / "apart", tmp_path / "reports")
+    for place, settings in ((workspace, seeds), (apart, seeds.with_(run={"workers": 2}))):
+        embed.run(settings, place)
+        trained = train.run(settings, place)
+        forgotten = unlearn.run(settings, place)
+        assert [(e["seed"], e["model"]) for e in trained] == [(s, m) for s in (0, 1) for m in ("dkvb", "linear")]
+        assert [(e["seed"], e["method"]) for e in forgotten] == [(s, m) for s in (0, 1) for m in seeds.unlearn.methods]
+    assert artifact_bytes(apart.root) == artifact_bytes(workspace.root)
+
+
+def test_results_over_seeds_have_an_interval() -> None:
+    found = over_seeds([0.9, 0.92, 0.94, None])
+    assert found is not None
+    assert found["mean"] == pytest.approx(0.92)
+    assert found["sd"] == pytest.approx(0.02)
+    # Student's t with two degrees of freedom, from a table
+    assert found["high"] == pytest.approx(0.92 + 4.3027 * 0.02 / 3**0.5, abs=1e-5)
+    assert over_seeds([0.5]) == {"mean": 0.5, "sd": None, "low": None, "high": None, "seeds": 1}
+    assert over_seeds([]) is None

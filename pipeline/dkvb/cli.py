@@ -40,6 +40,7 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 def run(options: Options, which: Recipe = None, sweep: Sweep = True) -> None:
     """All five stages in order, ending in an HTML report."""
     from dkvb import embed, quantize, report, tables, train, unlearn
+    from dkvb.metrics.intervals import summary
 
     recipe = options.recipe(which, unlearn={"sweep": sweep})
     workspace = options.workspace()
@@ -47,6 +48,7 @@ def run(options: Options, which: Recipe = None, sweep: Sweep = True) -> None:
     for stage in (embed, quantize, train, unlearn):
         result[stage.__name__.removeprefix("dkvb.")] = stage.run(recipe, workspace, force=options.force)
     result["report"] = report.run(recipe, workspace)
+    result["summary"] = [row for stage in ("train", "unlearn") for row in summary(stage, result[stage])]
     options.show(result, lambda: tables.run(result))
 
 
@@ -78,9 +80,11 @@ def quantize_(options: Options) -> None:
 def train_(options: Options) -> None:
     """Stage 3: train the values and the linear head (quantizes first if that is missing)."""
     from dkvb import tables, train
+    from dkvb.metrics.intervals import summary
 
-    result = {"train": train.run(options.recipe(), options.workspace(), force=options.force)}
-    options.show(result, lambda: tables.train(result["train"]))
+    entries = train.run(options.recipe(), options.workspace(), force=options.force)
+    result = {"train": entries, "summary": summary("train", entries)}
+    options.show(result, lambda: [*tables.train(entries), *tables.summary(result["summary"])])
 
 
 @app.command("unlearn")
@@ -88,10 +92,12 @@ def train_(options: Options) -> None:
 def unlearn_(options: Options, sweep: Sweep = False) -> None:
     """Stage 4: forget classes, starting from the trained model."""
     from dkvb import tables, unlearn
+    from dkvb.metrics.intervals import summary
 
     recipe = options.recipe(unlearn={"sweep": sweep})
-    result = {"unlearn": unlearn.run(recipe, options.workspace(), force=options.force)}
-    options.show(result, lambda: tables.unlearn(result["unlearn"]))
+    entries = unlearn.run(recipe, options.workspace(), force=options.force)
+    result = {"unlearn": entries, "summary": summary("unlearn", entries)}
+    options.show(result, lambda: [*tables.unlearn(entries), *tables.summary(result["summary"])])
 
 
 @app.command("report")

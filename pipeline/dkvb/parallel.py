@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from dkvb import progress
 from dkvb.errors import DkvbError
-from dkvb.recipe import Run
+from dkvb.recipe import Recipe, Run
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -77,6 +77,29 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
             raise DkvbError(
                 f"Workers keep dying on the same unit of work ({error}): look at their logs; memory is the usual cause."
             ) from None
+
+
+def each_unit(function: Callable[..., R], units: Sequence[Any], recipe: Recipe, *args: Any) -> list[R]:
+    """`function(recipe, *args, unit)` for every unit (a seed, a forget set), spread over processes where the recipe asks for them.
+
+    Returns:
+        Results in the order of the units.
+    """
+    if not distributed_run(recipe.run) or len(units) < 2:
+        return [function(recipe, *args, unit) for unit in units]
+    alone = recipe.with_(run={"workers": 1, "scheduler": None})
+    with progress.task(f"{function.__module__.removeprefix('dkvb.')}: seeds and forget sets", len(units), "units") as task:
+        results = {}
+        for place, result in spread(_quietly, list(enumerate(units)), recipe.run, function, alone, args):
+            results[place] = result
+            task.advance()
+    return [results[place] for place in range(len(units))]
+
+
+def _quietly(function: Callable[..., R], recipe: Recipe, args: tuple[Any, ...], numbered: tuple[int, Any]) -> tuple[int, R]:
+    progress.silence()
+    place, unit = numbered
+    return place, function(recipe, *args, unit)
 
 
 def distributed_run(run: Run) -> bool:

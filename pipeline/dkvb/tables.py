@@ -35,6 +35,7 @@ def size(count: float) -> str:
 def run(result: dict[str, Entries]) -> Iterable[Any]:
     yield from train(result["train"])
     yield from unlearn(result["unlearn"])
+    yield from summary(result["summary"])
     yield from report(result["report"])
 
 
@@ -81,6 +82,32 @@ def unlearn(entries: Entries) -> Iterable[Any]:
     for e in entries:
         if e["note"]:
             yield escape(f"{e['method']}: {e['note']}")
+
+
+def summary(rows: Entries) -> Iterable[Any]:
+    """Means over seeds with their 95 % intervals; nothing where there is one seed."""
+    trained = [row for row in rows if row["stage"] == "train" and row["test"]["seeds"] > 1]
+    if trained:
+        table = _table(f"Over {trained[0]['test']['seeds']} seeds (mean, 95% interval)", "model", "train accuracy", "test accuracy")
+        for row in trained:
+            table.add_row(row["model"], _interval(row["train"]), _interval(row["test"]))
+        yield table
+    forgotten = [row for row in rows if row["stage"] == "unlearn" and row["seconds"]["seeds"] > 1]
+    if forgotten:
+        title = f"Over {forgotten[0]['seconds']['seeds']} seeds (test accuracy: mean, 95% interval)"
+        table = _table(title, "method", "forgotten", "forget after", "retain before", "retain after", "retain change")
+        for row in forgotten:
+            after, before, change = row["after"], row["before"], row["change"]
+            cells = (after["forget_test"], before["retain_test"], after["retain_test"], change["retain_test"])
+            table.add_row(row["method"], ", ".join(map(str, row["forget"])), *map(_interval, cells))
+        yield table
+
+
+def _interval(over: dict[str, Any] | None) -> str:
+    if over is None:
+        return "-"
+    spread = f" ({100 * over['low']:.2f} to {100 * over['high']:.2f})" if over["sd"] is not None else ""
+    return f"{100 * over['mean']:.2f}%{spread}"
 
 
 def report(entries: Entries) -> Iterable[Any]:

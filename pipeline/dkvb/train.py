@@ -21,6 +21,7 @@ from dkvb.evaluate import masked_predictions
 from dkvb.files import atomic
 from dkvb.fitting import CHECKPOINT, History, fit
 from dkvb.metrics.accuracy import accuracies, per_class
+from dkvb.parallel import each_unit
 from dkvb.recipe import Recipe
 from dkvb.seeding import integer
 from dkvb.study import COUNTS, LINEAR, VALUES, Bottleneck, Splits
@@ -39,15 +40,16 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
         DkvbError: a loss that is not finite.
     """
     features = need_features(recipe, workspace)
-    entries = []
     for seed in recipe.run.seeds:
-        spec = quantize_spec(recipe, seed, features)
-        if workspace.get(spec) is None:
+        if workspace.get(quantize_spec(recipe, seed, features)) is None:
             quantize.run(recipe.with_(run={"seeds": [seed]}), workspace)
-        codes = workspace.need_spec(spec, f"The keys and codes of seed {seed}")
-        splits = Splits(features, recipe.data.validation, seed)
-        entries += [_dkvb(recipe, workspace, splits, codes, force), _linear(recipe, workspace, splits, force)]
-    return entries
+    return [entry for entries in each_unit(_seed, recipe.run.seeds, recipe, workspace, features, force) for entry in entries]
+
+
+def _seed(recipe: Recipe, workspace: Workspace, features: Artifact, force: bool, seed: int) -> list[dict[str, Any]]:
+    codes = workspace.need_spec(quantize_spec(recipe, seed, features), f"The keys and codes of seed {seed}")
+    splits = Splits(features, recipe.data.validation, seed)
+    return [_dkvb(recipe, workspace, splits, codes, force), _linear(recipe, workspace, splits, force)]
 
 
 def _entry(artifact: Artifact, skipped: bool) -> dict[str, Any]:

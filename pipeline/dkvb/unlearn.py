@@ -21,6 +21,7 @@ from dkvb.files import atomic
 from dkvb.methods import METHODS, Forgotten, Method
 from dkvb.methods.base import CurvePoint
 from dkvb.metrics.accuracy import accuracies, per_class, retain_and_forget
+from dkvb.parallel import distributed_run, each_unit
 from dkvb.recipe import Recipe
 from dkvb.study import Study
 from dkvb.workspace import Artifact, Spec, Workspace
@@ -35,13 +36,22 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
         DamagedArtifact: an input has been altered.
     """
     features = need_features(recipe, workspace)
-    entries = []
-    for seed in recipe.run.seeds:
-        study = Study(recipe, workspace, features, seed)
-        for forget in forget_sets(study):
-            for name in recipe.unlearn.methods:
-                entries.append(_one(study, METHODS[name](study, forget), forget, force))
-    return entries
+    studies = {seed: Study(recipe, workspace, features, seed) for seed in recipe.run.seeds}
+    units = [(seed, forget) for seed, study in studies.items() for forget in forget_sets(study)]
+    if distributed_run(recipe.run):
+        made = each_unit(_apart, units, recipe, workspace, features, force)
+    else:
+        made = [_forget_set(studies[seed], forget, force) for seed, forget in units]
+    return [entry for entries in made for entry in entries]
+
+
+def _apart(recipe: Recipe, workspace: Workspace, features: Artifact, force: bool, unit: tuple[int, list[int]]) -> list[dict[str, Any]]:
+    seed, forget = unit
+    return _forget_set(Study(recipe, workspace, features, seed), forget, force)
+
+
+def _forget_set(study: Study, forget: list[int], force: bool) -> list[dict[str, Any]]:
+    return [_one(study, METHODS[name](study, forget), forget, force) for name in study.recipe.unlearn.methods]
 
 
 def forget_sets(study: Study) -> list[list[int]]:
