@@ -152,3 +152,17 @@ def test_a_second_process_waits_says_so_and_finds_the_work_done(tmp_path: Path, 
     first.join()
     said = capfd.readouterr().err
     assert f"waiting: process {first.pid}" in said
+
+
+def test_what_a_killed_process_left_half_written_is_removed_and_never_listed(workspace: Workspace) -> None:
+    left = [f".tmp-123-{MANIFEST}", "codes/c/0/7/0." + "0f" * 16 + ".partial", "zarr." + "a1" * 16 + ".partial"]
+    with workspace.claim(SPEC) as claim:
+        for name in left:
+            files.write_text(claim.path / name, "half")
+    with workspace.claim(SPEC) as claim:
+        assert not any((claim.path / name).exists() for name in left)
+        files.write_text(claim.path / "an.ordinary.partial", "whole")
+        for name in left:  # another process at work in the same folder
+            files.write_text(claim.path / name, "half")
+        artifact = claim.finish({})
+    assert list(artifact.manifest["files"]) == ["an.ordinary.partial"]

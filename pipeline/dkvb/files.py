@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,10 +37,16 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+def leftover(path: Path) -> bool:
+    """Whether a file is one that a killed process left half-written: ours, or zarr's, `<name>.<32 hex digits>.partial`."""
+    return path.name.startswith(TEMPORARY) or re.fullmatch(r".*\.[0-9a-f]{32}\.partial", path.name) is not None
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete what a killed process left half-written. Call only with the artifact's lock held."""
-    for leftover in folder.rglob(f"{TEMPORARY}*"):
-        leftover.unlink(missing_ok=True)
+    for path in folder.rglob("*"):
+        if leftover(path):
+            path.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:

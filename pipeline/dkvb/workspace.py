@@ -24,7 +24,7 @@ import filelock
 
 from dkvb import __version__, progress
 from dkvb.errors import DamagedArtifact, MissingStage, SettingsClash, UsageError
-from dkvb.files import TEMPORARY, canonical_hash, remove_leftovers, sha256, write_json
+from dkvb.files import canonical_hash, leftover, remove_leftovers, sha256, write_json
 from dkvb.versions import versions
 
 FORMAT = 1
@@ -144,7 +144,7 @@ class Claim:
 def _listing(folder: Path) -> dict[str, dict[str, Any]]:
     files: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != MANIFEST and not path.name.startswith(TEMPORARY):
+        if path.is_file() and path.name != MANIFEST and not leftover(path):
             relative = path.relative_to(folder)
             # zarr chunks live below a "c" folder and carry crc32c checksums, verified on every read
             files[relative.as_posix()] = {"bytes": path.stat().st_size} | ({} if "c" in relative.parts else {"sha256": sha256(path)})
