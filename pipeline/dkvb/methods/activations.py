@@ -20,6 +20,7 @@ class Activations(Masking):
 
     name = "activations"
     dial = "N_a"
+    passed = 0
 
     @property
     def given(self) -> int | str:
@@ -40,12 +41,19 @@ class Activations(Masking):
                 f"give a smaller --na, or --na auto to have it chosen."
             )
 
-    def order(self) -> np.ndarray:
+    def gather(self) -> np.ndarray:
+        """Counts (C, M)."""
         if self.source == "last-epoch":
-            counts = self.study.class_counts(self.forgotten)
-        else:
-            counts = selection_counts(self.forget_codes(), self.study.recipe.keys.pairs)
-        return order_by_count(counts, generator(self.study.seed, "unlearn", "ties", *self.forgotten))
+            return self.study.class_counts(self.forgotten)
+        codes = self.forget_codes()
+        self.passed = codes.shape[1]
+        return selection_counts(codes, self.study.recipe.keys.pairs)
+
+    def rank(self, gathered: np.ndarray) -> np.ndarray:
+        return order_by_count(gathered, generator(self.study.seed, "unlearn", "ties", *self.forgotten))
+
+    def samples_passed(self, n: int) -> int:
+        return self.passed
 
     def remark(self, n: int, activated: int) -> str | None:
         if n <= activated:

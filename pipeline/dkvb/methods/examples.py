@@ -48,7 +48,14 @@ class Examples(Masking):
                 f"N_e = {n:,} is not between 0 and the {self.available:,} examples of the forget set: give a smaller --ne, or --ne auto."
             )
 
-    def order(self) -> np.ndarray:
+    def gather(self) -> np.ndarray:
+        """Codes (C, N, k) in the order in which examples are unlearned."""
         codes = self.forget_codes()
         order = generator(self.study.seed, "unlearn", "examples", *self.forgotten).permutation(codes.shape[1])
-        return order_by_first_example(codes[:, order], self.study.recipe.keys.pairs)
+        return codes[:, order]
+
+    def rank(self, gathered: np.ndarray) -> np.ndarray:
+        return order_by_first_example(gathered, self.study.recipe.keys.pairs)
+
+    def samples_passed(self, n: int) -> int:
+        return n

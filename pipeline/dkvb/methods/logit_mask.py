@@ -63,4 +63,4 @@ class LogitMask:
         seconds = time.perf_counter() - started
         before = {split: self._predictions(split, 0) for split in TRAIN_AND_TEST}
         after = {split: self._predictions(split, 1) for split in TRAIN_AND_TEST}
-        return Forgotten(before, after, seconds, arrays={"excluded": excluded})
+        return Forgotten(before, after, seconds, arrays={"excluded": excluded}, flops=0)

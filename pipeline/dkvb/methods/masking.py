@@ -15,6 +15,7 @@ from dkvb.bottleneck.projection import groups
 from dkvb.evaluate import masked_predictions
 from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, Forgotten, Point, point, smallest_reaching
 from dkvb.methods.proxy import proxy_features, proxy_fingerprint
+from dkvb.metrics.flops import selection_flops
 from dkvb.study import Study
 
 
@@ -38,8 +39,20 @@ class Masking:
         """Where the selections come from: "forget-set", "last-epoch" or "proxy"."""
         return self.recipe.counts
 
-    def order(self) -> np.ndarray:
+    def gather(self) -> np.ndarray:
+        """The pass over the forget set: what its samples select, as `rank` takes it."""
+        raise NotImplementedError
+
+    def rank(self, gathered: np.ndarray) -> np.ndarray:
         """The mask order (C, M) of the forget classes."""
+        raise NotImplementedError
+
+    def order(self) -> np.ndarray:
+        """`rank` of what `gather` finds."""
+        return self.rank(self.gather())
+
+    def samples_passed(self, n: int) -> int:
+        """Samples of the forget set whose selections unlearning at this n rests on."""
         raise NotImplementedError
 
     def forget_rows(self) -> np.ndarray:
@@ -59,11 +72,21 @@ class Masking:
         queries = self.study.bottleneck.project(features, group)
         return np.stack([CpuLookup(self.study.bottleneck.keys[c]).search(q, top_k) for c, q in zip(group, queries, strict=True)])
 
-    def _whole_order(self) -> np.ndarray:
+    def _whole_order(self, gathered: np.ndarray | None = None) -> np.ndarray:
         """The order with what the trained model masks already in it."""
-        order = self.order()
-        always = self.study.no_mask < 0
-        return np.where(always, np.int32(-1), order)
+        order = self.order() if gathered is None else self.rank(gathered)
+        if self.study.bottleneck.masks_unused:
+            order[self.study.no_mask < 0] = -1
+        return order
+
+    def _pass_flops(self, n: int) -> int:
+        """Projecting and searching the samples that the counts come from.
+
+        A proxy set's samples are projected and searched here. Those of the forget set were when training was prepared: their codes are
+        kept and only read again, so that this is what the pass would cost without them. Counts of the last epoch need no pass.
+        """
+        keys, width = self.study.recipe.keys, int(self.study.features.result["dim"])
+        return selection_flops(self.samples_passed(n), width, keys.codebooks, keys.pairs, keys.dim)
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
         order = self._whole_order()
@@ -75,17 +98,36 @@ class Masking:
         return points
 
     def forget(self, n: int) -> Forgotten:
+        """Mask at n.
+
+        `seconds` is ranking and masking, without a floating point operation; `seconds_counts` is what gathering selections took here,
+        mostly reading (the first to ask reads the codes from disk); `flops_counts` see `_pass_flops`.
+        """
         bottleneck = self.study.bottleneck
+        _ = bottleneck.keys, self.study.no_mask  # the model itself is at hand
         started = time.perf_counter()
-        order = self._whole_order()
+        gathered = self.gather()
+        counted = time.perf_counter()
+        order = self._whole_order(gathered)
         masked = (order >= 0) & (order < n)
         packed = pack(masked)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - counted
         activated = int(((order >= 0) & (order < NEVER)).sum())
         predicted = {split: masked_predictions(bottleneck, order, [0, n], split) for split in TRAIN_AND_TEST}
         before, after = ({split: both[i] for split, both in predicted.items()} for i in (0, 1))
         arrays = {"mask": packed, "shape": np.array(order.shape)}
-        return Forgotten(before, after, seconds, int(masked.sum()), activated, arrays, self.remark(n, activated))
+        return Forgotten(
+            before,
+            after,
+            seconds,
+            int(masked.sum()),
+            activated,
+            arrays,
+            self.remark(n, activated),
+            flops=0,
+            seconds_counts=counted - started,
+            flops_counts=self._pass_flops(n),
+        )
 
     def choose(self, curve: Sequence[CurvePoint], target: float) -> tuple[int, str | None]:
         return smallest_reaching(curve, target)

@@ -1,0 +1,22 @@
+"""Floating point operations, as torch's flop counter counts them: two for every multiply-add of a matrix product, nothing else.
+
+Ranking, masking, comparing and looking up are no floating point operations. Encoding images is left out throughout: every method, and
+retraining the head as well, works on features that are kept.
+"""
+
+from __future__ import annotations
+
+
+def selection_flops(samples: int, width: int, codebooks: int, pairs: int, dim: int) -> int:
+    """Projecting samples and searching their keys, exhaustively as FAISS's flat index does: 2 N D C d + 2 N C M d."""
+    return 2 * samples * codebooks * dim * (width + pairs)
+
+
+def values_flops(samples: int, codebooks: int, top_k: int, classes: int, epochs: int = 1) -> int:
+    """Training values on codes: 2 N C k L forward for the mean of the selected values, as much backward; an epoch."""
+    return 4 * samples * codebooks * top_k * classes * epochs
+
+
+def linear_flops(samples: int, width: int, classes: int, epochs: int = 1) -> int:
+    """Training a linear head on features: 2 N D L forward, as much backward for its weights; an epoch."""
+    return 4 * samples * width * classes * epochs
