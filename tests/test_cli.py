@@ -280,6 +280,29 @@ def test_interrupting_exits_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "goes on where this one stopped" in dkvb("embed", code=130).stderr
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")]
+)
+def test_running_out_of_memory_is_a_message(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr("dkvb.embed.run", fail)
+    fails(1, "out of memory: lower keys.codebooks", "embed")
+
+
+def test_seeds_are_summed_up(tmp_path: Path) -> None:
+    (tmp_path / "dkvb.toml").write_text(TOML + "[run]\nseeds = [0, 1]\n", encoding="utf-8")
+    dkvb("embed")
+    rows = as_json("train")["summary"]
+    assert [row["model"] for row in rows] == ["dkvb", "linear"]
+    assert rows[0]["test"]["seeds"] == 2
+    assert rows[0]["test"]["low"] <= rows[0]["test"]["mean"] <= rows[0]["test"]["high"]
+    (row,) = as_json("unlearn", "--method", "activations")["summary"]
+    assert row["change"]["forget_test"]["mean"] <= 0
+    assert "Over 2 seeds" in dkvb("unlearn", "--method", "activations").stdout
+
+
 def test_debug_shows_the_traceback() -> None:
     result = CliRunner().invoke(app, ["train", "--debug"])
     assert result.exit_code == 3

@@ -136,6 +136,8 @@ def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:
     path = tmp_path / fitting.CHECKPOINT
     fitting._save(path, head, adam, history)
     assert fitting._restore(path, torch.nn.Linear(3, 2), fitting.optimiser(head, 0.1), fitting.History()) == 1
+    other = torch.nn.Linear(4, 2)
+    assert fitting._restore(path, other, fitting.optimiser(other, 0.1), fitting.History()) == 0, "of another shape"
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)

@@ -40,7 +40,6 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 def run(options: Options, which: Recipe = None, sweep: Sweep = True) -> None:
     """All five stages in order, ending in an HTML report."""
     from dkvb import embed, quantize, report, tables, train, unlearn
-    from dkvb.metrics.intervals import summary
 
     recipe = options.recipe(which, unlearn={"sweep": sweep})
     workspace = options.workspace()
@@ -48,7 +47,6 @@ def run(options: Options, which: Recipe = None, sweep: Sweep = True) -> None:
     for stage in (embed, quantize, train, unlearn):
         result[stage.__name__.removeprefix("dkvb.")] = stage.run(recipe, workspace, force=options.force)
     result["report"] = report.run(recipe, workspace)
-    result["summary"] = [row for stage in ("train", "unlearn") for row in summary(stage, result[stage])]
     options.show(result, lambda: tables.run(result))
 
 

@@ -192,9 +192,20 @@ def _run(call: Callable[[], None], folder: str, debug: bool) -> tuple[int, str |
         if debug:
             traceback.print_exc()
         return 1, _system_error(error, folder)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _out_of_memory(error):
+            raise
+        if debug:
+            traceback.print_exc()
         return 1, "out of memory: lower keys.codebooks or keys.pairs, or use a machine with more; finished work is kept."
     return 0, None
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error is torch's or FAISS's way of saying that memory has run out, on the processor or a GPU."""
+    return type(error).__name__ == "OutOfMemoryError" or any(
+        sign in str(error) for sign in ("can't allocate memory", "std::bad_alloc", "out of memory")
+    )
 
 
 def _system_error(error: OSError, folder: str) -> str:

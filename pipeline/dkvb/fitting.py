@@ -75,6 +75,7 @@ def fit(
     unit: str,
     folder: Path | None = None,
     on_epoch: Callable[[], dict[str, float]] = dict,
+    clip: float | None = None,
 ) -> History:
     """Train a module with cross-entropy for a number of epochs, or what is left of them.
 
@@ -84,6 +85,7 @@ def fit(
         unit: names this training among the seed's random draws.
         folder: where a checkpoint is kept between epochs; None keeps none.
         on_epoch: further measures of the epoch's history row.
+        clip: the largest L2 norm of a step's gradient over all parameters; None leaves gradients as they are.
 
     Raises:
         DkvbError: the loss is not finite; names epoch and step. The last checkpoint stays.
@@ -108,6 +110,8 @@ def fit(
                     )
                 adam.zero_grad(set_to_none=True)
                 loss.backward()
+                if clip is not None:
+                    torch.nn.utils.clip_grad_norm_(module.parameters(), clip)
                 adam.step()
                 total += value * len(rows)
                 correct += int((logits.detach().argmax(1) == labels[rows]).sum())
@@ -142,7 +146,7 @@ def _digest(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def _restore(path: Path, module: torch.nn.Module, adam: torch.optim.Adam, history: History) -> int:
-    """Load a checkpoint into module, optimiser and history; returns the epochs done. A damaged one counts as none."""
+    """Load a checkpoint into module, optimiser and history; returns the epochs done. A damaged one, or another module's, counts as none."""
     if not path.is_file():
         return 0
     try:
@@ -150,7 +154,8 @@ def _restore(path: Path, module: torch.nn.Module, adam: torch.optim.Adam, histor
             tensors: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
         rows = json.loads(metadata["history"])
-        if metadata["sha256"] != _digest(tensors):
+        shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+        if metadata["sha256"] != _digest(tensors) or any(tensors[name].shape != shape for name, shape in shapes.items()):
             return 0
     except (SafetensorError, ValueError, KeyError):
         return 0

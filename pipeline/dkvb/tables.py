@@ -8,6 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from dkvb.metrics.intervals import summary as over_seeds
 from dkvb.progress import clock
 
 Entries = list[dict[str, Any]]
@@ -35,7 +36,8 @@ def size(count: float) -> str:
 def run(result: dict[str, Entries]) -> Iterable[Any]:
     yield from train(result["train"])
     yield from unlearn(result["unlearn"])
-    yield from summary(result["summary"])
+    for stage in ("train", "unlearn"):
+        yield from summary(over_seeds(stage, result[stage]))
     yield from report(result["report"])
 
 
