@@ -14,6 +14,7 @@ from dkvb import embed, fitting, stores, train, unlearn
 from dkvb.artifacts import need_features
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.values import start_values
+from dkvb.converged import ITERATIONS, converged_head
 from dkvb.errors import DamagedArtifact, DkvbError, MissingStage
 from dkvb.evaluate import masked_logits
 from dkvb.metrics.intervals import over_seeds
@@ -187,6 +188,30 @@ def test_seeds_spread_over_processes_give_the_same_bits(recipe: Recipe, workspac
         assert [(e["seed"], e["model"]) for e in trained] == [(s, m) for s in (0, 1) for m in ("dkvb", "linear")]
         assert [(e["seed"], e["method"]) for e in forgotten] == [(s, m) for s in (0, 1) for m in seeds.unlearn.methods]
     assert artifact_bytes(apart.root) == artifact_bytes(workspace.root)
+
+
+def test_a_linear_head_is_also_trained_to_convergence(embedded: Recipe, workspace: Workspace) -> None:
+    entry = train.run(embedded.with_(linear={"converged": True}), workspace)[1]
+    found = entry["converged"]
+    assert 0 < found["iterations"] < ITERATIONS
+    weights = load_file(Path(entry["artifact"]) / train.CONVERGED)
+    s = study(embedded, workspace)
+    x, y = s.splits.features_of("train").astype(np.float64), s.splits.labels["train"]
+    logits = x @ weights["weight"].T + weights["bias"]
+    assert found["train"] == (logits.argmax(1) == y).mean()
+    # at the optimum the gradient of cross-entropy plus penalty vanishes
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    gradient = (shares - np.eye(4)[y]).T @ x / len(y)
+    penalty = weights["weight"] * x.std() ** 2 / len(y)
+    assert np.abs(gradient + penalty).max() < 1e-3
+
+
+def test_a_converged_head_of_two_classes() -> None:
+    x = np.array([[-2.0], [-1.0], [1.0], [2.5]], np.float32)
+    weight, bias, _ = converged_head(x, np.array([0, 0, 1, 1]), 2)
+    assert weight.shape == (2, 1)
+    assert (x @ weight.T + bias).argmax(1).tolist() == [0, 0, 1, 1]
 
 
 def test_results_over_seeds_have_an_interval() -> None:

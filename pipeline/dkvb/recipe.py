@@ -85,6 +85,8 @@ class Linear(Section):
     epochs: int = Field(2, ge=1)
     lr: float = Field(0.001, gt=0)
     batch_size: int = Field(256, ge=1)
+    converged: bool = False
+    """Also train one to convergence, for comparison; everything else uses the one of `epochs`."""
 
 
 class Scrub(Section):
@@ -113,6 +115,11 @@ class Unlearn(Section):
     choose: Literal["validation", "test"] = "validation"
     """The split on which `auto` chooses; the paper reads it off the test curve."""
     sweep: bool = False
+    retrain: int = Field(0, ge=0)
+    """Epochs of training on the retain set after unlearning, to see what they would bring (the paper: 10)."""
+    retrain_lr_activations: float = Field(0.3, gt=0)
+    retrain_lr_examples: float = Field(0.3, gt=0)
+    """Learning rates of that (Table 7)."""
 
     @property
     def methods(self) -> list[str]:

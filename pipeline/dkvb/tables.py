@@ -70,6 +70,9 @@ def train(entries: Entries) -> Iterable[Any]:
             percent(e["test"]),
             _time(e),
         )
+        if "converged" in e:
+            head = e["converged"]
+            table.add_row("linear head, converged", str(e["seed"]), percent(head["train"]), percent(head["test"]), clock(head["seconds"]))
     yield table
 
 

@@ -6,6 +6,7 @@ class can be unlearned without its data; or `linear.safetensors`; and `metrics.p
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from dkvb.artifacts import dkvb_spec, linear_spec, need_features, quantize_spec
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.masking import selection_counts_by_class
 from dkvb.bottleneck.values import flat_ids, start_values
+from dkvb.converged import converged_head
 from dkvb.evaluate import masked_predictions
 from dkvb.files import atomic
 from dkvb.fitting import CHECKPOINT, History, fit
@@ -27,6 +29,7 @@ from dkvb.seeding import integer
 from dkvb.study import COUNTS, LINEAR, VALUES, Bottleneck, Splits
 from dkvb.workspace import Artifact, Claim, Workspace
 
+CONVERGED = "converged.safetensors"
 BATCH = 4096
 """Rows evaluated at a time."""
 
@@ -100,7 +103,25 @@ def _linear(recipe: Recipe, workspace: Workspace, splits: Splits, force: bool) -
         with atomic(claim.path / LINEAR) as temporary:
             save_file({name: parameter.detach() for name, parameter in head.named_parameters()}, temporary)
         predicted = {split: predict(head, inputs[split]) for split in inputs}
-        return _finish(claim, "linear", splits, predicted, history, {"parameters": sum(p.numel() for p in head.parameters())})
+        more: dict[str, Any] = {"parameters": sum(p.numel() for p in head.parameters())}
+        if recipe.linear.converged:
+            more["converged"] = _converged(claim, splits, inputs)
+        return _finish(claim, "linear", splits, predicted, history, more)
+
+
+def _converged(claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Train and keep the head that is trained to convergence; its accuracies."""
+    started, classes = time.perf_counter(), len(splits.classes)
+    weight, bias, iterations = converged_head(inputs["train"].numpy(), splits.labels["train"], classes)
+    seconds = round(time.perf_counter() - started, 3)
+    with atomic(claim.path / CONVERGED) as temporary:
+        save_file({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}, temporary)
+    result: dict[str, Any] = {"iterations": iterations, "seconds": seconds}
+    for split, x in inputs.items():
+        predicted = (x.numpy() @ weight.T + bias).argmax(1)
+        correct, total = per_class(predicted, splits.labels[split], classes)
+        result |= {split: float(correct.sum() / total.sum()), f"per_class_{split}": accuracies(correct, total)}
+    return result
 
 
 def _fit(
