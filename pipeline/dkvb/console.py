@@ -58,6 +58,10 @@ UNLEARN: dict[str, tuple[Any, Any]] = {
     "proxy": (Annotated[Path | None, typer.Option("--proxy", help="Proxy set: a .npz with x (N, D) or a folder of images.")], None),
     "target": (Annotated[str | None, typer.Option("--target", help="What 'auto' aims at: chance or zero.")], None),
     "choose": (Annotated[str | None, typer.Option("--choose", help="Split on which 'auto' chooses: validation or test.")], None),
+    "retrain": (
+        Annotated[int | None, typer.Option("--retrain", help="Epochs to train on the retain set after unlearning (the paper: 10).")],
+        None,
+    ),
 }
 
 

@@ -123,7 +123,8 @@ class Bottleneck:
     def queries(self, split: str, group: range, pool: ThreadPoolExecutor) -> np.ndarray:
         """(G, N, d) float32 queries of a group of codebooks."""
         stored = group_queries(self.splits.features, _stored(split), self.codes_artifact.path, group, pool)
-        return stored if split == "test" else stored[:, self.splits.rows[split]]
+        rows = self.splits.rows[split]
+        return stored if len(rows) == stored.shape[1] else stored[:, rows]
 
     def project(self, features: np.ndarray, group: range) -> np.ndarray:
         """(G, N, d) float32 queries of features (N, D) that are not in the store."""

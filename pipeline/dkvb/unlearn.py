@@ -23,6 +23,7 @@ from dkvb.methods.base import CurvePoint
 from dkvb.metrics.accuracy import accuracies, per_class, retain_and_forget
 from dkvb.parallel import distributed_run, each_unit
 from dkvb.recipe import Recipe
+from dkvb.retraining import retrain
 from dkvb.study import Study
 from dkvb.workspace import Artifact, Spec, Workspace
 
@@ -137,7 +138,7 @@ def _one(study: Study, method: Method, forget: list[int], force: bool) -> dict[s
         if claim.artifact:
             claim.artifact.check()
             progress.note(f"{label}: already done ({claim.artifact.path.name})")
-            return _entry(claim.artifact, sweep, skipped=True)
+            return _entry(claim.artifact, sweep, skipped=True) | _retrained(study, method, n, claim.artifact, force)
         started = time.perf_counter()
         outcome = method.forget(n)
         outcome.note = outcome.note or note
@@ -153,7 +154,15 @@ def _one(study: Study, method: Method, forget: list[int], force: bool) -> dict[s
         f"{label}: {at}forget {before['forget_test']:.1%} -> {after['forget_test']:.1%}, "
         f"retain {before['retain_test']:.1%} -> {after['retain_test']:.1%}" + (f" ({outcome.note})" if outcome.note else "")
     )
-    return _entry(artifact, sweep, skipped=False)
+    return _entry(artifact, sweep, skipped=False) | _retrained(study, method, n, artifact, force)
+
+
+def _retrained(study: Study, method: Method, n: int, artifact: Artifact, force: bool) -> dict[str, Any]:
+    """`retraining`, the points of training on, where the recipe asks for it and the method leaves something to train."""
+    if not study.recipe.unlearn.retrain:
+        return {}
+    points = retrain(study, method, n, artifact, _readable(study, method, artifact.result["forget"]), force)
+    return {} if points is None else {"retraining": points}
 
 
 def _entry(artifact: Artifact, sweep: Artifact | None, skipped: bool) -> dict[str, Any]:
