@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dkvb import __version__
+from dkvb.commands import membership
 from dkvb.console import COMMON, EMBED, UNLEARN, Options, command, shard_range
 
 app = typer.Typer(
@@ -147,6 +148,9 @@ def doctor_(options: Options) -> None:
 
     result = {"doctor": doctor.examine(options.recipe(), options.workspace())}
     options.show(result, lambda: tables.doctor(result["doctor"]))
+
+
+membership.register(app)
 
 
 def main() -> None:

@@ -55,6 +55,16 @@ def masked_logits(model: Bottleneck, order: np.ndarray, n: int, split: str) -> n
         return _logits(model, order, [n], split, pool)[0]
 
 
+def masked_logits_at(model: Bottleneck, order: np.ndarray, grid: Sequence[int], split: str, rows: np.ndarray) -> np.ndarray:
+    """Logits (G, n, L) float32 of some rows (n,) of a split at every N of a sweep."""
+    found = np.empty((len(grid), len(rows), len(model.splits.classes)), np.float32)
+    at_once = max(1, LOGITS // max(1, len(model.splits.labels[split]) * found.shape[2] * 4))
+    with one_thread_per_worker() as pool:
+        for start in range(0, len(grid), at_once):
+            found[start : start + at_once] = _logits(model, order, grid[start : start + at_once], split, pool)[:, rows]
+    return found
+
+
 def _logits(model: Bottleneck, order: np.ndarray, grid: Sequence[int], split: str, pool: ThreadPoolExecutor) -> np.ndarray:
     """Logits (G, N, L): the mean over codebooks, added up in codebook order, so that no bit depends on the threads."""
     codes = model.codes(split)

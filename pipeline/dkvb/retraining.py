@@ -103,7 +103,7 @@ def _values(study: Study, method: Method, n: int, unlearned: Artifact, settings:
         return {f"{split} {c}": float(count) for split, counts in counted.items() for c, count in enumerate(counts)}
 
     history = fit(
-        _Rows(decoder, ids["train"]),
+        Rows(decoder, ids["train"]),
         torch.from_numpy(retain),
         torch.from_numpy(splits.labels["train"][retain]),
         epochs=settings["epochs"],
@@ -119,7 +119,7 @@ def _values(study: Study, method: Method, n: int, unlearned: Artifact, settings:
     return [{split: np.array([row[f"{split} {c}"] for c in classes], np.int64) for split in TRAIN_AND_TEST} for row in history.rows]
 
 
-class _Rows(torch.nn.Module):
+class Rows(torch.nn.Module):
     """A decoder that takes row numbers (B,), so that the ids of the retain set are no second copy."""
 
     def __init__(self, decoder: Decoder, ids: torch.Tensor) -> None:

@@ -89,6 +89,22 @@ def unlearn(entries: Entries) -> Iterable[Any]:
             yield escape(f"{e['method']}: {e['note']}")
 
 
+def membership(entries: Entries) -> Iterable[Any]:
+    table = _table(
+        "Class membership inference (50% is a perfect defence)",
+        *("method", "seed", "forgotten", "held out", "N", "attacker", "loss forgotten", "loss held out", "retain accuracy"),
+    )
+    for e in entries:
+        n = f"{e['n_name']} {e['n']:,}" if e["n_name"] else "-"
+        losses = (f"{e[f'loss_validation_{role}']:.3f}" for role in ("forget", "held_out"))
+        names = escape(", ".join(e["forget_names"])), escape(e["held_out_name"])
+        table.add_row(e["method"], str(e["seed"]), *names, n, percent(e["attack_test"]), *losses, percent(e["retain_test"]))
+    yield table
+    for e in entries:
+        if e["note"]:
+            yield escape(f"{e['method']}: {e['note']}")
+
+
 def summary(rows: Entries) -> Iterable[Any]:
     """Means over seeds with their 95 % intervals; nothing where there is one seed."""
     trained = [row for row in rows if row["stage"] == "train" and row["test"]["seeds"] > 1]

@@ -1,0 +1,252 @@
+"""Class membership inference on unlearned models (paper, Appendix D, Table 3).
+
+A model is trained without a held-out class and unlearns a forget class; the attacker is to tell by their losses which of the two it once
+knew. Splits are those of `dkvb.held_out`; `dkvb.metrics.membership` is the attacker, fitted to validation and scored on test losses.
+Unlearning is partial where there is a dial: N is the first at which the forget class's validation loss is the held-out class's.
+Each (seed, forget set, method) is an artifact with `losses.parquet`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars
+import torch
+
+from dkvb import progress, train
+from dkvb.artifacts import need_features
+from dkvb.bottleneck.decoder import Decoder
+from dkvb.bottleneck.masking import NEVER
+from dkvb.bottleneck.values import flat_ids, start_values
+from dkvb.errors import UsageError
+from dkvb.evaluate import masked_logits, masked_logits_at
+from dkvb.files import atomic
+from dkvb.fitting import CHECKPOINT, fit
+from dkvb.held_out import VALIDATION, HeldOut, without_class
+from dkvb.methods import METHODS, Method
+from dkvb.methods.masking import Masking
+from dkvb.metrics.membership import LARGEST, attack, cross_entropy
+from dkvb.recipe import Recipe
+from dkvb.retraining import Rows
+from dkvb.study import Study
+from dkvb.unlearn import class_id, forget_sets
+from dkvb.workspace import Artifact, Claim, Spec, Workspace
+
+ORACLE = "retrain"
+DEFENCES = tuple(name for name in ("activations", "examples", "scrub-r", "logit-mask") if name in METHODS) + (ORACLE,)
+COARSE, FINE = 50, 20
+"""Points of the search for N over the whole range, and then between two of them."""
+
+Logits = Callable[[str, np.ndarray], np.ndarray]
+"""(split, rows (n,)) -> logits (n, L)."""
+
+
+@dataclass
+class Defended:
+    """An unlearned model: its logits, what was chosen, and what a user should know about it."""
+
+    logits: Logits
+    n: int | None = None
+    n_name: str = ""
+    note: str | None = None
+
+
+def run(
+    recipe: Recipe, workspace: Workspace, held_out: str | None = None, methods: Sequence[str] = DEFENCES, force: bool = False
+) -> list[dict[str, Any]]:
+    """Train without a class, unlearn another, and attack; for each seed and forget set of the recipe and each method.
+
+    Args:
+        held_out: name or id of the class that takes no part in training; the last one by default.
+
+    Raises:
+        MissingStage: nothing embedded yet.
+        UsageError: an unknown class or method, or a class both forgotten and held out.
+    """
+    if unknown := [name for name in methods if name not in DEFENCES]:
+        raise UsageError(f"There is no defence '{unknown[0]}' against membership inference; known: {', '.join(DEFENCES)}.")
+    features = need_features(recipe, workspace)
+    classes = [str(name) for name in features.result["classes"]]
+    absent = len(classes) - 1 if held_out is None else class_id(held_out, classes)
+    if len(classes) < 3:
+        raise UsageError("Class membership inference needs 3 classes: one to forget, one that is held out and one that stays.")
+    derived, inner, without = without_class(recipe, workspace, features, absent)
+    train.run(derived, inner)
+    entries = []
+    for seed in recipe.run.seeds:
+        study = Study(derived, inner, without, seed)
+        for forget in _forget_sets(study, absent):
+            rows = HeldOut(study.splits, int(features.result["test"]), absent, forget)
+            entries += [_one(study, workspace, features, name, forget, absent, rows, force) for name in methods]
+    return entries
+
+
+def _forget_sets(study: Study, held_out: int) -> list[list[int]]:
+    wanted = forget_sets(study)
+    if study.recipe.unlearn.forget == "each":
+        return [forget for forget in wanted if forget != [held_out]]
+    name = study.splits.classes[held_out]
+    if any(held_out in forget for forget in wanted):
+        raise UsageError(f"Class '{name}' is both forgotten and held out: name another with --forget or --held-out.")
+    if any(len(forget) == len(study.splits.classes) - 1 for forget in wanted):
+        raise UsageError(f"With '{name}' held out, all other classes would be forgotten and nothing retained: leave at least one out.")
+    return wanted
+
+
+def _one(
+    study: Study, workspace: Workspace, features: Artifact, name: str, forget: list[int], held_out: int, rows: HeldOut, force: bool
+) -> dict[str, Any]:
+    classes = study.splits.classes
+    method = METHODS[name](study, forget) if name != ORACLE else None
+    linear = method is not None and method.model == "linear"
+    settings = {"kind": "membership", "method": name, "forget": forget, "held_out": held_out, "seed": study.seed}
+    settings |= {"validation": VALIDATION, "largest": LARGEST, **(method.settings if method else {})}
+    trained = study.linear_artifact if linear else study.dkvb_artifact
+    readable = f"{study.recipe.data_name}-membership-{name}-{'-'.join(classes[c] for c in forget)}-{classes[held_out]}-seed{study.seed}"
+    with workspace.claim(
+        Spec("unlearn", readable, settings, {"embed": features.fingerprint, "train": trained.fingerprint}), force
+    ) as claim:
+        if claim.artifact:
+            claim.artifact.check()
+            progress.note(f"membership {readable}: already done ({claim.artifact.path.name})")
+            return {**claim.artifact.result, "skipped": True, "artifact": str(claim.artifact.path)}
+        started = time.perf_counter()
+        defended = _partial(method, rows) if isinstance(method, Masking) else _whole(study, method, forget, claim)
+        losses = {where: _losses(study, defended.logits, *stored) for where, stored in rows.rows.items()}
+        by_split = {split: {role: losses[split, role] for role in ("forget", "held_out")} for split in ("validation", "test")}
+        scores = attack(by_split["validation"], by_split["test"])
+        retained = defended.logits("test", rows.retain).argmax(1) == study.splits.labels["test"][rows.retain]
+        result: dict[str, Any] = {
+            "seed": study.seed,
+            "method": name,
+            "model": "linear" if linear else "dkvb",
+            "forget": forget,
+            "forget_names": [classes[c] for c in forget],
+            "held_out": held_out,
+            "held_out_name": classes[held_out],
+            "n": defended.n,
+            "n_name": defended.n_name,
+            **scores,
+            **{f"loss_{split}_{role}": float(values.mean()) for (split, role), values in losses.items()},
+            "retain_test": float(retained.mean()) if len(retained) else None,
+            "seconds": round(time.perf_counter() - started, 4),
+            "note": defended.note,
+        }
+        with atomic(claim.path / "losses.parquet") as temporary:
+            _frame(losses).write_parquet(temporary)
+        (claim.path / CHECKPOINT).unlink(missing_ok=True)
+        artifact = claim.finish(result)
+    at = f" at {defended.n_name} = {defended.n:,}" if defended.n_name else ""
+    progress.note(f"membership {readable}{at}: the attacker is right in {scores['attack_test']:.1%} of cases")
+    return {**result, "skipped": False, "artifact": str(artifact.path)}
+
+
+def _losses(study: Study, logits: Logits, split: str, rows: np.ndarray) -> np.ndarray:
+    return cross_entropy(logits(split, rows), study.splits.labels[split][rows])
+
+
+def _frame(losses: dict[tuple[str, str], np.ndarray]) -> polars.DataFrame:
+    parts = [
+        polars.DataFrame({"loss": values}).with_columns(split=polars.lit(split), role=polars.lit(role))
+        for (split, role), values in losses.items()
+    ]
+    return polars.concat(parts).select("split", "role", "loss")
+
+
+def _partial(method: Masking, rows: HeldOut) -> Defended:
+    """Masked no further than until the forget class is as strange to the model as the held-out class."""
+    study, order = method.study, method._whole_order()
+    placed = order[(order >= 0) & (order < NEVER)]
+    top = int(placed.max()) + 1 if len(placed) else 0
+
+    def gap(grid: list[int]) -> np.ndarray:
+        means = []
+        for role in ("forget", "held_out"):
+            split, chosen = rows.rows["validation", role]
+            labels = study.splits.labels[split][chosen]
+            means.append(
+                [cross_entropy(logits, labels).mean() for logits in masked_logits_at(study.bottleneck, order, grid, split, chosen)]
+            )
+        return np.array(means[0]) - np.array(means[1])
+
+    low, high, note = 0, top, None
+    for points in (COARSE, FINE):
+        grid = sorted({round(low + (high - low) * i / points) for i in range(points + 1)})
+        reached = np.flatnonzero(gap(grid) >= 0)
+        if len(reached) == 0:
+            note = f"no {method.dial} brings the forget class's validation loss up to that of the held-out class; all {top:,} are taken"
+            low = high = top
+            break
+        place = int(reached[0])
+        low, high = grid[max(place - 1, 0)], grid[place]
+    n = high
+
+    def logits(split: str, chosen: np.ndarray) -> np.ndarray:
+        return np.asarray(masked_logits_at(study.bottleneck, order, [n], split, chosen)[0])
+
+    return Defended(logits, n, method.dial, note)
+
+
+def _whole(study: Study, method: Method | None, forget: list[int], claim: Claim) -> Defended:
+    if method is None:
+        return Defended(_oracle(study, forget, claim))
+    if method.name == "logit-mask":
+        plain = _bottleneck_logits(study)
+
+        def masked(split: str, rows: np.ndarray) -> np.ndarray:
+            logits = plain(split, rows).copy()
+            logits[:, forget] = -np.inf
+            return logits
+
+        return Defended(masked, note=f"its loss on the forget class is infinite, and taken as {LARGEST:g}")
+    n, note = _chosen(method)
+    outcome = method.forget(n)
+    weight, bias = outcome.arrays["weight"], outcome.arrays["bias"]
+
+    def linear(split: str, rows: np.ndarray) -> np.ndarray:
+        return np.asarray(study.splits.features_of(split)[rows] @ weight.T + bias)
+
+    return Defended(linear, n, method.dial, outcome.note or note)
+
+
+def _bottleneck_logits(study: Study, values: np.ndarray | None = None) -> Logits:
+    """Logits of the bottleneck, with nothing unlearned, or of one with the same keys and other values."""
+    bottleneck = study.bottleneck if values is None else replace(study.bottleneck, values=values)
+    kept: dict[str, np.ndarray] = {}
+
+    def logits(split: str, rows: np.ndarray) -> np.ndarray:
+        if split not in kept:
+            kept[split] = masked_logits(bottleneck, study.no_mask, 0, split)
+        return kept[split][rows]
+
+    return logits
+
+
+def _oracle(study: Study, forget: list[int], claim: Claim) -> Logits:
+    """Values trained from the start on the retain set alone, on the same keys: what no unlearning can better."""
+    bottleneck, settings = study.bottleneck, study.recipe.train
+    codebooks, pairs, classes = bottleneck.values.shape
+    codes, labels = bottleneck.codes("train"), study.splits.labels["train"]
+    decoder = Decoder(start_values(settings.values, codebooks, pairs, classes, study.seed), codes.shape[2], settings.pool)
+    retain = np.flatnonzero(~np.isin(labels, forget))
+    fit(
+        Rows(decoder, flat_ids(codes, pairs)),
+        torch.from_numpy(retain),
+        torch.from_numpy(labels[retain]),
+        epochs=settings.epochs,
+        lr=settings.lr,
+        batch_size=settings.batch_size,
+        seed=study.seed,
+        unit="train dkvb",
+        folder=claim.path,
+    )
+    return _bottleneck_logits(study, decoder.values.detach().numpy().reshape(codebooks, pairs, classes))
+
+
+def _chosen(method: Method) -> tuple[int, str | None]:
+    """The recipe's n, or that of the whole course of a method that chooses within it."""
+    return (max(method.grid()) if method.given == "auto" else int(method.given)), None
