@@ -1,33 +1,37 @@
-"""Stage 5: every finished artifact of the workspace as HTML pages that need no network."""
+"""Stage 5: every finished artifact of the workspace as HTML pages that need no network.
+
+A page whose inputs have not changed since it was written is left alone; what a page depends on is its `inputs` and this package's version.
+"""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from dkvb import progress
+from dkvb import __version__, progress
 from dkvb.errors import MissingStage
-from dkvb.files import atomic, write_json, write_text
-from dkvb.pages import index
+from dkvb.files import atomic, canonical_hash, write_json, write_text
+from dkvb.pages import bottleneck, compare, index
 from dkvb.pages import run as run_page
 from dkvb.pages.collect import collect
-from dkvb.pages.records import Collected, Run, Setup
+from dkvb.pages.page import Page, data_name, library_name, sources, vega_bundle
+from dkvb.pages.records import Collected
 from dkvb.recipe import Recipe
 from dkvb.workspace import Workspace
 
 LISTING = "data/pages.json"
-"""Names of the files of the last report, so that the next one can remove those it no longer writes."""
+"""Page -> the key of what it was made from, null while it is being written, and the files laid beside it."""
+Listing = dict[str, dict[str, Any]]
 
 
-def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
-    """Write `index.html` and a page per run into `workspace.reports`.
+def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[str, Any]]:
+    """Write `index.html`, a page per run, and per trained bottleneck a comparison of methods and a look inside, into `workspace.reports`.
 
     Returns:
-        One entry: `index`, the path of the index; `pages`, those of the runs' pages; `seconds`.
+        One entry: `index`, the path of the index; `pages`, those of all others; `written`, how many of them were made anew; `seconds`.
 
     Raises:
         MissingStage: no model has been trained yet.
@@ -37,60 +41,67 @@ def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
     found = collect(workspace)
     if not found.setups:
         raise MissingStage(f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages.")
-    folder = workspace.reports
-    before = _listed(folder)
-    # listed before they are written, so that a report that is killed leaves nothing that a later one would not know
-    write_json(folder / LISTING, sorted(before | {name for one in found.runs for name in _names(one)}))
-    written: list[str] = []
-    pages: list[str] = []
-    with progress.task("report", len(found.runs) + 1, "pages") as task:
-        for found_run in found.runs:
-            written += _write(folder, found_run, _heads(found, found_run))
-            pages.append(str(folder / f"{found_run.slug}.html"))
+    folder, planned = workspace.reports, plan(found, workspace)
+    listing = _listed(folder)
+    ours = canonical_hash([__version__, sources()])
+    keys = {page.name: canonical_hash([ours, page.title, page.inputs]) for page in planned}
+    stale = [page for page in planned if force or not _current(folder, page.name, keys[page.name], listing)]
+    library = library_name()
+    if not (folder / library).is_file():
+        write_text(folder / library, vega_bundle())
+    with progress.task("report", len(stale) + 1, "pages") as task:
+        for page in stale:
+            html, tables = page.make()
+            beside = {data_name(page.name, name): frame for name, frame in tables.items()}
+            # listed before they are written, so that a report that is killed leaves nothing that a later one would not know
+            known = {*listing.get(page.name, {}).get("files", []), *beside}
+            listing[page.name] = {"key": None, "files": sorted(known)}
+            write_json(folder / LISTING, listing)
+            for name, frame in beside.items():
+                with atomic(folder / name) as temporary:
+                    frame.write_parquet(temporary)
+            write_text(folder / page.name, html)
+            _remove(folder, known - set(beside))
+            listing[page.name] = {"key": keys[page.name], "files": sorted(beside)}
             task.advance()
         # the index comes last, so that it never links to a page that is not there yet
-        write_text(folder / "index.html", index.page(found, recipe.name))
+        write_text(folder / "index.html", index.page(found, recipe.name, planned))
         task.advance()
-    _remove(folder, before - set(written))
-    write_json(folder / LISTING, sorted(written))
-    return [{"index": str(folder / "index.html"), "pages": pages, "seconds": round(time.perf_counter() - started, 3)}]
+    gone = set(listing) - set(keys)
+    kept = {file for page in keys for file in listing[page]["files"]}
+    _remove(folder, {name for page in gone for name in (page, *listing[page]["files"])} - kept)
+    _remove(folder, {path.relative_to(folder).as_posix() for path in (folder / "assets").glob("vega-*.js")} - {library})
+    write_json(folder / LISTING, {name: listing[name] for name in sorted(keys)})
+    entry = {"index": str(folder / "index.html"), "pages": [str(folder / page.name) for page in planned], "written": len(stale)}
+    return [entry | {"seconds": round(time.perf_counter() - started, 3)}]
 
 
-def _heads(found: Collected, one: Run) -> list[Setup]:
-    return [setup for setup in found.setups if setup.model == "linear" and setup.embed.fingerprint == one.setup.embed.fingerprint]
+def plan(found: Collected, workspace: Workspace) -> Sequence[Page]:
+    """Every page but the index, in the order in which the index links to them."""
+    return [*run_page.pages(found), *compare.pages(found), *bottleneck.pages(found)]
 
 
-def _names(one: Run) -> list[str]:
-    return [*(run_page.data_name(one, table) for table in run_page.TABLES), f"{one.slug}.html"]
+def _current(folder: Path, page: str, key: str, listing: Listing) -> bool:
+    """Whether a page and all that lies beside it were made from the same inputs."""
+    listed = listing.get(page, {})
+    return listed.get("key") == key and all((folder / name).is_file() for name in (page, *listed["files"]))
 
 
-def _write(folder: Path, one: Run, heads: list[Setup]) -> list[str]:
-    """A run's data, then its page; their names, relative to the reports' folder."""
-    html, tables = run_page.page(one, heads)
-    names = [run_page.data_name(one, table) for table in tables]
-    for name, frame in zip(names, tables.values(), strict=True):
-        _write_parquet(folder / name, frame)
-    write_text(folder / f"{one.slug}.html", html)
-    return [*names, f"{one.slug}.html"]
-
-
-def _write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    with atomic(path) as temporary:
-        frame.write_parquet(temporary)
-
-
-def _listed(folder: Path) -> set[str]:
-    """What the last report wrote; a listing that cannot be read removes nothing."""
+def _listed(folder: Path) -> Listing:
+    """What the last report wrote; a listing that cannot be read removes nothing and leaves every page to be made."""
     try:
-        names = json.loads((folder / LISTING).read_text(encoding="utf-8"))
-        return {name for name in names if isinstance(name, str)}
-    except (OSError, ValueError, TypeError):
-        return set()
+        read = json.loads((folder / LISTING).read_text(encoding="utf-8"))
+        if isinstance(read, list):  # as written by dkvb 0.3 and before
+            return {name: {"key": None, "files": []} for name in read if isinstance(name, str)}
+        return {name: {"key": entry["key"], "files": [str(file) for file in entry["files"]]} for name, entry in read.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 def _remove(folder: Path, names: set[str]) -> None:
+    places = {".html": folder, ".parquet": folder / "data", ".js": folder / "assets"}
     for name in names:
         path = folder / name
-        # only what a report can have written: pages in the folder itself, parquet in its data folder
-        if path.parent in (folder, folder / "data") and path.suffix in (".html", ".parquet") and path.name != "index.html":
+        # only what a report can have written, where it writes it
+        if places.get(path.suffix) == path.parent and path.name != "index.html":
             path.unlink(missing_ok=True)

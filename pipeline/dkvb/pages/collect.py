@@ -10,8 +10,12 @@ import polars as pl
 
 from dkvb.files import canonical_hash
 from dkvb.pages import palette
-from dkvb.pages.records import Collected, MethodResult, Run, Setup, Trained, flatten, without
+from dkvb.pages.records import Collected, MethodResult, Run, Setup, Trained, flatten, student, without
 from dkvb.workspace import Artifact, Workspace
+
+
+KINDS = ("forget", "sweep", "retraining")
+"""Kinds of unlearning artifacts that pages show."""
 
 
 def collect(workspace: Workspace) -> Collected:
@@ -19,8 +23,8 @@ def collect(workspace: Workspace) -> Collected:
     setups, by_train, lost = _setups(workspace)
     found: list[tuple[Artifact, Setup]] = []
     for artifact in workspace.all("unlearn"):
-        if artifact.settings.get("kind") in ("forget", "sweep"):
-            setup = by_train.get(artifact.manifest["inputs"]["train"])
+        if artifact.settings.get("kind") in KINDS:
+            setup = by_train.get(artifact.manifest["inputs"].get("train", ""))
             lost += setup is None
             found += [(artifact, setup)] if setup else []
     runs = [run for setup in setups if setup.model == "dkvb" for run in _runs(setup, found)]
@@ -42,9 +46,13 @@ def _runs(setup: Setup, found: list[tuple[Artifact, Setup]]) -> list[Run]:
     runs = []
     for forget in sorted(wanted):
         mine = [pair for pair in near if _forget(pair[0]) == forget and (pair[1] is setup or pair[1].model == "linear")]
-        parts = {kind: [pair for pair in mine if pair[0].settings["kind"] == kind] for kind in ("forget", "sweep")}
+        parts = {kind: [pair for pair in mine if pair[0].settings["kind"] == kind] for kind in KINDS}
         made = max(artifact.manifest["created"] for artifact, _ in mine)
-        runs.append(Run(setup, forget, _methods(parts["forget"]), _sweeps(parts["sweep"], forget), made))
+        counts = _counts(parts["sweep"])
+        curves = {which: curve(found, forget) for which, found in counts.items()}
+        run = Run(setup, forget, _methods(parts["forget"]), curves, counts, [artifact for artifact, _ in parts["retraining"]])
+        run.made, run.swept = made, [artifact for artifact, _ in parts["sweep"]]
+        runs.append(run)
     return runs
 
 
@@ -114,32 +122,44 @@ def _differences(groups: list[MethodResult]) -> list[str]:
     return [", ".join(words[name] for name in apart) for words in described]
 
 
-def _sweeps(found: list[tuple[Artifact, Setup]], forget: tuple[int, ...]) -> dict[tuple[str, str], pl.DataFrame]:
-    sweeps: dict[tuple[str, str], pl.DataFrame] = {}
+def _counts(found: list[tuple[Artifact, Setup]]) -> dict[tuple[str, str], pl.DataFrame]:
+    counts: dict[tuple[str, str], pl.DataFrame] = {}
     for group in _grouped(found, lambda artifact: without(artifact.settings, "seed")):
-        frames = [_counts(artifact) for artifact in group.artifacts]
+        frames = [_read(artifact) for artifact in group.artifacts]
         # the workspace lists the most recent last, so the most recent sweep of a method wins
-        sweeps[group.method, group.setup.model] = curve(pl.concat(frames), forget)
-    return sweeps
+        counts[group.method, group.setup.model] = pl.concat(frames)
+    return counts
 
 
-def _counts(artifact: Artifact) -> pl.DataFrame:
-    return pl.read_parquet(artifact.path / "curve.parquet").with_columns(seed=pl.lit(artifact.result["seed"]))
+def _read(artifact: Artifact) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(artifact.path / "curve.parquet").with_columns(seed=pl.lit(artifact.result["seed"]))
+    except (OSError, pl.exceptions.PolarsError):
+        raise artifact.damaged("curve.parquet cannot be read") from None
 
 
-def curve(counts: pl.DataFrame, forget: tuple[int, ...]) -> pl.DataFrame:
-    """Retain and forget accuracy per n and split, averaged over seeds, from correct answers per class."""
+def per_seed(counts: pl.DataFrame, forget: tuple[int, ...]) -> pl.DataFrame:
+    """Retain and forget accuracy per seed, n and split, from correct answers per class."""
     role = pl.when(pl.col("class").is_in(forget)).then(pl.lit("forget")).otherwise(pl.lit("retain")).alias("role")
     # no samples is no accuracy, not NaN
     accuracy = pl.when(pl.col("total").sum() > 0).then(pl.col("correct").sum() / pl.col("total").sum())
-    per_seed = (
+    return (
         counts.group_by("seed", "split", "n", role)
         .agg(pl.col("masked").first(), accuracy.alias("accuracy"))
         .pivot("role", index=["seed", "split", "n", "masked"], values="accuracy")
+        .sort("split", "n", "seed")
     )
-    columns = [name for name in ("retain", "forget") if name in per_seed.columns]
-    return (
-        per_seed.group_by("split", "n")
+
+
+def curve(counts: pl.DataFrame, forget: tuple[int, ...]) -> pl.DataFrame:
+    """Retain and forget accuracy per n and split: mean over seeds, standard deviation and half the 95% interval of the mean."""
+    found = per_seed(counts, forget)
+    columns = [name for name in ("retain", "forget") if name in found.columns]
+    spread = (
+        found.group_by("split", "n")
         .agg(pl.col("masked", *columns).mean(), pl.col(columns).std().name.suffix("_sd"), pl.len().alias("seeds"))
         .sort("split", "n")
     )
+    quantiles = {count: student(count) / count**0.5 for count in spread["seeds"].unique() if count > 1}
+    factor = pl.col("seeds").replace_strict(quantiles, default=None, return_dtype=pl.Float64)
+    return spread.with_columns((pl.col(f"{name}_sd") * factor).alias(f"{name}_ci95") for name in columns)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dkvb.pages import words
-from dkvb.pages.page import render
+from dkvb.pages.page import Page, render
 from dkvb.pages.records import Collected, Run, Setup
 
 WIDTH, HEIGHT, EDGE = 240, 72, 4
@@ -21,7 +22,7 @@ class Spark:
     description: str
 
 
-def page(found: Collected, recipe: str) -> str:
+def page(found: Collected, recipe: str, others: Sequence[Page] = ()) -> str:
     """The index's HTML."""
     unlearned = {run.setup.key for run in found.runs}
     bottlenecks = [setup for setup in found.setups if setup.model == "dkvb"]
@@ -40,6 +41,7 @@ def page(found: Collected, recipe: str) -> str:
         groups=list(groups.values()),
         orphans=found.orphans,
         recipe=recipe,
+        others=[page for page in others if page.kind != "run"],
         words=words,
         width=WIDTH,
         height=HEIGHT,

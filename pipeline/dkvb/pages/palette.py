@@ -24,8 +24,16 @@ COLOURS: dict[str, dict[str, str]] = {
         "examples": "#b47700",
         "scrub": "#ab3f80",
         "logit-mask": "#6f7680",
+        "scrub-values": "#7b55b8",
+        "scrub-r": "#8c1f44",
         "retrain": "#00806a",
+        "retrain-keys": "#4d7c0f",
+        "retrain-linear": "#0d6e86",
         "other": "#7b5d3f",
+        "loss": "#c2581a",
+        "level": "#efece5",
+        "gain": "#1b6fae",
+        "deep": "#0b4f8a",
     },
     "dark": {
         "page": "#15181c",
@@ -39,8 +47,16 @@ COLOURS: dict[str, dict[str, str]] = {
         "examples": "#efb13f",
         "scrub": "#e890c6",
         "logit-mask": "#98a0ab",
+        "scrub-values": "#b79bf0",
+        "scrub-r": "#f2748f",
         "retrain": "#3fcaa8",
+        "retrain-keys": "#a4d65e",
+        "retrain-linear": "#5cc7dd",
         "other": "#c9a27d",
+        "loss": "#f08a4b",
+        "level": "#262a30",
+        "gain": "#5aa9ee",
+        "deep": "#8cc8ff",
     },
 }
 
@@ -55,12 +71,18 @@ class Look:
     shape: str
 
 
+STAR = "M0,-1L0.25,-0.33L0.95,-0.31L0.4,0.13L0.59,0.81L0,0.42L-0.59,0.81L-0.4,0.13L-0.95,-0.31L-0.25,-0.33Z"
+
 METHODS: dict[str, Look] = {
     "activations": Look("Masking by activations", "hides the pairs that the forgotten class uses most", "activations", "circle"),
     "examples": Look("Masking by examples", "hides every pair that a sample of the forgotten class uses", "examples", "square"),
     "scrub": Look("SCRUB", "fine-tunes away from the original on the forgotten class, towards it on the rest", "scrub", "triangle-up"),
+    "scrub-values": Look("SCRUB on the values", "the same fine-tuning, on the bottleneck's values", "scrub-values", "triangle-down"),
+    "scrub-r": Look("SCRUB+R", "SCRUB, rewound to the epoch whose error looks most natural", "scrub-r", "triangle-right"),
     "logit-mask": Look("Logit mask (control)", "only forbids the answer; nothing inside the model changes", "logit-mask", "cross"),
     "retrain": Look("Retrained", "trains again without the forgotten class: what forgetting should look like", "retrain", "diamond"),
+    "retrain-keys": Look("Retrained, keys too", "keys and values made again without the forgotten class", "retrain-keys", STAR),
+    "retrain-linear": Look("Retrained linear head", "the plain head, trained again without the class", "retrain-linear", "triangle-left"),
 }
 MASKING = ("activations", "examples")
 ORDER = list(METHODS)
@@ -98,8 +120,9 @@ def vega_config(scheme: str) -> dict[str, Any]:
             "tickSize": 4,
         },
         "axisY": {"domain": False, "ticks": False},
-        "legend": {**text, "labelColor": colour["ink"], "titleColor": colour["muted"], "symbolOpacity": 1, "rowPadding": 5},
+        "legend": {**text, "title": None, "orient": "top", "columns": 3, "labelLimit": 260, "symbolSize": 90, "offset": 14, "labelColor": colour["ink"], "titleColor": colour["muted"], "symbolOpacity": 1, "rowPadding": 5},
         "text": {"font": SANS, "fontSize": 12, "fill": colour["ink"]},
+        "title": {"font": SANS, "fontSize": 15, "color": colour["ink"], "anchor": "start", "offset": 14},
         "line": {"strokeWidth": 2.25, "strokeCap": "round", "strokeJoin": "round"},
     }
 

@@ -6,6 +6,7 @@ import re
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ DATA_NAMES = {
 SPLITS = ("retain_test", "forget_test", "retain_train", "forget_train")
 
 
+@cache
+def student(count: int) -> float:
+    """The 97.5% quantile of Student's t for a mean of `count` values."""
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
+
+    return float(stdtrit(count - 1, 0.975))
+
+
 @dataclass(frozen=True)
 class Stat:
     """Mean over seeds and, where there are several, the sample standard deviation."""
@@ -33,6 +42,11 @@ class Stat:
     mean: float
     sd: float | None
     count: int
+
+    @property
+    def ci95(self) -> float | None:
+        """Half the width of Student's 95% interval of the mean; None for a single value."""
+        return None if self.sd is None else student(self.count) * self.sd / self.count**0.5
 
 
 def stat(values: Iterable[float | None]) -> Stat | None:
@@ -100,6 +114,16 @@ class Setup:
     def encoder(self) -> str:
         return str(self.embed.result["encoder"] or "precomputed features")
 
+    @property
+    def compare(self) -> str:
+        """The file name of the page that compares methods on it."""
+        return f"compare-{self.key[:8]}.html"
+
+    @property
+    def inside(self) -> str:
+        """The file name of the page about the bottleneck itself."""
+        return f"bottleneck-{self.key[:8]}.html"
+
     def accuracy(self, split: str) -> Stat | None:
         return stat(trained.artifact.result.get(split) for trained in self.seeds)
 
@@ -155,7 +179,12 @@ class Run:
     forget: tuple[int, ...]
     methods: list[MethodResult] = field(default_factory=list)
     sweeps: dict[tuple[str, str], pl.DataFrame] = field(default_factory=dict)
-    """(method, model) to one row per n and split: masked, retain, forget (means over seeds), their _sd, seeds."""
+    """(method, model) to one row per n and split: masked, retain, forget (means over seeds), their _sd and _ci95, seeds."""
+    counts: dict[tuple[str, str], pl.DataFrame] = field(default_factory=dict)
+    """The same sweeps, as counted: one row per seed, n, split and class: correct, total, masked."""
+    retraining: list[Artifact] = field(default_factory=list)
+    """Retraining after unlearning, a curve over epochs each."""
+    swept: list[Artifact] = field(default_factory=list)
     made: str = ""
 
     @property
@@ -170,6 +199,11 @@ class Run:
     def slug(self) -> str:
         readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{self.setup.data}-{self.setup.encoder}-{'-'.join(self.names)}").strip("-").lower()
         return f"{readable[:60].rstrip('-')}-{canonical_hash([self.setup.key, self.forget])[:8]}"
+
+    @property
+    def page(self) -> str:
+        """The file name of its page."""
+        return f"{self.slug}.html"
 
     def find(self, method: str, model: str = "dkvb") -> MethodResult | None:
         """The method's most recent result on a model."""

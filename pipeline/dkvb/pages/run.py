@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from dkvb.pages import charts, palette, words
-from dkvb.pages.page import render
-from dkvb.pages.records import SPLITS, MethodResult, Run, Setup, Stat, flatten, stat, without
+from dkvb.files import canonical_hash
+from dkvb.pages import dial, palette, retraining, run_charts, words
+from dkvb.pages.page import Page, data_name, render
+from dkvb.pages.records import SPLITS, Collected, MethodResult, Run, Setup, Stat, flatten, stat, without
 from dkvb.workspace import Artifact
 
 CHOSEN = {"given": "given beforehand", "validation": "chosen on validation data", "test": "read off the test curve"}
@@ -17,20 +19,36 @@ CURVES = {
     "activations": ("pairs to mask, most used first", "pairs masked, those the class uses most first"),
     "examples": ("samples whose pairs are masked", "samples of the forgotten class whose pairs are masked"),
 }
-TABLES = ("curve", "classes", "methods")
+
+
+def pages(found: Collected) -> list[Page]:
+    """A page per run."""
+
+    def one(run: Run) -> Page:
+        heads = [setup for setup in found.setups if setup.model == "linear" and setup.embed.fingerprint == run.setup.embed.fingerprint]
+        inputs = [canonical_hash(artifact.manifest) for artifact in [*_used(run, heads), *run.swept]]
+        about = f"{run.setup.data} · {run.setup.encoder} · {run.setup.shape}"
+        return Page(run.page, f"Forget {words.forgotten(run)}", about, inputs, lambda: page(run, heads), "run")
+
+    return [one(run) for run in found.runs]
 
 
 def page(run: Run, heads: list[Setup]) -> tuple[str, dict[str, pl.DataFrame]]:
     """The page's HTML, and the charts' data to lay beside it. `heads`: linear heads on the same embedding."""
-    tables = dict(zip(TABLES, (curve_table(run), class_table(run), method_table(run)), strict=True))
+    makers = {"curve": curve_table, "counts": count_table, "classes": class_table, "methods": method_table, "retraining": retraining.table}
+    tables = {name: frame for name, maker in makers.items() if not (frame := maker(run)).is_empty()}
+    found = dial.dials(run)
+    starts = {one.method: one.start for one in found}
     lead = run.lead
     before, after = (lead.per_class("before"), lead.per_class("after")) if lead else ([], [])
     specs: dict[str, Any] = {
-        f"curve-{method}": charts.curve(run, method, run.sweeps[method, "dkvb"], short)
+        f"curve-{method}": run_charts.curve(run, method, run.sweeps[method, "dkvb"], short, starts.get(method, 0))
         for method, (short, _) in CURVES.items()
         if (method, "dkvb") in run.sweeps
     }
-    specs |= {"scatter": charts.scatter(run), "classes": charts.classes(run, before, after)}
+    specs |= dial.charts(run, found)
+    specs |= {"scatter": run_charts.scatter(run), "classes": run_charts.classes(run, before, after)}
+    specs |= retraining.charts(run)
     html = render(
         "run.html",
         run=run,
@@ -40,24 +58,23 @@ def page(run: Run, heads: list[Setup]) -> tuple[str, dict[str, pl.DataFrame]]:
         charts={name: spec for name, spec in specs.items() if spec},
         curves={method: (run.sweeps[method, "dkvb"], long) for method, (_, long) in CURVES.items() if (method, "dkvb") in run.sweeps},
         class_rows=_class_rows(run),
-        methods=[_method_row(result) for result in run.methods],
-        drawn=len(charts.shown(run, before, after)),
+        methods=[_method_row(run, result) for result in run.methods],
+        drawn=len(run_charts.shown(run, before, after)),
+        dial=[asdict(one) for one in found],
+        retrained=retraining.means(run),
+        costs=any(one.get("flops") is not None for result in run.methods for one in result.results),
+        links=[("index.html", "All reports"), (run.setup.compare, "Methods compared"), (run.setup.inside, "Inside the bottleneck")],
         settings=_settings(run, heads),
         artifacts=_artifacts(run, heads),
         versions=_versions(run, heads),
-        tables={name: data_name(run, name) for name, frame in tables.items() if not frame.is_empty()},
+        tables={name: data_name(run.page, name) for name in tables},
         others=words.others(run),
         forgotten=words.forgotten(run),
     )
-    return html, {name: frame for name, frame in tables.items() if not frame.is_empty()}
+    return html, tables
 
 
-def data_name(run: Run, table: str) -> str:
-    """Where a table of a run's data lies, relative to the page."""
-    return f"data/{run.slug}-{table}.parquet"
-
-
-def _method_row(result: MethodResult) -> dict[str, Any]:
+def _method_row(run: Run, result: MethodResult) -> dict[str, Any]:
     first = result.results[0]
     masked, total = result.stat("masked"), first.get("pairs_total")
     notes = sorted({found["note"] for found in result.results if found.get("note")})
@@ -67,6 +84,7 @@ def _method_row(result: MethodResult) -> dict[str, Any]:
         "model": "linear head" if result.setup.model == "linear" else "DKVB",
         "n_name": first.get("n_name") or "",
         "n": result.stat("n") if first.get("n_name") else None,
+        "paper_n": dial.paper_n(run, result.method) if (result.method, result.setup.model) in run.counts and first.get("n_name") else None,
         "masked": masked,
         "share": masked.mean / total if masked and total else None,
         "chosen": CHOSEN.get(str(first.get("chosen")), first.get("chosen")) if first.get("n_name") else "",
@@ -92,6 +110,14 @@ def curve_table(run: Run) -> pl.DataFrame:
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
 
+def count_table(run: Run) -> pl.DataFrame:
+    """Correct answers per seed, n, split and class, of every sweep."""
+    frames = [
+        frame.select(pl.lit(method).alias("method"), pl.lit(model).alias("model"), pl.all()) for (method, model), frame in run.counts.items()
+    ]
+    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+
+
 def class_table(run: Run) -> pl.DataFrame:
     rows = []
     for result in run.methods:
@@ -100,7 +126,7 @@ def class_table(run: Run) -> pl.DataFrame:
             row: dict[str, Any] = {"method": result.label, "model": result.setup.model, "class": index, "name": name}
             row["forget"] = index in run.forget
             for when, found in (("before", before[index]), ("after", after[index])):
-                row |= {when: found and found.mean, f"{when}_sd": found and found.sd}
+                row |= {when: found and found.mean, f"{when}_sd": found and found.sd, f"{when}_ci95": found and found.ci95}
             rows.append(row)
     return pl.DataFrame(rows, infer_schema_length=None)
 
@@ -111,7 +137,7 @@ def method_table(run: Run) -> pl.DataFrame:
     for result in run.methods:
         for found in result.results:
             row: dict[str, Any] = {"method": result.label, "model": result.setup.model}
-            row |= {key: found.get(key) for key in ("seed", "n", "masked", "seconds")}
+            row |= {key: found.get(key) for key in ("seed", "n", "masked", "seconds", "seconds_counts", "flops", "flops_counts")}
             rows.append(row | {f"{when}_{split}": found[when].get(split) for split in SPLITS for when in ("before", "after")})
     return pl.DataFrame(rows, infer_schema_length=None)
 
@@ -153,7 +179,7 @@ def _used(run: Run, heads: list[Setup]) -> list[Artifact]:
     found = [run.setup.embed]
     for setup in (run.setup, *heads):
         found += [artifact for trained in setup.seeds for artifact in (trained.quantize, trained.artifact) if artifact]
-    return found + [artifact for result in run.methods for artifact in result.artifacts]
+    return found + [artifact for result in run.methods for artifact in result.artifacts] + run.retraining
 
 
 def _artifacts(run: Run, heads: list[Setup]) -> list[Artifact]:

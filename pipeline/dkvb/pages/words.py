@@ -26,10 +26,32 @@ def points(value: float) -> str:
 
 
 def spread(stat: Stat | None) -> str:
-    """`93.0%`, or `93.0% ± 0.2` over several seeds; a dash where nothing was measured."""
+    """`93.0%`, or over several seeds `93.0% ± 0.2 (sd 0.1)`, a 95% interval and the deviation; a dash where nothing was measured."""
     if stat is None:
         return "–"
-    return percent(stat.mean) + (f" ± {100 * stat.sd:.1f}" if stat.sd is not None else "")
+    return percent(stat.mean) + deviation(stat)
+
+
+def deviation(stat: Stat | None) -> str:
+    """` ± 0.2 (sd 0.1)` in points: half the 95% interval of the mean and the standard deviation over seeds; nothing for one seed."""
+    if stat is None or stat.sd is None or stat.ci95 is None:
+        return ""
+    return f" ± {100 * stat.ci95:.1f} (sd {100 * stat.sd:.1f})"
+
+
+def exact(value: float | None) -> str:
+    """Two decimals, for hovers and read-outs."""
+    return "–" if value is None else f"{100 * value:.2f}%"
+
+
+def amount(value: float | None) -> str:
+    """A count of operations: `1.2 G`."""
+    if value is None:
+        return "–"
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return f"{value:.0f}"
 
 
 def count(value: float) -> str:
