@@ -148,6 +148,24 @@ def test_clipping_scales_the_gradient_to_the_norm() -> None:
     torch.testing.assert_close(loose, free, rtol=0, atol=0)
 
 
+def test_clipping_gives_the_same_bits_on_any_number_of_threads() -> None:
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        try:
+            values = torch.nn.Parameter(torch.zeros(2**18, 5))
+            values.grad = torch.randn(values.shape, generator=torch.Generator().manual_seed(0))
+            module = torch.nn.Module()
+            module.values = values
+            fitting._clip(module, 0.1)
+            found.append(values.grad)
+        finally:
+            torch.set_num_threads(before)
+    assert float(found[0].double().norm()) == pytest.approx(0.1, rel=1e-5)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
 @pytest.mark.parametrize("pool", ["mean", "sum"])
 def test_codebooks_with_too_few_allowed_keys_vote_with_those_there_are(trained: Recipe, workspace: Workspace, pool: str) -> None:
     s = study(trained, workspace)
@@ -211,6 +229,10 @@ def test_scrub_goes_on_from_the_very_student_with_min_passes_alone(
     assert len(heads) == 2 + 6
     np.testing.assert_array_equal(heads[3], kept)
     assert not np.array_equal(heads[-1], kept)
+    (artifact,) = [a for a in workspace.all("unlearn") if a.settings["kind"] == "retraining"]
+    whole = artifact.result["from_original"]
+    assert {name: whole[0][name] for name in SPLITS} == entry["before"]
+    assert [{name: p[name] for name in SPLITS} for p in whole[2:]] == [{name: p[name] for name in SPLITS} for p in entry["retraining"]]
 
 
 def test_controls_are_not_retrained_and_nothing_is_without_being_asked(trained: Recipe, workspace: Workspace) -> None:

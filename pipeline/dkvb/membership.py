@@ -37,7 +37,7 @@ from dkvb.unlearn import class_id, forget_sets
 from dkvb.workspace import Artifact, Claim, Spec, Workspace
 
 ORACLE = "retrain"
-DEFENCES = tuple(name for name in ("activations", "examples", "scrub-r", "logit-mask") if name in METHODS) + (ORACLE,)
+DEFENCES = (*(name for name in ("activations", "examples", "scrub-r", "logit-mask") if name in METHODS), ORACLE)
 COARSE, FINE = 50, 20
 """Points of the search for N over the whole range, and then between two of them."""
 

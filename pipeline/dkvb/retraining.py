@@ -16,9 +16,7 @@ from safetensors.numpy import load_file
 
 from dkvb import progress
 from dkvb.bottleneck.decoder import Decoder
-from dkvb.bottleneck.lookup import NONE, CpuLookup, reselect
 from dkvb.bottleneck.masking import unpack
-from dkvb.bottleneck.projection import groups
 from dkvb.files import atomic
 from dkvb.fitting import CHECKPOINT, fit
 from dkvb.methods import METHODS, Method
@@ -26,8 +24,8 @@ from dkvb.methods.base import TRAIN_AND_TEST
 from dkvb.methods.masking import Masking
 from dkvb.methods.scrub import ScrubMethod
 from dkvb.metrics.accuracy import per_class, retain_and_forget
-from dkvb.parallel import one_thread_per_worker
-from dkvb.study import Bottleneck, Splits, Study
+from dkvb.selections import Rows, masked_ids
+from dkvb.study import Splits, Study
 from dkvb.train import predict
 from dkvb.workspace import Artifact, Claim, Spec
 
@@ -66,12 +64,18 @@ def retrain(study: Study, method: Method, n: int, unlearned: Artifact, readable:
             claim.artifact.check()
             progress.note(f"{label}: already done ({claim.artifact.path.name})")
             return list(claim.artifact.result["points"])
-        course = [_start(unlearned), *(_values if isinstance(method, Masking) else _student)(study, method, n, unlearned, settings, claim)]
-        points = [{"epoch": epoch} | _accuracies(correct, splits, forget) for epoch, correct in enumerate(course)]
+        more: dict[str, Any] = {}
+        if isinstance(method, Masking):
+            course = [_known(unlearned, "after"), *_values(study, method, unlearned, settings, claim)]
+        else:
+            whole = [_known(unlearned, "before"), *_student(study, method, n, unlearned, settings)]
+            course = [_known(unlearned, "after"), *whole[n + 1 :]]
+            more = {"from_original": _points(whole, splits, forget)}  # where the paper's curve of the baseline starts
+        points = _points(course, splits, forget)
         with atomic(claim.path / "curve.parquet") as temporary:
             _frame(course, splits).write_parquet(temporary)
         result = {"method": method.name, "model": method.model, "forget": forget, "forget_names": [splits.classes[c] for c in forget]}
-        claim.finish(result | {"seed": study.seed, "n": n, "n_name": method.dial, "epochs": settings["epochs"], "points": points})
+        claim.finish(result | {"seed": study.seed, "n": n, "n_name": method.dial, "epochs": settings["epochs"], "points": points} | more)
         (claim.path / CHECKPOINT).unlink(missing_ok=True)
     first, last = points[0], points[-1]
     changes = (f"{name} {first[f'{name}_test']:.1%} -> {last[f'{name}_test']:.1%}" for name in ("retain", "forget"))
@@ -88,7 +92,7 @@ def _settings(study: Study, method: Method) -> dict[str, Any] | None:
     return {"epochs": recipe.retrain} if method.name in STUDENTS else None
 
 
-def _values(study: Study, method: Method, n: int, unlearned: Artifact, settings: dict[str, Any], claim: Claim) -> list[Counted]:
+def _values(study: Study, method: Method, unlearned: Artifact, settings: dict[str, Any], claim: Claim) -> list[Counted]:
     """Values under the mask, on the retain set, from a checkpoint where there is one."""
     bottleneck, splits = study.bottleneck, study.splits
     masked = unpack(load_file(unlearned.path / "mask.safetensors")["mask"], bottleneck.pairs)
@@ -119,69 +123,31 @@ def _values(study: Study, method: Method, n: int, unlearned: Artifact, settings:
     return [{split: np.array([row[f"{split} {c}"] for c in classes], np.int64) for split in TRAIN_AND_TEST} for row in history.rows]
 
 
-class Rows(torch.nn.Module):
-    """A decoder that takes row numbers (B,), so that the ids of the retain set are no second copy."""
-
-    def __init__(self, decoder: Decoder, ids: torch.Tensor) -> None:
-        super().__init__()
-        self.decoder, self.ids = decoder, ids
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        return self.decoder(self.ids[rows])  # type: ignore[no-any-return]
-
-
-def masked_ids(bottleneck: Bottleneck, split: str, masked: np.ndarray) -> torch.Tensor:
-    """What every row of a split selects under a mask, exactly, as row numbers of the flat values.
-
-    Args:
-        masked: (C, M) bool.
-
-    Returns:
-        (N, C * k) int32, nearest first; where a codebook has fewer than k allowed keys, its last places hold an id that
-        `Decoder(available=…)` passes over.
-    """
-    codes = bottleneck.codes(split)
-    codebooks, rows, top_k = codes.shape
-    ids = np.empty((rows, codebooks, top_k), np.int32)
-    with one_thread_per_worker() as pool:
-        for group in groups(codebooks):
-            fallen = [np.flatnonzero(masked[c][codes[c]].any(1)) for c in group]
-            queries = bottleneck.queries(split, group, pool) if any(map(len, fallen)) else None
-
-            def fill(place: int, group: range = group, fallen: list[np.ndarray] = fallen, queries: np.ndarray | None = queries) -> None:
-                codebook, again = group[place], fallen[place]
-                selected = codes[codebook].astype(np.int32)
-                if queries is not None and len(again):
-                    lookup = CpuLookup(bottleneck.keys[codebook])
-                    selected[again] = reselect(again, top_k, ~masked[codebook], lookup, queries[place], None)
-                    selected[selected == NONE] = 0
-                ids[:, codebook] = selected + codebook * bottleneck.pairs
-
-            list(pool.map(fill, range(len(group))))
-    return torch.from_numpy(ids.reshape(rows, -1))
-
-
-def _student(study: Study, method: Method, n: int, unlearned: Artifact, settings: dict[str, Any], claim: Claim) -> Iterator[Counted]:
-    """SCRUB's n epochs over again, to the same bits, and then min passes alone, with the optimiser as it is by then."""
+def _student(study: Study, method: Method, n: int, unlearned: Artifact, settings: dict[str, Any]) -> Iterator[Counted]:
+    """SCRUB's n epochs over again, to the same bits, and then min passes alone, with the optimiser as it is by then; every epoch."""
     again = METHODS[method.name](study, unlearned.result["forget"])
     assert isinstance(again, ScrubMethod)
     again.recipe = again.recipe.model_copy(update={"max_steps": min(n, again.recipe.max_steps)})
     student, inputs = again._student(), {split: again._inputs(split) for split in TRAIN_AND_TEST}
     epochs = n + settings["epochs"]
     with progress.task(f"retrain {method.name} seed {study.seed}", epochs, "epochs") as task:
-        for epoch in again._train(student, inputs["train"], epochs):
+        for _ in again._train(student, inputs["train"], epochs):
             task.advance(1)
-            if epoch > n:
-                yield _counted({split: predict(student, inputs[split]) for split in TRAIN_AND_TEST}, study.splits)
+            yield _counted({split: predict(student, inputs[split]) for split in TRAIN_AND_TEST}, study.splits)
 
 
 def _counted(predicted: dict[str, np.ndarray], splits: Splits) -> Counted:
     return {split: per_class(predicted[split], splits.labels[split], len(splits.classes))[0] for split in TRAIN_AND_TEST}
 
 
-def _start(unlearned: Artifact) -> Counted:
-    after = polars.read_parquet(unlearned.path / "metrics.parquet").filter(polars.col("when") == "after").sort("class")
-    return {split: after.filter(polars.col("split") == split)["correct"].to_numpy() for split in TRAIN_AND_TEST}
+def _known(unlearned: Artifact, when: str) -> Counted:
+    """What was measured "before" or "after" unlearning."""
+    found = polars.read_parquet(unlearned.path / "metrics.parquet").filter(polars.col("when") == when).sort("class")
+    return {split: found.filter(polars.col("split") == split)["correct"].to_numpy() for split in TRAIN_AND_TEST}
+
+
+def _points(course: list[Counted], splits: Splits, forget: list[int]) -> list[dict[str, Any]]:
+    return [{"epoch": epoch} | _accuracies(correct, splits, forget) for epoch, correct in enumerate(course)]
 
 
 def _accuracies(correct: Counted, splits: Splits, forget: list[int]) -> dict[str, float | None]:

@@ -143,7 +143,9 @@ def _one(study: Study, method: Method, forget: list[int], force: bool) -> dict[s
         outcome = method.forget(n)
         outcome.note = outcome.note or note
         result = _result(study, method, forget, n, chosen, outcome, time.perf_counter() - started)
-        with atomic(claim.path / ("mask.safetensors" if method.model == "dkvb" else "weights.safetensors")) as temporary:
+        with atomic(
+            claim.path / ("mask.safetensors" if {"mask", "excluded"} & outcome.arrays.keys() else "weights.safetensors")
+        ) as temporary:
             save_file(outcome.arrays, temporary)
         with atomic(claim.path / "metrics.parquet") as temporary:
             _metrics(study, outcome).write_parquet(temporary)
@@ -192,7 +194,7 @@ def _result(study: Study, method: Method, forget: list[int], n: int, chosen: str
         "seconds_counts": round(outcome.seconds_counts, 4),
         "flops": outcome.flops,
         "flops_counts": outcome.flops_counts,
-        "seconds_evaluate": round(seconds - outcome.seconds, 4),
+        "seconds_evaluate": round(seconds - outcome.seconds - outcome.seconds_counts, 4),
         "note": outcome.note,
         "not_in_paper": method.not_in_paper,
     }
