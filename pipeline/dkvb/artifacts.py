@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,14 @@ def need_features(recipe: Recipe, workspace: Workspace) -> Artifact:
     return workspace.need("embed", embed_settings(recipe), f"The embedded data set '{recipe.data_name}'")
 
 
-def quantize_spec(recipe: Recipe, seed: int, features: Artifact) -> Spec:
+def quantize_spec(recipe: Recipe, seed: int, features: Artifact, without: Sequence[int] = ()) -> Spec:
+    """Keys and codes; `without`: classes whose samples take no part in fitting the keys."""
     keys = recipe.keys
     settings = {"keys": keys.model_dump(exclude={"unused"}), "validation": recipe.data.validation, "seed": seed}
     readable = f"{recipe.data_name}-c{keys.codebooks}-m{keys.pairs}-k{keys.top_k}-seed{seed}"
+    if without:
+        settings["without"] = list(without)
+        readable += "-without-" + "-".join(map(str, without))
     return Spec("quantize", readable, settings, {"embed": features.fingerprint})
 
 

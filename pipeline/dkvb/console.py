@@ -45,7 +45,13 @@ COMMON: dict[str, tuple[Any, Any]] = {
 
 UNLEARN: dict[str, tuple[Any, Any]] = {
     "method": (
-        Annotated[list[str] | None, typer.Option("--method", help="activations, examples, scrub or logit-mask; may be repeated.")],
+        Annotated[
+            list[str] | None,
+            typer.Option(
+                "--method",
+                help="activations, examples, scrub[-values, -r], logit-mask, retrain[-keys, -linear]; may be repeated.",
+            ),
+        ],
         None,
     ),
     "forget": (

@@ -6,7 +6,7 @@ Writes `projection.safetensors` (C, D, d) and zarr arrays `keys` (C, M, d), `tra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ import zarr
 from safetensors.numpy import save_file
 
 from dkvb import progress, stores
-from dkvb.artifacts import need_features, quantize_spec, train_rows
+from dkvb.artifacts import labels, need_features, quantize_spec, train_rows
 from dkvb.bottleneck.keys import fit_keys, key_statistics
 from dkvb.bottleneck.lookup import make_lookup
 from dkvb.bottleneck.projection import GROUP, UNIT, draw_projections, groups
@@ -45,11 +45,12 @@ class Job:
     seed: int
     device: str
     threads: int | None
+    without: tuple[int, ...] = ()
 
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Training rows to fit on, and those kept out for choosing N."""
-        return train_rows(self.features, self.validation, self.seed)
+        return fitted_rows(self.features, self.validation, self.seed, self.without)
 
     @cached_property
     def arrays(self) -> dict[str, Any]:
@@ -78,21 +79,33 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
     return [_one(recipe, workspace, features, seed, force) for seed in recipe.run.seeds]
 
 
-def _one(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, force: bool) -> dict[str, Any]:
-    fitted = len(train_rows(features, recipe.data.validation, seed)[0])
+def fitted_rows(features: Artifact, validation: float, seed: int, without: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows that keys are fitted to, all but those of some classes, and the validation rows."""
+    kept, aside = train_rows(features, validation, seed)
+    return kept[~np.isin(labels(features, "train")[kept], without)] if without else kept, aside
+
+
+def quantize_without(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, without: Sequence[int]) -> Artifact:
+    """Keys fitted as if some classes had never been there, and the codes of every sample; made where that has not been done."""
+    _one(recipe, workspace, features, seed, False, tuple(without))
+    return workspace.need_spec(quantize_spec(recipe, seed, features, without), "The keys fitted to the retain set")
+
+
+def _one(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, force: bool, without: tuple[int, ...] = ()) -> dict[str, Any]:
+    fitted = len(fitted_rows(features, recipe.data.validation, seed, without)[0])
     if recipe.keys.init == "sample" and recipe.keys.pairs > fitted:
         raise UsageError(
             f"keys.init = 'sample' starts each of the {recipe.keys.pairs} keys at a training sample of its own, and there are {fitted}: "
             f"set keys.pairs to {fitted} or less, or keys.init = 'official'."
         )
-    label = f"quantize seed {seed}"
-    with workspace.claim(quantize_spec(recipe, seed, features), force) as claim:
+    label = f"quantize seed {seed}" + (f" without class {', '.join(map(str, without))}" if without else "")
+    with workspace.claim(quantize_spec(recipe, seed, features, without), force) as claim:
         marks, keys, apart = stores.Marks(claim.path), recipe.keys, distributed_run(recipe.run)
         if claim.artifact and not stores.heal(claim.artifact, marks, _units(claim.artifact, keys.codebooks), label):
             progress.note(f"{label}: already done ({claim.artifact.path.name})")
             return _entry(claim.artifact, skipped=True)
         device, reason = choose_device(recipe.run.device)
-        job = Job(claim.path, features, keys, recipe.data.validation, seed, device, 1 if apart else None)
+        job = Job(claim.path, features, keys, recipe.data.validation, seed, device, 1 if apart else None, without)
         _prepare(job)
         memory = (recipe.run.memory, features.result, keys, job.threads or cores())
         at_once = GROUP if device == "cuda" else group_size(*memory)  # on a GPU the size of a group may show in the last bits

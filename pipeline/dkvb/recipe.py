@@ -16,7 +16,11 @@ SOURCES = ("digits", "cifar10", "cifar100", "lacuna100", "lacuna10", "imagenet1k
 OWN_DATA = ("folder", "features")
 """Sources that are told apart by their path; any other is one data set, wherever it lies."""
 WEIGHTS_FILES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
-METHODS = ("activations", "examples", "scrub", "logit-mask")
+METHODS = (
+    *("activations", "examples", "scrub", "logit-mask"),
+    *("scrub-values", "scrub-r", "retrain", "retrain-keys", "retrain-linear"),
+)
+"""Unlearning methods and controls; the first four by default."""
 Auto = Literal["auto"]
 
 
@@ -97,13 +101,16 @@ class Scrub(Section):
     alpha: float = Field(0.001, ge=0)
     gamma: float = Field(0.99, ge=0)
     temperature: float = Field(4.0, gt=0)
+    values_lr: float = Field(1.0, gt=0)
+    """Learning rate of SCRUB on the bottleneck's values, of which the paper says nothing. A logit averages hundreds of values, so that
+    each has to move far."""
     batch_size: int = Field(256, ge=1)
 
 
 class Unlearn(Section):
     forget: str | int | list[str | int] = "best"
     """"best", the class with the fewest test misclassifications; "each", all in turn; or class names or ids."""
-    method: str | list[str] = list(METHODS)
+    method: str | list[str] = list(METHODS[:4])
     na: int | Auto = 180_000
     ne: int | Auto = 3_200
     counts: Literal["forget-set", "last-epoch", "proxy"] = "forget-set"

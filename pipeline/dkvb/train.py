@@ -96,9 +96,7 @@ def _linear(recipe: Recipe, workspace: Workspace, splits: Splits, force: bool) -
         if done := _done(claim, f"train linear seed {splits.seed}"):
             return done
         inputs = {split: torch.from_numpy(splits.features_of(split)) for split in ("train", "test")}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(integer(splits.seed, "train", "linear"))
-            head = torch.nn.Linear(inputs["train"].shape[1], len(splits.classes))
+        head = new_head(splits.seed, inputs["train"].shape[1], len(splits.classes))
         history = _fit(head, inputs["train"], inputs["test"], splits, recipe.linear, "train linear", claim)
         with atomic(claim.path / LINEAR) as temporary:
             save_file({name: parameter.detach() for name, parameter in head.named_parameters()}, temporary)
@@ -107,6 +105,13 @@ def _linear(recipe: Recipe, workspace: Workspace, splits: Splits, force: bool) -
         if recipe.linear.converged:
             more["converged"] = _converged(claim, splits, inputs)
         return _finish(claim, "linear", splits, predicted, history, more)
+
+
+def new_head(seed: int, width: int, classes: int) -> torch.nn.Linear:
+    """The linear head of a seed before training."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(integer(seed, "train", "linear"))
+        return torch.nn.Linear(width, classes)
 
 
 def _converged(claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor]) -> dict[str, Any]:

@@ -6,8 +6,10 @@ Each (seed, forget set, method) is one artifact: `mask.safetensors` (a packed ma
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -66,14 +68,23 @@ def forget_sets(study: Study) -> list[list[int]]:
         return [[_best_learned(study)]]
     if wanted == "each":
         return [[c] for c in range(len(classes))]
-    ids = [class_id(name, classes) for name in (wanted if isinstance(wanted, list) else [wanted])]
+    return [class_ids(wanted if isinstance(wanted, list) else [wanted], classes)]
+
+
+def class_ids(names: Sequence[str | int], classes: Sequence[str]) -> list[int]:
+    """The classes to forget together as ids, sorted.
+
+    Raises:
+        UsageError: no names, a name or id that is no class, a class named twice, or all of them.
+    """
+    ids = [class_id(name, classes) for name in names]
     if not ids:
         raise UsageError("The list of classes to forget is empty: name at least one, or 'best'.")
     if twice := [classes[c] for c in ids if ids.count(c) > 1]:
         raise UsageError(f"Class '{twice[0]}' is named twice among the classes to forget; name it once.")
     if len(ids) == len(classes):
         raise UsageError(f"All {len(classes)} classes would be forgotten and nothing retained: leave at least one out.")
-    return [sorted(ids)]
+    return sorted(ids)
 
 
 def class_id(name: str | int, classes: Sequence[str]) -> int:
@@ -251,3 +262,15 @@ def _sweep(study: Study, method: Method, forget: list[int], force: bool) -> Arti
 
 def _curve_of(sweep: Artifact, split: str) -> list[CurvePoint]:
     return [CurvePoint(p["n"], p[f"retain_{split}"], p[f"forget_{split}"]) for p in sweep.result["points"]]
+
+
+class _Callable(ModuleType):
+    """The stage's name is also that of the in-memory function: `dkvb.unlearn(model, …)`, see `dkvb.model.unlearn`."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        from dkvb.model import unlearn
+
+        return unlearn(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -99,8 +99,9 @@ class Artifact:
 
     def damaged(self, what: str, force: bool | None = None) -> DamagedArtifact:
         """The error that names what is damaged and the command that makes it again."""
-        forced = self.stage not in ("embed", "quantize") if force is None else force
-        return DamagedArtifact(f"{self.path} is damaged: {what}. `dkvb {self.stage}{' --force' if forced else ''}` makes it again.")
+        forced = self.stage not in ("embed", "quantize", "retrained") if force is None else force
+        command = "unlearn" if self.stage == "retrained" else self.stage
+        return DamagedArtifact(f"{self.path} is damaged: {what}. `dkvb {command}{' --force' if forced else ''}` makes it again.")
 
     def reopen(self) -> None:
         """Take the done mark away, so that missing units can be made again."""

@@ -12,7 +12,8 @@ from dkvb.methods.activations import Activations
 from dkvb.methods.base import CurvePoint, Forgotten, Point
 from dkvb.methods.examples import Examples
 from dkvb.methods.logit_mask import LogitMask
-from dkvb.methods.scrub import ScrubMethod
+from dkvb.methods.retrain import Retrain, RetrainKeys, RetrainLinear
+from dkvb.methods.scrub import ScrubMethod, ScrubRewind, ScrubValues
 from dkvb.study import Study
 
 __all__ = ["METHODS", "Forgotten", "Method", "Point", "Study"]
@@ -74,5 +75,10 @@ METHODS: dict[str, Callable[[Study, Sequence[int]], Method]] = {
     "activations": Activations,
     "examples": Examples,
     "scrub": ScrubMethod,
+    "scrub-values": ScrubValues,
+    "scrub-r": ScrubRewind,
     "logit-mask": LogitMask,
+    "retrain": Retrain,
+    "retrain-keys": RetrainKeys,
+    "retrain-linear": RetrainLinear,
 }

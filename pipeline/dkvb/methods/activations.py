@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dkvb.bottleneck.masking import order_by_count, selection_counts
@@ -34,12 +36,7 @@ class Activations(Masking):
         return [n for n in range(0, step * steps + 1, step) if n <= pairs]
 
     def check(self, n: int) -> None:
-        keys = self.study.recipe.keys
-        if not 0 <= n <= keys.codebooks * keys.pairs:
-            raise UsageError(
-                f"N_a = {n:,} is not between 0 and all {keys.codebooks * keys.pairs:,} pairs (keys.codebooks x keys.pairs): "
-                f"give a smaller --na, or --na auto to have it chosen."
-            )
+        check_pairs(n, self.study.recipe.keys.codebooks * self.study.recipe.keys.pairs)
 
     def gather(self) -> np.ndarray:
         """Counts (C, M)."""
@@ -50,7 +47,7 @@ class Activations(Masking):
         return selection_counts(codes, self.study.recipe.keys.pairs)
 
     def rank(self, gathered: np.ndarray) -> np.ndarray:
-        return order_by_count(gathered, generator(self.study.seed, "unlearn", "ties", *self.forgotten))
+        return rank_by_count(gathered, self.study.seed, self.forgotten)
 
     def samples_passed(self, n: int) -> int:
         return self.passed
@@ -59,3 +56,17 @@ class Activations(Masking):
         if n <= activated:
             return None
         return f"N_a = {n:,} is more than the {activated:,} pairs that the forget set ever selects; those {activated:,} are masked"
+
+
+def rank_by_count(counts: np.ndarray, seed: int, forget: Sequence[int]) -> np.ndarray:
+    """The mask order (C, M) of some classes from their counts (C, M); ties fall as seed and classes (ids, sorted) have it."""
+    return order_by_count(counts, generator(seed, "unlearn", "ties", *forget))
+
+
+def check_pairs(n: int, pairs: int) -> None:
+    """Raise UsageError where N_a = n is more than all pairs, or negative."""
+    if not 0 <= n <= pairs:
+        raise UsageError(
+            f"N_a = {n:,} is not between 0 and all {pairs:,} pairs (keys.codebooks x keys.pairs): "
+            f"give a smaller --na, or --na auto to have it chosen."
+        )

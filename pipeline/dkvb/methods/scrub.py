@@ -1,4 +1,4 @@
-"""SCRUB on the linear head: a student drifts from its teacher on the forget set and stays close on the retain set.
+"""SCRUB on the linear head or the bottleneck's values: a student leaves its teacher on the forget set, stays close on the retain set.
 
 After Kurmanji et al. 2023 as used in the paper's section 5.3 and Appendix E.3. Teacher = the trained head, frozen; the student starts
 as its copy. p_t, p_s = softmax(logits / T); KD = T^2 mean_i KL(p_t || p_s). Max pass: minimise -KD on forget batches. Min pass:
@@ -16,12 +16,18 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from dkvb.bottleneck.decoder import Decoder
+from dkvb.errors import DkvbError, UsageError
 from dkvb.fitting import optimiser, suitable_threads
 from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, Forgotten, Point, point
+from dkvb.metrics.flops import linear_flops, values_flops
 from dkvb.recipe import Scrub
-from dkvb.seeding import generator
+from dkvb.seeding import generator, integer
+from dkvb.selections import masked_ids
 from dkvb.study import Study
+from dkvb.train import predict
 
+NOISE = 1e-2
 LONGEST = 10
 """Epochs after which the paper stops (Appendix E.3)."""
 
@@ -82,7 +88,7 @@ class ScrubMethod:
     def __init__(self, study: Study, forget: Sequence[int]) -> None:
         self.study, self.forgotten = study, list(forget)
         self.recipe = study.recipe.scrub
-        self.settings: dict[str, Any] = self.recipe.model_dump(exclude={"min_steps"})
+        self.settings: dict[str, Any] = self.recipe.model_dump(exclude={"min_steps", "values_lr"})
         self.not_in_paper = ["alpha", "gamma", "temperature"]
 
     @property
@@ -96,7 +102,7 @@ class ScrubMethod:
     def check(self, n: int) -> None:
         """Any number of epochs will do."""
 
-    def _student(self) -> torch.nn.Linear:
+    def _student(self) -> torch.nn.Module:
         weight, bias = (torch.from_numpy(self.study.linear[name]) for name in ("weight", "bias"))
         head = torch.nn.Linear(weight.shape[1], weight.shape[0])
         head.load_state_dict({"weight": weight, "bias": bias})
@@ -105,10 +111,30 @@ class ScrubMethod:
     def _inputs(self, split: str) -> torch.Tensor:
         return torch.from_numpy(self.study.splits.features_of(split))
 
+    def _unsettle(self, student: torch.nn.Module) -> None:
+        """Take the student away from a teacher that it could not leave by gradients."""
+
+    def _arrays(self, student: torch.nn.Module) -> dict[str, np.ndarray]:
+        return {name: parameter.detach().numpy() for name, parameter in student.named_parameters()}
+
+    def _pass_flops(self, samples: int) -> int:
+        """Training the student on samples for an epoch, less the teacher's forward pass."""
+        return linear_flops(samples, int(self.study.features.result["dim"]), len(self.study.splits.classes))
+
+    def _flops(self, epochs: int) -> int:
+        """Student forward and backward, and the teacher forward, which is half as much, over every batch of every pass."""
+        forget = int(np.isin(self.study.splits.labels["train"], self.forgotten).sum())
+        retain = len(self.study.splits.labels["train"]) - forget
+        samples = min(epochs, self.recipe.max_steps) * forget + epochs * retain
+        return self._pass_flops(samples) * 3 // 2
+
     def _train(self, student: torch.nn.Module, inputs: torch.Tensor, epochs: int) -> Iterator[int]:
         labels = self.study.splits.labels["train"]
         forget = torch.from_numpy(np.isin(labels, self.forgotten))
+        if not forget.any():
+            raise DkvbError("The forget classes have no training samples: there is nothing for SCRUB to move away from.")
         teacher = copy.deepcopy(student).requires_grad_(False)
+        self._unsettle(student)
         with suitable_threads(student):
             yield from scrub_epochs(student, teacher, inputs, torch.from_numpy(labels), forget, self.recipe, epochs, self.study.seed)
 
@@ -119,7 +145,7 @@ class ScrubMethod:
 
         def measure(n: int) -> None:
             if n in grid:
-                points.extend(point(splits, split, _predict(student, x), n) for split, x in held_out.items())
+                points.extend(point(splits, split, predict(student, x), n) for split, x in held_out.items())
                 advance(len(held_out))
 
         measure(0)
@@ -136,19 +162,99 @@ class ScrubMethod:
         undamaged = next((at.n for at in forgotten if at.retain >= curve[0].retain), None)
         return (undamaged if undamaged is not None else max(forgotten, key=lambda at: (at.retain, -at.n)).n), None
 
+    def _scrubbed(self, student: torch.nn.Module, inputs: torch.Tensor, n: int) -> str | None:
+        """Bring the student to what is kept; what a user should know about it."""
+        for _ in self._train(student, inputs, n):
+            pass
+        return None
+
     def forget(self, n: int) -> Forgotten:
         student = self._student()
         inputs = {split: self._inputs(split) for split in TRAIN_AND_TEST}
-        before = {split: _predict(student, x) for split, x in inputs.items()}
+        before = {split: predict(student, x) for split, x in inputs.items()}
         started = time.perf_counter()
-        for _ in self._train(student, inputs["train"], n):
-            pass
+        note = self._scrubbed(student, inputs["train"], n)
         seconds = time.perf_counter() - started
-        after = {split: _predict(student, x) for split, x in inputs.items()}
-        arrays = {name: parameter.detach().numpy() for name, parameter in student.named_parameters()}
-        return Forgotten(before, after, seconds, arrays=arrays)
+        after = {split: predict(student, x) for split, x in inputs.items()}
+        return Forgotten(before, after, seconds, arrays=self._arrays(student), note=note, flops=self._flops(n))
 
 
-def _predict(head: torch.nn.Module, inputs: torch.Tensor) -> np.ndarray:
-    with torch.inference_mode():
-        return head(inputs).argmax(1).numpy()
+class ScrubValues(ScrubMethod):
+    """SCRUB on the bottleneck's values, its keys and codes as they are: what the architecture alone does for SCRUB. Not in the paper.
+
+    Where student and teacher are one, the divergence has a gradient of zero. On the linear head rounding breaks the tie; values, which
+    are only added up, would stay where they are. So the student starts `NOISE` of the values' deviation away from its teacher.
+    """
+
+    name = "scrub-values"
+    model = "dkvb"
+
+    def __init__(self, study: Study, forget: Sequence[int]) -> None:
+        super().__init__(study, forget)
+        self.recipe = self.recipe.model_copy(update={"lr": self.recipe.values_lr})
+        self.settings |= {"lr": self.recipe.lr}
+        self.settings["noise"] = NOISE
+        self.not_in_paper = ["max_steps", "lr", "noise", *self.not_in_paper]
+
+    def _student(self) -> torch.nn.Module:
+        bottleneck = self.study.bottleneck
+        values = torch.from_numpy(bottleneck.values).flatten(0, 1).clone()
+        available = (self.study.no_mask >= 0).sum(1)
+        return Decoder(values, self.study.recipe.keys.top_k, bottleneck.pool, available)
+
+    def _inputs(self, split: str) -> torch.Tensor:
+        return masked_ids(self.study.bottleneck, split, self.study.no_mask < 0)
+
+    def _unsettle(self, student: torch.nn.Module) -> None:
+        values = student.get_parameter("values")
+        source = torch.Generator().manual_seed(integer(self.study.seed, self.name, "noise", *self.forgotten))
+        with torch.no_grad():
+            values.add_(torch.randn(values.shape, generator=source), alpha=NOISE * float(values.std()))
+
+    def _arrays(self, student: torch.nn.Module) -> dict[str, np.ndarray]:
+        return {"values": student.get_parameter("values").detach().numpy().reshape(self.study.bottleneck.values.shape)}
+
+    def _pass_flops(self, samples: int) -> int:
+        keys = self.study.recipe.keys
+        return values_flops(samples, keys.codebooks, keys.top_k, len(self.study.splits.classes))
+
+
+class ScrubRewind(ScrubMethod):
+    """SCRUB+R (Kurmanji et al. 2023): rewind to the epoch whose error on the forget set is that of samples never seen.
+
+    The reference is the last epoch's error on validation samples of the forget classes; kept is the student, the original among them,
+    whose error on the forget training set comes closest to it, the earliest of equals.
+    """
+
+    name = "scrub-r"
+
+    @property
+    def given(self) -> int | str:
+        return LONGEST if self.recipe.min_steps == "auto" else self.recipe.min_steps
+
+    def check(self, n: int) -> None:
+        labels = self.study.splits.labels
+        if "validation" not in self.study.splits.evaluation or not np.isin(labels["validation"], self.forgotten).any():
+            raise UsageError(
+                "scrub-r needs validation samples of the forget classes to compare with; there are none: set data.validation (0.1, say)."
+            )
+
+    def _scrubbed(self, student: torch.nn.Module, inputs: torch.Tensor, n: int) -> str | None:
+        labels = self.study.splits.labels
+        forget, unseen = (np.isin(labels[split], self.forgotten) for split in ("train", "validation"))
+        held_out = self._inputs("validation")[torch.from_numpy(unseen)]
+
+        def error(x: torch.Tensor, y: np.ndarray) -> float:
+            return float((predict(student, x) != y).mean())
+
+        seen = inputs[torch.from_numpy(forget)]
+        students, errors = [copy.deepcopy(student.state_dict())], [error(seen, labels["train"][forget])]
+        for _ in self._train(student, inputs, n):
+            students.append(copy.deepcopy(student.state_dict()))
+            errors.append(error(seen, labels["train"][forget]))
+        reference = error(held_out, labels["validation"][unseen])
+        epoch = int(np.abs(np.array(errors) - reference).argmin())
+        student.load_state_dict(students[epoch])
+        return (
+            f"rewound to epoch {epoch} of {n}: forget error {errors[epoch]:.1%} in training, {reference:.1%} at the end on unseen samples"
+        )
