@@ -11,7 +11,7 @@ import numpy as np
 
 from dkvb.bottleneck.lookup import NONE, CpuLookup, reselect
 from dkvb.bottleneck.masking import NEVER
-from dkvb.bottleneck.projection import groups
+from dkvb.bottleneck.projection import UNIT, groups
 from dkvb.bottleneck.values import codebook_logits
 from dkvb.parallel import one_thread_per_worker
 from dkvb.study import Bottleneck
@@ -20,6 +20,8 @@ ROWS = 2048
 """Rows of a block that one thread works on."""
 LOGITS = 512 * 2**20
 """Bytes of logits held at a time."""
+QUERIES = 128 * 2**20
+"""Bytes of queries held at a time, where some have to be searched: the fewer the groups of codebooks, the fewer passes over the features."""
 
 
 def masked_predictions(
@@ -71,7 +73,8 @@ def _logits(model: Bottleneck, order: np.ndarray, grid: Sequence[int], split: st
     rows = codes.shape[1]
     logits = np.zeros((len(grid), rows, len(model.splits.classes)), np.float32)
     blocks = [slice(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS)]
-    for group in groups(model.codebooks):
+    together = max(1, QUERIES // (UNIT * rows * model.keys.shape[2] * 4)) * UNIT
+    for group in groups(model.codebooks, together):
         queries: np.ndarray | None = None
         for codebook in group:
             voter = _Codebook(model, codebook, order[codebook], codes[codebook], model.neighbours(split, codebook))
