@@ -1,0 +1,90 @@
+"""The model card of an export: what the model is, how well it does, what was forgotten, and what is not claimed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def card(config: dict[str, Any]) -> str:
+    """Markdown, from the export's config."""
+    shapes, classes, forgotten = config["shapes"], config["classes"], config["forgotten"]
+    parts = [f"# A key-value bottleneck classifier for {_plain(config['data'])}"]
+    parts.append(
+        f"A discrete key-value bottleneck (arXiv 2311.15268) on a frozen encoder: {shapes['codebooks']} codebooks of {shapes['pairs']:,} "
+        f"key-value pairs, keys of {shapes['dim']} dimensions, the {config['top_k']} nearest keys of each codebook selected, values pooled by "
+        f"{config['pool']}. It takes features of width {shapes['width']:,} and gives logits of {shapes['classes']} classes. "
+        f"Written by dkvb {config['dkvb']}."
+    )
+    parts += ["## Use", _use(config), "## Encoder", _encoder(config), "## Accuracy", *_accuracy(config)]
+    parts.append("## What was forgotten")
+    if forgotten:
+        names = ", ".join(_plain(classes[c]) for c in forgotten)
+        parts.append(
+            f"Classes: {names}. {config['masked']:,} of {shapes['codebooks'] * shapes['pairs']:,} pairs are masked; this folder holds zeros in "
+            f"the place of their keys and values, so that the mask cannot be taken back from what is here."
+        )
+    else:
+        parts.append("Nothing: this is the model as it was trained.")
+    if config["excluded"]:
+        names = ", ".join(_plain(classes[c]) for c in config["excluded"])
+        parts.append(f"The logits of {names} are set to minus infinity (a logit mask). That forgets nothing: their values are all here.")
+    parts += ["## What is not claimed", _not_claimed(forgotten)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _use(config: dict[str, Any]) -> str:
+    images = "\nlogits = model.images([image])  # PIL images, through the encoder" if config["encoder"] else ""
+    return (
+        '```python\nimport dkvb\n\nmodel = dkvb.load("path/to/this/folder")\n'
+        f"logits = model(features)  # (B, {config['shapes']['width']}) -> (B, {config['shapes']['classes']}){images}\n```\n\n"
+        "`docs/plain_torch.py` of dkvb's sources does the same without dkvb installed."
+    )
+
+
+def _encoder(config: dict[str, Any]) -> str:
+    encoder = config["encoder"]
+    if encoder is None:
+        return "None: the model was trained on ready-made features, and takes features of the same kind."
+    settings = ", ".join(f"{name} {value}" for name, value in encoder.items() if value is not None and name not in ("name", "batch_size"))
+    hashed = f" sha256 of the parameters: `{config['weights_sha256']}`." if config["weights_sha256"] else ""
+    transform = f"\n\nTransform:\n\n```\n{config['transform']}\n```" if config["transform"] else ""
+    return (
+        f"`{encoder['name']}` ({settings or 'defaults'}), images read as {config['mode']}.{hashed} Its weights are not part of this folder; "
+        f"a weights file of the name above is found where it lies in here.{transform}"
+    )
+
+
+def _accuracy(config: dict[str, Any]) -> list[str]:
+    accuracy, classes = config["accuracy"], config["classes"]
+    before, now = accuracy.get("per_class_test"), accuracy["now"]
+    parts = []
+    if accuracy.get("test") is not None:
+        parts.append(f"As trained, before anything was forgotten: {_percent(accuracy['test'])} on the test set (seed {config['seed']}).")
+    if now is None:
+        parts.append("As exported: not measured, the test set was not at hand.")
+    unknown: list[float | None] = [None] * len(classes)
+    rows = zip(classes, before or unknown, now or unknown, strict=True)
+    table = ["| class | trained | exported |", "|---|---|---|"]
+    for number, (name, first, last) in enumerate(rows):
+        mark = " (forgotten)" if number in config["forgotten"] else ""
+        table.append(f"| {_plain(name)}{mark} | {_percent(first)} | {_percent(last)} |")
+    return [*parts, "\n".join(table)]
+
+
+def _not_claimed(forgotten: list[int]) -> str:
+    if not forgotten:
+        return "Nothing is claimed about what the frozen encoder knows, nor about anything that the tests above do not measure."
+    return (
+        "The frozen encoder is untouched and may know the forgotten classes from its own training. Keys were fitted, and values of other "
+        "pairs trained, with these classes present, unless the model was made otherwise. The accuracies are those measured, on this test "
+        "set. No conclusion about any law or obligation is drawn."
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}%"
+
+
+def _plain(text: str) -> str:
+    """A name that Markdown leaves as it is, on one line."""
+    return "".join("\\" + letter if letter in "\\|`*_[]<>#" else letter for letter in " ".join(str(text).split()))
