@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from conftest import artifact_bytes
@@ -147,18 +148,21 @@ def test_masking_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: Wo
         assert entry["n"] == order[order < 2**31 - 1].max() + 1
 
 
-def test_controls(embedded: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = []
-    original = membership.fit
-    monkeypatch.setattr(
-        membership, "fit", lambda module, rows, labels, **s: trained.append(labels.numpy()) or original(module, rows, labels, **s)
-    )
-    entries = attacked(embedded, workspace, "logit-mask", "retrain")
+def test_controls(embedded: Recipe, workspace: Workspace) -> None:
+    entries = attacked(embedded, workspace, "logit-mask", "retrain", "retrain-linear", "scrub-r")
     assert entries["logit-mask"]["loss_validation_forget"] == entries["logit-mask"]["loss_test_forget"] == LARGEST
     assert entries["logit-mask"]["attack_test"] == 1.0, "an infinite loss gives the class away"
-    assert set(trained[0]) == {0, 1}
-    assert entries["retrain"]["retain_test"] > 0.9
-    assert LARGEST > entries["retrain"]["loss_test_forget"] > 1
+    for oracle in ("retrain", "retrain-linear"):
+        assert entries[oracle]["retain_test"] > 0.9
+        assert LARGEST > entries[oracle]["loss_test_forget"] > 1
+    assert [entries[name]["model"] for name in ("retrain", "retrain-linear", "scrub-r")] == ["dkvb", "linear", "linear"]
+    assert "rewound to epoch" in entries["scrub-r"]["note"]
+    study, held = derived_study(embedded, workspace)
+    student = METHODS["scrub-r"](study, [CAT]).forget(6).arrays
+    split, rows = held.rows["test", "forget"]
+    logits = torch.from_numpy(study.splits.features_of(split)[rows] @ student["weight"].T + student["bias"])
+    loss = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(study.splits.labels[split][rows])))
+    assert entries["scrub-r"]["loss_test_forget"] == pytest.approx(loss, rel=1e-4)
 
 
 def test_entries_are_kept_and_a_killed_run_goes_on(
@@ -183,6 +187,16 @@ def test_entries_are_kept_and_a_killed_run_goes_on(
     assert [entry["skipped"] for entry in entries.values()] == [True] + [False] * (len(entries) - 1)
     assert artifact_bytes(workspace.root) == artifact_bytes(whole.root)
     assert all(entry["skipped"] for entry in attacked(embedded, workspace).values())
+
+
+def test_seeds_spread_over_processes_give_the_same_bits(embedded: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+    apart, seeds = Workspace(tmp_path / "apart", tmp_path / "reports"), embedded.with_(run={"seeds": [0, 1]})
+    embed.run(embedded, apart)
+    entries = membership.run(seeds, workspace, methods=["activations", "retrain"])
+    spread = membership.run(seeds.with_(run={"workers": 2}), apart, methods=["activations", "retrain"])
+    assert [(e["seed"], e["method"]) for e in spread] == [(s, m) for s in (0, 1) for m in ("activations", "retrain")]
+    assert [(e["n"], e["attack_test"]) for e in spread] == [(e["n"], e["attack_test"]) for e in entries]
+    assert artifact_bytes(apart.root) == artifact_bytes(workspace.root)
 
 
 def test_the_recipe_s_own_models_are_left_alone(embedded: Recipe, workspace: Workspace) -> None:

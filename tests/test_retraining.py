@@ -57,7 +57,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[torch.nn.Module]:
     return modules
 
 
-@pytest.mark.parametrize("method", ["activations", "examples", "scrub"])
+@pytest.mark.parametrize("method", ["activations", "examples", "scrub", "scrub-values"])
 def test_points_and_curve_start_at_the_unlearned_model(trained: Recipe, workspace: Workspace, method: str) -> None:
     entry = only(trained, workspace, method)
     assert [p["epoch"] for p in entry["retraining"]] == [0, 1, 2, 3]

@@ -21,7 +21,7 @@ ROWS = 2048
 LOGITS = 512 * 2**20
 """Bytes of logits held at a time."""
 QUERIES = 128 * 2**20
-"""Bytes of queries held at a time, where some have to be searched: the fewer the groups of codebooks, the fewer passes over the features."""
+"""Bytes of queries held at a time, where some have to be searched: fewer groups of codebooks are fewer passes over the features."""
 
 
 def masked_predictions(

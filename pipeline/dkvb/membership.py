@@ -10,34 +10,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars
-import torch
 
 from dkvb import progress, train
 from dkvb.artifacts import need_features
-from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.masking import NEVER
-from dkvb.bottleneck.values import flat_ids, start_values
 from dkvb.errors import UsageError
 from dkvb.evaluate import masked_logits, masked_logits_at
 from dkvb.files import atomic
-from dkvb.fitting import CHECKPOINT, fit
 from dkvb.held_out import VALIDATION, HeldOut, without_class
 from dkvb.methods import METHODS, Method
 from dkvb.methods.masking import Masking
 from dkvb.metrics.membership import LARGEST, attack, cross_entropy
+from dkvb.parallel import each_unit
 from dkvb.recipe import Recipe
-from dkvb.retraining import Rows
-from dkvb.study import Study
+from dkvb.retrained import load_bottleneck, load_head
+from dkvb.study import Bottleneck, Study
 from dkvb.unlearn import class_id, forget_sets
-from dkvb.workspace import Artifact, Claim, Spec, Workspace
+from dkvb.workspace import Artifact, Spec, Workspace
 
-ORACLE = "retrain"
-DEFENCES = (*(name for name in ("activations", "examples", "scrub-r", "logit-mask") if name in METHODS), ORACLE)
+DEFENCES = ("activations", "examples", "scrub-r", "logit-mask", "retrain", "retrain-linear")
+"""Those of the paper, a control, and the two oracles: no unlearning can better what has never seen the forget set."""
 COARSE, FINE = 50, 20
 """Points of the search for N over the whole range, and then between two of them."""
 
@@ -76,12 +73,26 @@ def run(
         raise UsageError("Class membership inference needs 3 classes: one to forget, one that is held out and one that stays.")
     derived, inner, without = without_class(recipe, workspace, features, absent)
     train.run(derived, inner)
+    made = each_unit(_seed, recipe.run.seeds, derived, workspace, inner, features, without, absent, tuple(methods), force)
+    return [entry for entries in made for entry in entries]
+
+
+def _seed(
+    recipe: Recipe,
+    workspace: Workspace,
+    inner: Workspace,
+    features: Artifact,
+    without: Artifact,
+    absent: int,
+    methods: tuple[str, ...],
+    force: bool,
+    seed: int,
+) -> list[dict[str, Any]]:
+    study = Study(recipe, inner, without, seed)
     entries = []
-    for seed in recipe.run.seeds:
-        study = Study(derived, inner, without, seed)
-        for forget in _forget_sets(study, absent):
-            rows = HeldOut(study.splits, int(features.result["test"]), absent, forget)
-            entries += [_one(study, workspace, features, name, forget, absent, rows, force) for name in methods]
+    for forget in _forget_sets(study, absent):
+        rows = HeldOut(study.splits, int(features.result["test"]), absent, forget)
+        entries += [_one(study, workspace, features, name, forget, absent, rows, force) for name in methods]
     return entries
 
 
@@ -101,10 +112,10 @@ def _one(
     study: Study, workspace: Workspace, features: Artifact, name: str, forget: list[int], held_out: int, rows: HeldOut, force: bool
 ) -> dict[str, Any]:
     classes = study.splits.classes
-    method = METHODS[name](study, forget) if name != ORACLE else None
-    linear = method is not None and method.model == "linear"
+    method = METHODS[name](study, forget)
+    linear = method.model == "linear"
     settings = {"kind": "membership", "method": name, "forget": forget, "held_out": held_out, "seed": study.seed}
-    settings |= {"validation": VALIDATION, "largest": LARGEST, **(method.settings if method else {})}
+    settings |= {"validation": VALIDATION, "largest": LARGEST, **method.settings}
     trained = study.linear_artifact if linear else study.dkvb_artifact
     readable = f"{study.recipe.data_name}-membership-{name}-{'-'.join(classes[c] for c in forget)}-{classes[held_out]}-seed{study.seed}"
     with workspace.claim(
@@ -115,7 +126,7 @@ def _one(
             progress.note(f"membership {readable}: already done ({claim.artifact.path.name})")
             return {**claim.artifact.result, "skipped": True, "artifact": str(claim.artifact.path)}
         started = time.perf_counter()
-        defended = _partial(method, rows) if isinstance(method, Masking) else _whole(study, method, forget, claim)
+        defended = _partial(method, rows) if isinstance(method, Masking) else _whole(study, method, forget)
         losses = {where: _losses(study, defended.logits, *stored) for where, stored in rows.rows.items()}
         by_split = {split: {role: losses[split, role] for role in ("forget", "held_out")} for split in ("validation", "test")}
         scores = attack(by_split["validation"], by_split["test"])
@@ -138,7 +149,6 @@ def _one(
         }
         with atomic(claim.path / "losses.parquet") as temporary:
             _frame(losses).write_parquet(temporary)
-        (claim.path / CHECKPOINT).unlink(missing_ok=True)
         artifact = claim.finish(result)
     at = f" at {defended.n_name} = {defended.n:,}" if defended.n_name else ""
     progress.note(f"membership {readable}{at}: the attacker is right in {scores['attack_test']:.1%} of cases")
@@ -191,11 +201,14 @@ def _partial(method: Masking, rows: HeldOut) -> Defended:
     return Defended(logits, n, method.dial, note)
 
 
-def _whole(study: Study, method: Method | None, forget: list[int], claim: Claim) -> Defended:
-    if method is None:
-        return Defended(_oracle(study, forget, claim))
+def _whole(study: Study, method: Method, forget: list[int]) -> Defended:
+    """Every other method, at the recipe's n."""
+    if method.name == "retrain":
+        return Defended(_bottleneck_logits(*load_bottleneck(study, forget, "retrain")))
+    if method.name == "retrain-linear":
+        return Defended(_linear_logits(study, load_head(study, forget)))
     if method.name == "logit-mask":
-        plain = _bottleneck_logits(study)
+        plain = _bottleneck_logits(study.bottleneck, study.no_mask)
 
         def masked(split: str, rows: np.ndarray) -> np.ndarray:
             logits = plain(split, rows).copy()
@@ -203,50 +216,23 @@ def _whole(study: Study, method: Method | None, forget: list[int], claim: Claim)
             return logits
 
         return Defended(masked, note=f"its loss on the forget class is infinite, and taken as {LARGEST:g}")
-    n, note = _chosen(method)
+    n = int(method.given)
+    method.check(n)
     outcome = method.forget(n)
-    weight, bias = outcome.arrays["weight"], outcome.arrays["bias"]
-
-    def linear(split: str, rows: np.ndarray) -> np.ndarray:
-        return np.asarray(study.splits.features_of(split)[rows] @ weight.T + bias)
-
-    return Defended(linear, n, method.dial, outcome.note or note)
+    return Defended(_linear_logits(study, outcome.arrays), n, method.dial, outcome.note)
 
 
-def _bottleneck_logits(study: Study, values: np.ndarray | None = None) -> Logits:
-    """Logits of the bottleneck, with nothing unlearned, or of one with the same keys and other values."""
-    bottleneck = study.bottleneck if values is None else replace(study.bottleneck, values=values)
+def _bottleneck_logits(model: Bottleneck, order: np.ndarray) -> Logits:
+    """Of a bottleneck with what its order (C, M) masks at N = 0, which is what it never selected or nothing."""
     kept: dict[str, np.ndarray] = {}
 
     def logits(split: str, rows: np.ndarray) -> np.ndarray:
         if split not in kept:
-            kept[split] = masked_logits(bottleneck, study.no_mask, 0, split)
-        return kept[split][rows]
+            kept[split] = masked_logits(model, order, 0, split)
+        return np.asarray(kept[split][rows])
 
     return logits
 
 
-def _oracle(study: Study, forget: list[int], claim: Claim) -> Logits:
-    """Values trained from the start on the retain set alone, on the same keys: what no unlearning can better."""
-    bottleneck, settings = study.bottleneck, study.recipe.train
-    codebooks, pairs, classes = bottleneck.values.shape
-    codes, labels = bottleneck.codes("train"), study.splits.labels["train"]
-    decoder = Decoder(start_values(settings.values, codebooks, pairs, classes, study.seed), codes.shape[2], settings.pool)
-    retain = np.flatnonzero(~np.isin(labels, forget))
-    fit(
-        Rows(decoder, flat_ids(codes, pairs)),
-        torch.from_numpy(retain),
-        torch.from_numpy(labels[retain]),
-        epochs=settings.epochs,
-        lr=settings.lr,
-        batch_size=settings.batch_size,
-        seed=study.seed,
-        unit="train dkvb",
-        folder=claim.path,
-    )
-    return _bottleneck_logits(study, decoder.values.detach().numpy().reshape(codebooks, pairs, classes))
-
-
-def _chosen(method: Method) -> tuple[int, str | None]:
-    """The recipe's n, or that of the whole course of a method that chooses within it."""
-    return (max(method.grid()) if method.given == "auto" else int(method.given)), None
+def _linear_logits(study: Study, head: dict[str, np.ndarray]) -> Logits:
+    return lambda split, rows: study.splits.features_of(split)[rows] @ head["weight"].T + head["bias"]
