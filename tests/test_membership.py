@@ -189,6 +189,7 @@ def test_entries_are_kept_and_a_killed_run_goes_on(
     assert all(entry["skipped"] for entry in attacked(embedded, workspace).values())
 
 
+@pytest.mark.slow
 def test_seeds_spread_over_processes_give_the_same_bits(embedded: Recipe, workspace: Workspace, tmp_path: Path) -> None:
     apart, seeds = Workspace(tmp_path / "apart", tmp_path / "reports"), embedded.with_(run={"seeds": [0, 1]})
     embed.run(embedded, apart)
