@@ -1,32 +1,30 @@
-"""The report: numbers as in the artifacts, self-contained pages, and what a real browser makes of them."""
+"""The report: numbers as in the artifacts, pages that load nothing from elsewhere, and rebuilding what has changed."""
 
 from __future__ import annotations
 
 import json
-import math
-import os
 import re
-import shlex
 import shutil
 import statistics
-import subprocess
-import threading
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from dkvb import progress, report
+from conftest import TOML, blobs
+from dkvb import embed, progress, quantize, report, stores, train, unlearn
 from dkvb.errors import MissingStage
-from dkvb.recipe import Recipe
-from dkvb.workspace import Artifact, Spec, Workspace
-
-CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-PAIRS = 256 * 4096
-PER_CLASS = 1000
+from dkvb.pages import bottleneck, compare
+from dkvb.pages.collect import collect
+from dkvb.pages.records import stat
+from dkvb.recipe import Recipe, load
+from dkvb.study import Splits
+from dkvb.workspace import Workspace
+from fakes import Fake, workspace_at
 
 
 @pytest.fixture(autouse=True)
@@ -36,133 +34,23 @@ def _quiet():
     progress.silence(False)
 
 
-class Fake:
-    """Artifacts as the other stages write them, with made-up results."""
-
-    def __init__(self, workspace: Workspace, classes: list[str] = CIFAR, forget: int = 1, source: str = "cifar10") -> None:
-        self.workspace, self.classes, self.forget = workspace, classes, forget
-        data = {"source": source, "path": None, "test": 0.2}
-        result = {"source": source, "encoder": "clip-vit-b32", "dim": 512, "train": 50_000, "test": 10_000, "classes": classes}
-        self.embed = self.make("embed", "embed", {"data": data, "encoder": {"name": "clip-vit-b32", "weights": "openai"}}, {}, result)
-
-    def make(self, stage: str, name: str, settings: dict[str, Any], inputs: dict[str, str], result: Any, frame: Any = None) -> Artifact:
-        with self.workspace.claim(Spec(stage, name, settings, inputs)) as claim:
-            if frame is not None:
-                frame.write_parquet(claim.path / ("curve.parquet" if stage == "unlearn" else "metrics.parquet"))
-            return claim.finish(result, seconds=12.5)
-
-    def base(self, seed: int) -> list[float]:
-        """Test accuracy per class of the trained model."""
-        return [
-            round(0.965 if index == self.forget else 0.91 + 0.05 * math.sin(2.3 * index) + 0.002 * seed, 3)
-            for index in range(len(self.classes))
-        ]
-
-    def train(self, model: str = "dkvb", seed: int = 0, epochs: int = 74) -> Artifact:
-        inputs = {"embed": self.embed.fingerprint}
-        if model == "dkvb":
-            keys = {"codebooks": 256, "pairs": 4096, "dim": 8, "top_k": 1, "epochs": 10, "init": "official"}
-            shares = {"used": 0.98, "unique": 0.97, "dead": 0.02, "quantisation_error": 0.101}
-            result = {"seed": seed, "codebooks": 256, "pairs": 4096, **shares}
-            quantize = self.make("quantize", "keys", {"keys": keys, "validation": 0.1, "seed": seed}, inputs, result)
-            inputs = {"quantize": quantize.fingerprint}
-        per_class = self.base(seed)
-        result = {
-            "seed": seed,
-            "model": model,
-            "train": 1.0 if model == "dkvb" else 0.9327,
-            "test": statistics.fmean(per_class),
-            "per_class_test": per_class,
-            "per_class_train": [1.0] * len(per_class),
-            "misclassified_test": [round(PER_CLASS * (1 - value)) for value in per_class],
-            "classes": self.classes,
-        }
-        section = "train" if model == "dkvb" else "linear"
-        settings = {"model": model, section: {"epochs": epochs, "lr": 0.1}, "validation": 0.1, "seed": seed}
-        frame = pl.DataFrame({"epoch": [1], "loss": [0.1], "train_accuracy": [1.0], "test_accuracy": [0.93]})
-        return self.make("train", model, settings, inputs, result, frame)
-
-    def split(self, per_class: list[float], train: tuple[float, float]) -> dict[str, float]:
-        rest = [value for index, value in enumerate(per_class) if index != self.forget]
-        test = {"retain_test": statistics.fmean(rest), "forget_test": per_class[self.forget]}
-        return test | {"retain_train": train[0], "forget_train": train[1]}
-
-    def unlearn(
-        self, trained: Artifact, method: str, n: int, gain: float = 0.004, left: float = 0.0, chosen: str = "given", **more: Any
-    ) -> Artifact:
-        seed, model = trained.result["seed"], trained.result["model"]
-        before = self.base(seed)
-        after = [left if index == self.forget else round(value + gain, 4) for index, value in enumerate(before)]
-        masking = method in ("activations", "examples")
-        result = {
-            "method": method,
-            "model": model,
-            "forget": [self.forget],
-            "forget_names": [self.classes[self.forget]],
-            "seed": seed,
-            "n": n,
-            "n_name": {"activations": "N_a", "examples": "N_e", "scrub": "epochs"}.get(method, ""),
-            "chosen": chosen,
-            "masked": n if masking else 0,
-            "pairs_total": PAIRS if model == "dkvb" else None,
-            "activated": 445_414 if masking else None,
-            "seconds": {"activations": 0.8, "examples": 1.4, "scrub": 41.2}.get(method, 0.0001) + seed / 50,
-            "seconds_evaluate": 0.4,
-            "before": self.split(before, (0.9998, 1.0)),
-            "after": self.split(after, (0.9991, left)),
-            "per_class_before": before,
-            "per_class_after": after,
-            "note": None,
-            "not_in_paper": ["alpha", "gamma", "temperature"] if method == "scrub" else [],
-            **more,
-        }
-        scrub = {"scrub": {"max_steps": 3, "alpha": 0.001, "gamma": 0.99, "temperature": 4.0}} if method == "scrub" else {}
-        settings = {"kind": "forget", "method": method, "forget": [self.forget], "seed": seed, "n": n, "choose": chosen, **scrub}
-        return self.make("unlearn", f"{method}-{n}", settings, {"train": trained.fingerprint}, result)
-
-    def sweep(self, trained: Artifact, method: str, last: int, steps: int = 20) -> Artifact:
-        seed, rows, points = trained.result["seed"], [], []
-        base, grid = self.base(seed), [round(last * step / steps) for step in range(steps + 1)]
-        for n in grid:
-            t = n / last
-            now = [value + 0.0045 * t for value in base]
-            now[self.forget] = max(0.0, base[self.forget] * (1 - (t / 0.9) ** 1.2))
-            for split, total in (("test", PER_CLASS), ("validation", PER_CLASS // 2)):
-                rows += [
-                    {"n": n, "split": split, "class": index, "correct": round(value * total), "total": total, "masked": n}
-                    for index, value in enumerate(now)
-                ]
-            points.append({"n": n, "masked": n, "retain_test": 0.93, "forget_test": now[self.forget]})
-        n_name = {"activations": "N_a", "examples": "N_e"}[method]
-        result = {"method": method, "forget": [self.forget], "seed": seed, "n_name": n_name, "grid": grid, "points": points}
-        settings = {"kind": "sweep", "method": method, "forget": [self.forget], "seed": seed, "grid": grid}
-        return self.make("unlearn", f"{method}-sweep", settings, {"train": trained.fingerprint}, result, pl.DataFrame(rows))
-
-    def everything(self, seeds: int = 1) -> None:
-        for seed in range(seeds):
-            bottleneck, head = self.train(seed=seed), self.train("linear", seed, epochs=2)
-            self.sweep(bottleneck, "activations", 200_000)
-            self.sweep(bottleneck, "examples", 4000)
-            self.unlearn(bottleneck, "activations", 180_000)
-            self.unlearn(bottleneck, "examples", 3200, 0.0045)
-            self.unlearn(bottleneck, "logit-mask", 0, 0.0061)
-            self.unlearn(head, "scrub", 3, 0.0162, chosen="given")
-
-
-def workspace_at(folder: Path) -> Workspace:
-    return Workspace(folder / "data", folder / "reports")
-
-
 def written(workspace: Workspace) -> tuple[str, list[str]]:
     [entry] = report.run(Recipe(name="test"), workspace)
     assert entry["seconds"] >= 0
-    return Path(entry["index"]).read_text(encoding="utf-8"), [Path(page).read_text(encoding="utf-8") for page in entry["pages"]]
+    runs = [Path(page) for page in entry["pages"] if not Path(page).name.startswith(("compare-", "bottleneck-"))]
+    return Path(entry["index"]).read_text(encoding="utf-8"), [page.read_text(encoding="utf-8") for page in runs]
 
 
 def text(html: str) -> str:
     """A page's words, without its scripts and style."""
     html = re.sub(r"<(script|style)\b.*?</\1>", " ", html, flags=re.DOTALL)
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html)))
+
+
+def payload(html: str) -> Any:
+    """What a page's charts are drawn from; None where it has none."""
+    found = re.search(r'id="payload">(.*?)</script>', html, re.DOTALL)
+    return json.loads(found[1]) if found else None
 
 
 class Loads(HTMLParser):
@@ -196,12 +84,16 @@ def test_without_a_model_it_names_the_command_and_writes_nothing(tmp_path):
 
 
 def test_pages_are_self_contained_and_small(full):
-    for html in full[1:]:
-        assert len(html.encode()) < 2_500_000
+    reports = full[0].reports
+    for page in reports.glob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        assert len(html.encode()) < 700_000
         assert not [address for address in Loads(html).found if re.match(r"(https?:)?//", address)]
         assert "@import" not in html
         assert "url(http" not in html
-    assert full[2].count("window.vegaEmbed") == 1
+    [library] = (reports / "assets").iterdir()
+    assert library.stat().st_size < 1_500_000
+    assert full[2].count(f'<script src="assets/{library.name}">') == 1
     assert len(full[1].encode()) < 60_000
 
 
@@ -209,10 +101,11 @@ def test_numbers_are_those_of_the_artifacts(full):
     workspace, index, page = full
     mine = [artifact for artifact in workspace.all("unlearn") if artifact.settings["method"] == "activations"]
     after = [artifact.result["after"]["retain_test"] for artifact in mine if artifact.settings["kind"] == "forget"]
-    expected = f"{100 * statistics.fmean(after):.1f}% ± {100 * statistics.stdev(after):.1f}"
+    half = 4.3027 * statistics.stdev(after) / 3**0.5  # Student's t at 97.5% with two degrees of freedom
+    expected = f"{100 * statistics.fmean(after):.1f}% ± {100 * half:.1f} (sd {100 * statistics.stdev(after):.1f})"
     assert expected in text(page)
     assert expected in text(index)
-    for words in ("96.5%", "180,000", "1,048,576", "not given by the paper", "mean ± standard deviation over 3 seeds"):
+    for words in ("96.5%", "180,000", "1,048,576", "not given by the paper", "mean over 3 seeds ± 95% interval"):
         assert words in text(page), words
     frame = pl.read_parquet(next((workspace.reports / "data").glob("*-curve.parquet")))
     row = frame.filter((pl.col("method") == "activations") & (pl.col("split") == "test") & (pl.col("n") == 100_000))
@@ -287,16 +180,19 @@ def test_class_names_are_escaped(tmp_path, hostile):
     fake = Fake(workspace_at(tmp_path), ["a", hostile, "c"])
     fake.everything()
     index, [page] = written(fake.workspace)
-    for html, scripts in ((index, 0), (page, 3)):
+    others = [path.read_text(encoding="utf-8") for path in fake.workspace.reports.glob("*-*.html")]
+    for html, scripts in ((index, 1), (page, 5)):
         tags = Loads(html).tags
         assert tags.count("script") == scripts
         assert "img" not in tags
         assert "</script><b>" not in html
         assert "<script>alert" not in html
         assert hostile in unescape(html)
-    payload = re.search(r'id="payload">(.*?)</script>', page, re.DOTALL)
-    assert payload
-    assert hostile in json.dumps(json.loads(payload[1]), ensure_ascii=False).replace('\\"', '"')
+    assert len(others) == 3
+    for html in others:
+        assert "img" not in Loads(html).tags
+        found = payload(html)
+        assert found is None or hostile in json.dumps(found, ensure_ascii=False).replace('\\"', '"')
 
 
 def test_many_classes_draw_the_changed_ones_and_list_all(tmp_path):
@@ -305,10 +201,14 @@ def test_many_classes_draw_the_changed_ones_and_list_all(tmp_path):
     _, [page] = written(fake.workspace)
     assert "24 other classes that changed most" in text(page)
     assert "99 species 99" in text(page)
-    payload = json.loads(re.search(r'id="payload">(.*?)</script>', page, re.DOTALL)[1])
-    [rows] = [layer["data"]["values"] for layer in [payload["charts"]["classes"]] if "data" in layer]
-    assert len(rows) == 25
-    assert "58 species 58" in {row["class"] for row in rows}
+    charts = payload(page)["charts"]
+    for name, rows in (("classes", charts["classes"]["datasets"]["rows0"]), ("dial", charts["dial-classes"]["datasets"]["rows0"])):
+        drawn = {row["class"] for row in rows}
+        assert len(drawn) == 25, name
+        assert "58 species 58" in drawn
+    [compare] = fake.workspace.reports.glob("compare-*.html")
+    [cells] = payload(compare.read_text(encoding="utf-8"))["charts"]["matrix"]["datasets"].values()
+    assert len({row["c"] for row in cells}) == 25
 
 
 def test_a_linear_method_appears_on_the_run_of_its_embedding_only(full, tmp_path):
@@ -347,18 +247,22 @@ def test_stale_pages_go_and_other_files_stay(tmp_path):
     fake = Fake(workspace_at(tmp_path))
     gone = fake.unlearn(fake.train(), "activations", 180_000)
     written(fake.workspace)
-    [page] = [path for path in fake.workspace.reports.glob("*.html") if path.name != "index.html"]
+    [page] = fake.workspace.reports.glob("cifar-10-*.html")
     mine = fake.workspace.reports / "mine.html"
     mine.write_text("mine")
     outside = tmp_path / "outside.html"
     outside.write_text("outside")
     listing = fake.workspace.reports / "data" / "pages.json"
-    listing.write_text(json.dumps([*json.loads(listing.read_text()), "../outside.html", "index.html"]))
+    listed = json.loads(listing.read_text()) | {
+        "../outside.html": {"key": "", "files": ["../outside.html", "mine.html/../../outside.html"]}
+    }
+    listing.write_text(json.dumps(listed | {"index.html": {"key": "", "files": []}}))
     shutil.rmtree(gone.path)
     _, pages = written(fake.workspace)
     assert pages == []
     assert not page.exists()
-    assert not list((fake.workspace.reports / "data").glob("*.parquet"))
+    assert not [path for path in (fake.workspace.reports / "data").glob("*.parquet") if not path.name.startswith("bottleneck-")]
+    assert not list(fake.workspace.reports.glob("compare-*"))
     assert mine.exists()
     assert outside.exists()
     assert (fake.workspace.reports / "index.html").exists()
@@ -375,142 +279,188 @@ def test_artifacts_whose_origin_is_gone_are_counted_not_shown(tmp_path):
     assert "one seed" in text(page)
 
 
-class Browser:
-    """Chromium over its DevTools pipe: enough to load a page, ask it things and see what it fetched."""
+def test_only_what_has_changed_is_written_again(tmp_path):
+    fake = Fake(workspace_at(tmp_path))
+    fake.unlearn(fake.train(), "activations", 180_000)
+    [first] = report.run(Recipe(), fake.workspace)
+    assert first["written"] == 3
+    before = {path: path.stat().st_mtime_ns for path in fake.workspace.reports.rglob("*") if path.suffix in (".html", ".parquet")}
+    [second] = report.run(Recipe(), fake.workspace)
+    assert second["written"] == 0
+    assert {path for path, made in before.items() if path.stat().st_mtime_ns != made} == {fake.workspace.reports / "index.html"}
+    other = Fake(fake.workspace, ["x", "y", "z"], source="digits")
+    other.unlearn(other.train(), "activations", 5)
+    [third] = report.run(Recipe(), fake.workspace)
+    assert third["written"] == 3
+    assert {path for path, made in before.items() if path.stat().st_mtime_ns != made} == {fake.workspace.reports / "index.html"}
+    [forced] = report.run(Recipe(), fake.workspace, force=True)
+    assert forced["written"] == 6
 
-    def __init__(self, program: str, profile: Path) -> None:
-        ours_in, theirs_out = os.pipe()
-        theirs_in, ours_out = os.pipe()
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--hide-scrollbars"]
-        flags += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
-        # the pipe's ends have to be descriptors 3 and 4 of the browser
-        command = shlex.join([program, *flags, f"--user-data-dir={profile}"])
-        shell = ["bash", "-c", f"exec {command} 3<&{theirs_in} 4>&{theirs_out}"]
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(shell, pass_fds=(theirs_in, theirs_out), **silent)
-        os.close(theirs_in)
-        os.close(theirs_out)
-        self.reader, self.writer = os.fdopen(ours_in, "rb", 0), os.fdopen(ours_out, "wb", 0)
-        self.rest, self.last, self.session = b"", 0, ""
-        self.events: list[dict[str, Any]] = []
-        self.watchdog = threading.Timer(60, self.process.kill)
-        self.watchdog.start()
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network"):
-            self.call(f"{domain}.enable")
 
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        self.last += 1
-        message = {"id": self.last, "method": method, "params": params} | ({"sessionId": self.session} if self.session else {})
-        self.writer.write(json.dumps(message).encode() + b"\0")
-        while True:
-            while b"\0" not in self.rest:
-                more = os.read(self.reader.fileno(), 1 << 20)
-                if not more:
-                    raise RuntimeError("the browser has gone")
-                self.rest += more
-            raw, self.rest = self.rest.split(b"\0", 1)
-            reply = json.loads(raw)
-            if reply.get("id") == self.last:
-                assert "error" not in reply, reply
-                return reply["result"]
-            self.events.append(reply)
+def test_a_page_whose_data_has_gone_or_that_was_not_finished_is_written_again(tmp_path, monkeypatch):
+    fake = Fake(workspace_at(tmp_path))
+    fake.unlearn(fake.train(), "activations", 180_000)
+    report.run(Recipe(), fake.workspace)
+    next((fake.workspace.reports / "data").glob("cifar-*-methods.parquet")).unlink()
+    [entry] = report.run(Recipe(), fake.workspace)
+    assert entry["written"] == 1
+    # killed while the run's page was being written
+    write = report.write_text
+    monkeypatch.setattr(report, "write_text", lambda path, text: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        report.run(Recipe(), fake.workspace, force=True)
+    monkeypatch.setattr(report, "write_text", write)
+    [entry] = report.run(Recipe(), fake.workspace)
+    assert entry["written"] == 1
+    assert not list(fake.workspace.reports.rglob(".tmp-*"))
 
-    def ask(self, expression: str) -> Any:
-        reply = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in reply, reply
-        return reply["result"].get("value")
 
-    def count(self, selector: str) -> int:
-        return int(self.ask(f"document.querySelectorAll('{selector}').length"))
+def test_a_listing_of_an_earlier_version_or_none_at_all_is_understood(tmp_path):
+    fake = Fake(workspace_at(tmp_path))
+    fake.unlearn(fake.train(), "activations", 180_000)
+    folder = fake.workspace.reports
+    (folder / "data").mkdir(parents=True)
+    for name in ("old-run.html", "data/old-run-curve.parquet"):
+        (folder / name).write_text("old")
+    (folder / "data" / "pages.json").write_text('["old-run.html", "data/old-run-curve.parquet"]')
+    written(fake.workspace)
+    assert not (folder / "old-run.html").exists()
+    assert not (folder / "data" / "old-run-curve.parquet").exists()
+    for broken in ("{", "[1]", '{"a.html": 3}', "null"):
+        (folder / "data" / "pages.json").write_text(broken)
+        [entry] = report.run(Recipe(), fake.workspace)
+        assert entry["written"] == 3
 
-    def open(self, path: Path, width: int, height: int = 900, scheme: str = "light") -> None:
-        self.events.clear()
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.call("Page.navigate", url=path.as_uri())
-        self.ask("""new Promise((done) => { const look = () => document.readyState === "complete" && location.protocol === "file:"
-          && (!document.getElementById("payload") || document.body.dataset.drawn) ? done() : setTimeout(look, 30); look(); })""")
 
-    def fetched(self) -> list[str]:
-        return [event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"]
+def test_the_interval_is_students():
+    found = stat([0.9, 0.92, 0.97])
+    assert found.ci95 == pytest.approx(4.302653 * found.sd / 3**0.5)
+    assert stat([0.5]).ci95 is None
 
-    def complaints(self) -> list[Any]:
-        wrong = [event for event in self.events if event["method"] == "Runtime.exceptionThrown"]
-        said = [event["params"] for event in self.events if event["method"] == "Runtime.consoleAPICalled"]
-        return wrong + [params for params in said if params["type"] in ("error", "warning")]
 
-    def close(self) -> None:
-        self.watchdog.cancel()
-        self.process.terminate()
-        self.process.wait(10)
-        self.reader.close()
-        self.writer.close()
+def test_the_dial_holds_every_step_and_both_choices_of_n(full):
+    found = {one["method"]: one for one in payload(full[2])["dial"]}
+    dial = found["activations"]
+    assert dial["grid"] == [10_000 * step for step in range(21)]
+    assert dial["start"] == 180_000
+    assert {(choice["n"], choice["text"]) for choice in dial["choices"]} == {
+        (180_000, "used"),
+        (180_000, "as the paper chooses, on the test curve"),
+    }
+    assert dial["said"][0]["forget"] == "96.50% ± 0.0 (sd 0.0)"
+    rows = payload(full[2])["charts"]["dial-classes"]["datasets"]["rows0"]
+    assert len(rows) == (21 + 21) * 10
+    [bar] = [row for row in rows if (row["m"], row["n"], row["class"]) == ("activations", 200_000, "0 airplane")]
+    sweeps = [artifact for artifact in full[0].all("unlearn") if artifact.settings["kind"] == "sweep"]
+    mine = [pl.read_parquet(artifact.path / "curve.parquet") for artifact in sweeps if artifact.settings["method"] == "activations"]
+    at = (pl.col("n") == 200_000) & (pl.col("class") == 0) & (pl.col("split") == "test")
+    assert bar["a"] == pytest.approx(statistics.fmean(one.filter(at)["correct"].item() / 1000 for one in mine), abs=1e-5)
+
+
+def test_costs_and_retraining_are_shown_where_they_were_measured(tmp_path):
+    fake = Fake(workspace_at(tmp_path))
+    fake.everything(seeds=2)
+    _, [page] = written(fake.workspace)
+    assert "210.0 M" in text(page)
+    assert "7.4 G" in text(page)
+    assert "chart-retraining-retain" not in page
+    for trained in [artifact for artifact in fake.workspace.all("train") if artifact.result["model"] == "dkvb"]:
+        for method in ("activations", "examples"):
+            fake.retrain(trained, method)
+    _, [page] = written(fake.workspace)
+    rows = payload(page)["charts"]["retraining-retain"]["datasets"]["rows0"]
+    assert len(rows) == 2 * 4
+    assert rows[-1]["a"] == pytest.approx(0.9265)
+    assert "0: 92.60%, 1: 92.70%" in rows[-1]["each"]
+
+
+def test_methods_are_compared_with_the_control_pair_by_pair(tmp_path):
+    fake = Fake(workspace_at(tmp_path))
+    for seed in range(2):
+        trained = fake.train(seed=seed)
+        for forget in (1, 4):
+            fake.forget = forget
+            fake.unlearn(trained, "activations", 180_000 + forget, 0.004 + 0.001 * seed)
+            fake.unlearn(trained, "logit-mask", forget, 0.006)
+    fake.everything(seeds=0)
+    written(fake.workspace)
+    [page] = fake.workspace.reports.glob("compare-*.html")
+    assert "2 × 2" in text(page.read_text(encoding="utf-8"))
+    frame = pl.read_parquet(fake.workspace.reports / "data" / f"{page.stem}-results.parquet")
+    found = {one.method: one for one in compare.summaries(frame)}
+    assert found["activations"].control.mean == pytest.approx(-0.0015, abs=1e-4)
+    assert found["activations"].control.count == 4
+    assert found["logit-mask"].control is None
+
+
+def test_a_bottleneck_without_its_counts_says_which_command_makes_them(full):
+    [page] = full[0].reports.glob("bottleneck-*.html")
+    html = page.read_text(encoding="utf-8")
+    assert "dkvb train --force --seed 0" in text(html)
+    assert payload(html) is None
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not program:
-        pytest.skip("no chromium on PATH: pages were not opened in a browser")
-    found = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield found
-    found.close()
+def trained(tmp_path_factory):
+    """A real, tiny workspace with two forget sets."""
+    progress.silence()
+    folder = tmp_path_factory.mktemp("tiny")
+    blobs(folder / "tiny-data")
+    (folder / "tiny.toml").write_text(TOML, encoding="utf-8")
+    recipe, workspace = load(str(folder / "tiny.toml")), workspace_at(folder)
+    for stage in (embed, quantize, train):
+        stage.run(recipe, workspace)
+    for forget in ("bird", "dog"):
+        unlearn.run(recipe.with_(unlearn={"forget": [forget], "sweep": True}), workspace)
+    report.run(recipe, workspace)
+    return recipe, workspace
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-def test_a_browser_draws_every_chart_and_nothing_overflows(browser, full, width):
-    for path in full[0].reports.glob("*.html"):
-        browser.open(path, width)
-        assert browser.ask("document.documentElement.scrollWidth") <= width
-        assert all(address.startswith(("file:", "data:")) for address in browser.fetched())
-        assert browser.complaints() == []
-        browser.ask("document.querySelectorAll('main details').forEach((part) => { part.open = true; })")
-        assert browser.ask("document.documentElement.scrollWidth") <= width
-        if path.name != "index.html":
-            assert browser.count(".plot") == browser.count(".plot svg.marks") == 4
-            assert browser.count("#chart-curve-activations .mark-line path") == 2
-            assert browser.count("#chart-curve-activations .mark-symbol path") == 42
-            assert browser.count("#chart-classes .mark-symbol path") == 20
-            assert browser.count("#chart-scatter .mark-symbol path") >= 48
-            described = '[role="graphics-document"][aria-label*="%"]'
-            assert browser.count(described) == 4
+def test_what_is_looked_up_instead_is_what_the_methods_predict(trained):
+    """The page's own selection under a mask gives the accuracy that the unlearn stage measured."""
+    found = collect(trained[1])
+    for run in found.runs:
+        setup, result = run.setup, run.find("activations")
+        seen = bottleneck.look_inside(setup, [run])
+        assert seen.lacking == []
+        [fall] = seen.masks[0].falls
+        [measured] = result.results
+        assert fall.after[run.forget[0]] == pytest.approx(measured["after"]["forget_test"])
+        assert fall.before[run.forget[0]] == pytest.approx(measured["before"]["forget_test"])
+        assert fall.owners.sum() == pytest.approx(1)
+        assert seen.masks[0].where[0].sum() == measured["masked"]
 
 
-def test_long_commands_and_names_fit_a_phone(browser, tmp_path):
-    fake = Fake(workspace_at(tmp_path), ["a" * 90, "b " * 60, "c"])
-    trained = fake.train()
-    fake.unlearn(trained, "activations", 5, forget=[0, 1])
-    fake.unlearn(trained, "activations", 6, chosen="validation", note="word " * 40)
-    written(fake.workspace)
-    for path in fake.workspace.reports.glob("*.html"):
-        browser.open(path, 390)
-        browser.ask("document.querySelectorAll('main details').forEach((part) => { part.open = true; })")
-        assert browser.ask("document.documentElement.scrollWidth") <= 390, path.name
+def test_overlap_and_usage_are_those_of_the_codes(trained):
+    [setup] = [one for one in collect(trained[1]).setups if one.model == "dkvb"]
+    [one] = setup.seeds
+    seen = bottleneck.look_inside(setup, [])
+    splits = Splits(one.embed, 0.2, 0)
+    codes = stores.read(one.quantize, "train/codes")[splits.rows["train"]]
+    pairs = [
+        {(c, int(code)) for row in np.flatnonzero(splits.labels["train"] == which) for c in range(codes.shape[1]) for code in codes[row, c]}
+        for which in (0, 2)
+    ]
+    assert seen.pairs[0, 2] == pytest.approx(len(pairs[0] & pairs[1]) / len(pairs[0]))
+    hits = [
+        (c, int(code)) in pairs[1]
+        for row in np.flatnonzero(splits.labels["train"] == 0)
+        for c in range(codes.shape[1])
+        for code in codes[row, c]
+    ]
+    assert seen.lookups[0, 2] == pytest.approx(np.mean(hits))
+    assert seen.usage[0].used.tolist() == [len(np.unique(codes[:, c])) for c in range(codes.shape[1])]
+    assert np.diag(seen.lookups) == pytest.approx(1)
 
 
-def test_charts_follow_the_system_into_the_dark(browser, full):
-    from dkvb.pages.palette import COLOURS
-
-    [path] = [path for path in full[0].reports.glob("*.html") if path.name != "index.html"]
-    for scheme in ("light", "dark"):
-        browser.open(path, 800, scheme=scheme)
-        stroke = "document.querySelector('#chart-curve-activations .mark-line path[stroke]')"
-        assert browser.ask(f"{stroke}.getAttribute('stroke')") in (COLOURS[scheme]["forget"], COLOURS[scheme]["retain"])
-    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
-    back = COLOURS["light"]["forget"]
-    assert browser.ask(f"""new Promise((done) => {{ const until = Date.now() + 5000; const look = () => {{
-      const found = document.querySelector('#chart-curve-activations .mark-line path[stroke="{back}"]') !== null;
-      found || Date.now() > until ? done(found) : setTimeout(look, 50); }}; look(); }})""")
-
-
-def test_hostile_class_names_run_nothing(browser, tmp_path):
-    fake = Fake(workspace_at(tmp_path), ["a", "<img src=x onerror=document.hacked=1><script>document.hacked=1</script>", "@forget' || 1"])
-    fake.everything()
-    written(fake.workspace)
-    for path in fake.workspace.reports.glob("*.html"):
-        browser.open(path, 390)
-        assert browser.ask("document.hacked") is None
-        assert browser.complaints() == []
-        assert browser.ask("document.documentElement.scrollWidth") <= 390
+def test_a_mask_that_has_gone_is_named_and_the_rest_is_shown(trained, tmp_path):
+    workspace = workspace_at(tmp_path)
+    shutil.copytree(trained[1].root, workspace.root)
+    for path in workspace.root.glob("unlearn/*activations*bird*/mask.safetensors"):
+        path.unlink()
+    report.run(trained[0], workspace)
+    [page] = workspace.reports.glob("bottleneck-*.html")
+    html = text(page.read_text(encoding="utf-8"))
+    assert "dkvb unlearn --force --method activations --seed 0 --forget 1" in html
+    assert "class 1" not in html
+    assert "What is looked up instead" in html

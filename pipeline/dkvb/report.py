@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from altair.utils.schemapi import debug_mode
+
 from dkvb import __version__, progress
 from dkvb.errors import MissingStage
 from dkvb.files import atomic, canonical_hash, write_json, write_text
-from dkvb.pages import bottleneck, compare, index
+from dkvb.pages import bottleneck, compare, index, paper
 from dkvb.pages import run as run_page
 from dkvb.pages.collect import collect
 from dkvb.pages.page import Page, data_name, library_name, sources, vega_bundle
@@ -51,7 +53,8 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
         write_text(folder / library, vega_bundle())
     with progress.task("report", len(stale) + 1, "pages") as task:
         for page in stale:
-            html, tables = page.make()
+            with debug_mode(False):  # checking every spec against Vega-Lite's schema takes half of the time; the tests draw them all
+                html, tables = page.make()
             beside = {data_name(page.name, name): frame for name, frame in tables.items()}
             # listed before they are written, so that a report that is killed leaves nothing that a later one would not know
             known = {*listing.get(page.name, {}).get("files", []), *beside}
@@ -78,7 +81,7 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
 
 def plan(found: Collected, workspace: Workspace) -> Sequence[Page]:
     """Every page but the index, in the order in which the index links to them."""
-    return [*run_page.pages(found), *compare.pages(found), *bottleneck.pages(found)]
+    return [*run_page.pages(found), *compare.pages(found), *bottleneck.pages(found), *paper.pages(found, workspace)]
 
 
 def _current(folder: Path, page: str, key: str, listing: Listing) -> bool:

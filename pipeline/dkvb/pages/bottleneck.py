@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -13,15 +13,21 @@ from safetensors import SafetensorError
 
 from dkvb.errors import DkvbError
 from dkvb.files import canonical_hash
-from dkvb.pages import bottleneck_charts, inside, palette, words
+from dkvb.pages import bottleneck_charts, palette, words
 from dkvb.pages.page import Page, data_name, render
 from dkvb.pages.records import Collected, MethodResult, Run, Setup, Stat, class_label, stat
 from dkvb.pages.words import Missing
-from dkvb.study import COUNTS, VALUES
 from dkvb.workspace import Artifact
 
+if TYPE_CHECKING:  # brings torch, which takes seconds to import: only where there is something to look into
+    from dkvb.pages import inside
+
+PARTS = ("masked", "kept", "others", "unused")
+"""Kinds of pairs, as `inside.whereabouts` counts them."""
 MASKS = 12
 """Masks looked into, those of the most recent runs first; with more masks times seeds than this, only of the first seed."""
+FILES = ("counts", "values.safetensors", "mask.safetensors", "test")
+"""What the page reads of its artifacts, beside their manifests."""
 UNREADABLE = (DkvbError, OSError, KeyError, SafetensorError, ValueError)
 
 
@@ -83,7 +89,7 @@ def pages(found: Collected) -> list[Page]:
 
 
 def _there(artifact: Artifact) -> list[bool]:
-    return [(artifact.path / name).exists() for name in (COUNTS, VALUES, inside.MASK, "test")]
+    return [(artifact.path / name).exists() for name in FILES]
 
 
 def _masks(setup: Setup, runs: list[Run]) -> list[Mask]:
@@ -99,8 +105,12 @@ def page(setup: Setup, runs: list[Run]) -> tuple[str, dict[str, pl.DataFrame]]:
         "usage": bottleneck_charts.usage(seen.usage),
         "overlap": bottleneck_charts.overlap(setup, seen.classes, seen.pairs, seen.lookups, [c for run in runs for c in run.forget]),
         "where": bottleneck_charts.where([(mask.id, mask.label, mask.where) for mask in seen.masks if mask.where is not None]),
-        "hidden": bottleneck_charts.hidden(setup, [(mask.id, mask.label, mask.run.forget, mask.hidden) for mask in seen.masks if mask.hidden]),
-        "fallback": bottleneck_charts.fallback(setup, [(mask.id, mask.label, mask.run.forget, mask.falls) for mask in seen.masks if mask.falls]),
+        "hidden": bottleneck_charts.hidden(
+            setup, [(mask.id, mask.label, mask.run.forget, mask.hidden) for mask in seen.masks if mask.hidden]
+        ),
+        "fallback": bottleneck_charts.fallback(
+            setup, [(mask.id, mask.label, mask.run.forget, mask.falls) for mask in seen.masks if mask.falls]
+        ),
     }
     tables = {name: frame for name, maker in TABLES.items() if not (frame := maker(setup, seen)).is_empty()}
     html = render(
@@ -121,6 +131,8 @@ def page(setup: Setup, runs: list[Run]) -> tuple[str, dict[str, pl.DataFrame]]:
 
 def look_inside(setup: Setup, runs: list[Run]) -> Insight:
     """Read counts, masks and codes, and compute everything; a piece that cannot be read is noted and left out."""
+    from dkvb.pages import inside
+
     seen = Insight()
     masks = _masks(setup, runs)
     forgotten = sorted({index for run in runs for index in run.forget})
@@ -133,7 +145,9 @@ def look_inside(setup: Setup, runs: list[Run]) -> Insight:
             seen.classes = inside.fitting(trained, forgotten)
             overlaps.append(inside.overlap(inside.counts_of(trained, seen.classes)))
         except UNREADABLE:
-            gap = Missing(f"The selection counts of seed {trained.seed} are missing or damaged", f"dkvb train --force --seed {trained.seed}")
+            gap = Missing(
+                f"The selection counts of seed {trained.seed} are missing or damaged", f"dkvb train --force --seed {trained.seed}"
+            )
             seen.lacking.append(gap)
     if overlaps:
         seen.pairs, seen.lookups = (np.mean([one[place] for one in overlaps], axis=0) for place in (0, 1))
@@ -146,6 +160,8 @@ def look_inside(setup: Setup, runs: list[Run]) -> Insight:
 
 
 def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], several: bool, seen: Insight) -> None:
+    from dkvb.pages import inside
+
     by_fingerprint = {trained.artifact.fingerprint: trained for trained in setup.seeds}
     hidden, exclusive, sizes = [], [], []
     for artifact in mask.result.artifacts:
@@ -158,7 +174,9 @@ def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], several: b
             hide = inside.mask_of(artifact, total.shape[1])
             mine = inside.counts_of(trained, mask.run.forget).sum(0, dtype=np.int64)
         except UNREADABLE:
-            seen.lacking.append(Missing(f"The mask of {mask.label}, seed {trained.seed}, is missing or damaged", f"dkvb unlearn --force {flags}"))
+            seen.lacking.append(
+                Missing(f"The mask of {mask.label}, seed {trained.seed}, is missing or damaged", f"dkvb unlearn --force {flags}")
+            )
             continue
         if mask.where is None:
             mask.where = inside.whereabouts(hide, mine, total)
@@ -167,26 +185,16 @@ def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], several: b
         exclusive.append(float((hide & (total == mine)).sum() / max(1, hide.sum())))
         if several or not mask.falls:
             try:
-                found = inside.fallback(trained, hide, mask.run.forget, _owners(trained, setup), total == 0)
+                found = inside.fallback(trained, hide, mask.run.forget, inside.owners_of(trained, len(setup.classes)), total == 0)
                 mask.falls += [found] if found else []
             except UNREADABLE:
-                seen.lacking.append(Missing(f"Codes or values of seed {trained.seed} are missing or damaged", f"dkvb train --seed {trained.seed}"))
+                seen.lacking.append(
+                    Missing(f"Codes or values of seed {trained.seed} are missing or damaged", f"dkvb train --seed {trained.seed}")
+                )
     if hidden:
         mask.hidden = [stat(float(one[index]) for one in hidden) for index in range(len(setup.classes))]
         mask.size, mask.exclusive = stat(sizes), stat(exclusive)
         seen.masks.append(mask)
-
-
-def _owners(trained: Any, setup: Setup) -> np.ndarray:
-    """(C, M): the class that uses each pair most, the number of classes where none does."""
-    most: np.ndarray | None = None
-    for index in range(len(setup.classes)):
-        mine = inside.counts_of(trained, [index])[0]
-        if most is None:
-            most, owners = np.zeros_like(mine), np.full(mine.shape, len(setup.classes), np.int64)
-        more = mine > most
-        owners[more], most[more] = index, mine[more]
-    return owners
 
 
 def _nearest(setup: Setup, seen: Insight) -> list[tuple[str, str, float, float]]:
@@ -222,7 +230,7 @@ def _overlap_table(setup: Setup, seen: Insight) -> pl.DataFrame:
 
 def _where_table(setup: Setup, seen: Insight) -> pl.DataFrame:
     frames = [
-        pl.DataFrame({"codebook": np.arange(mask.where.shape[1]), **dict(zip(inside.PARTS, mask.where, strict=True))}).with_columns(
+        pl.DataFrame({"codebook": np.arange(mask.where.shape[1]), **dict(zip(PARTS, mask.where, strict=True))}).with_columns(
             mask=pl.lit(mask.label)
         )
         for mask in seen.masks

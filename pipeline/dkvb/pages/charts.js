@@ -103,8 +103,6 @@ window.dkvb = (() => {
   function zooming(id, plot) {
     const start = Object.fromEntries(charts[id].params.filter(({ name }) => /^[xy][01]$/.test(name)).map(({ name, value: at }) => [name, at]));
     plot.tabIndex = 0;
-    plot.setAttribute("role", "group");
-    plot.setAttribute("aria-label", "Chart; plus and minus zoom, arrow keys move, 0 shows all");
     const keys = { "+": () => zoom(id, 0.6), "=": () => zoom(id, 0.6), "-": () => zoom(id, 1 / 0.6), 0: () => set(id, start), ArrowLeft: () => pan(id, -0.1, 0),
       ArrowRight: () => pan(id, 0.1, 0), ArrowUp: () => pan(id, 0, 0.1), ArrowDown: () => pan(id, 0, -0.1) };
     plot.addEventListener("keydown", (event) => {

@@ -13,7 +13,6 @@ from dkvb.pages import palette
 from dkvb.pages.records import Collected, MethodResult, Run, Setup, Trained, flatten, student, without
 from dkvb.workspace import Artifact, Workspace
 
-
 KINDS = ("forget", "sweep", "retraining")
 """Kinds of unlearning artifacts that pages show."""
 

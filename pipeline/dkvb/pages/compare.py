@@ -115,7 +115,13 @@ def _changes(runs: list[Run]) -> list[dict[str, Any]]:
         for result in _latest(run):
             for index, name in enumerate(run.setup.classes):
                 found = stat(_less(one["per_class_after"][index], one["per_class_before"][index]) for one in result.results)
-                row = {"forgotten": words.forgotten(run), "method": result.method, "model": result.setup.model, "class": index, "name": name}
+                row = {
+                    "forgotten": words.forgotten(run),
+                    "method": result.method,
+                    "model": result.setup.model,
+                    "class": index,
+                    "name": name,
+                }
                 rows.append(row | {"mine": index in run.forget, "change": found and found.mean, "sd": found and found.sd})
     return rows
 

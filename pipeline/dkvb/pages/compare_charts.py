@@ -9,7 +9,7 @@ import polars as pl
 
 from dkvb.pages import palette
 from dkvb.pages.charts import MANY, SEEDS, SHOWN, Legend, data, finish, spread_tips
-from dkvb.pages.records import Run, class_label, short, stat
+from dkvb.pages.records import Run, class_label, stat
 from dkvb.pages.words import percent, points
 
 SAID = {
@@ -48,20 +48,29 @@ def strip(results: pl.DataFrame, what: str, runs: list[Run]) -> dict[str, Any] |
             mean = stat(row[what] for row in mine)
             assert mean
             dots.append({"label": label, "name": name, "v": scale_ * mean.mean, "forgotten": run_, "seeds": len(mine)})
-        singles += [{"label": label, "name": name, "v": scale_ * row[what], "forgotten": row["forgotten"], "seed": row["seed"]} for row in rows]
+        singles += [
+            {"label": label, "name": name, "v": scale_ * row[what], "forgotten": row["forgotten"], "seed": row["seed"]} for row in rows
+        ]
     look = Legend([method for method, _ in groups])
     labels = [row["label"] for row in means]
     y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None, labelLimit=180, labelColor="@ink", labelPadding=10))
     if what == "forget":
-        x = alt.X("v:Q", title=SAID[what], scale=alt.Scale(domain=[0, max(0.1, *(row["v"] for row in singles))], padding=8), axis=alt.Axis(format=".0%", tickCount=5))
+        x = alt.X(
+            "v:Q",
+            title=SAID[what],
+            scale=alt.Scale(domain=[0, max(0.1, *(row["v"] for row in singles))], padding=8),
+            axis=alt.Axis(format=".0%", tickCount=5),
+        )
         form = ".2%"
     else:
         ends = [0.0, *(row[key] for row in means for key in ("low", "high")), *(row["v"] for row in singles)]
-        x = alt.X("v:Q", title=SAID[what], scale=alt.Scale(domain=[min(ends), max(ends)], padding=8), axis=alt.Axis(format="+.1f", tickCount=5))
+        x = alt.X(
+            "v:Q", title=SAID[what], scale=alt.Scale(domain=[min(ends), max(ends)], padding=8), axis=alt.Axis(format="+.1f", tickCount=5)
+        )
         form = "+.2f"
     value = alt.Tooltip("v:Q", title="value", format=form)
     tips_ = [alt.Tooltip("label:N", title="method"), alt.Tooltip("forgotten:N")]
-    small = {"filled": False, "size": 55, "strokeWidth": 1.5, "opacity": 0.75}
+    small: dict[str, Any] = {"filled": False, "size": 55, "strokeWidth": 1.5, "opacity": 0.75}
     several = len(singles) > len(dots)
     layers: list[Any] = [alt.Chart(data(means)).mark_rule(color="@grid").encode(y=y)]
     if what == "change":
@@ -77,11 +86,17 @@ def strip(results: pl.DataFrame, what: str, runs: list[Run]) -> dict[str, Any] |
         one = alt.Chart(data(singles)).transform_filter("seeds").mark_point(**small, yOffset=9)
         layers.append(one.encode(x=x, y=y, color=look.colour, shape=look.shape, tooltip=[*tips_, value, alt.Tooltip("seed:N")]))
     mean_tips = [alt.Tooltip("label:N", title="method"), alt.Tooltip("v:Q", title="mean", format=form)]
-    mean_tips += [alt.Tooltip("ci:N", title="95% interval"), alt.Tooltip("sd:N", title="deviation"), alt.Tooltip("pairs:Q", title="class × seed pairs")]
+    mean_tips += [
+        alt.Tooltip("ci:N", title="95% interval"),
+        alt.Tooltip("sd:N", title="deviation"),
+        alt.Tooltip("pairs:Q", title="class × seed pairs"),
+    ]
     base = alt.Chart(data(means)).encode(y=y, color=look.colour)
     layers += [
         base.mark_rule(strokeWidth=2.5, yOffset=-5).encode(x=alt.X("low:Q", title=SAID[what]), x2="high:Q"),
-        base.mark_point(filled=True, size=110, opacity=1, stroke="@page", strokeWidth=1.5, yOffset=-5).encode(x=x, shape=look.shape, tooltip=mean_tips),
+        base.mark_point(filled=True, size=110, opacity=1, stroke="@page", strokeWidth=1.5, yOffset=-5).encode(
+            x=x, shape=look.shape, tooltip=mean_tips
+        ),
     ]
     said = "; ".join(f"{row['label']} {percent(row['v']) if what == 'forget' else points(row['v'] / 100)}" for row in means)
     chart = alt.layer(*layers).properties(height=46 * len(labels))
@@ -115,12 +130,31 @@ def matrix(changes: pl.DataFrame, runs: list[Run]) -> dict[str, Any] | None:
     most = max([2.0, *(abs(row["v"]) for row in rows if not row["mine"])])
     names = [class_label(index, classes[index]) for index in sorted(drawn)]
     y = alt.Y("f:N", sort=sets, axis=alt.Axis(title="forgotten", domain=False, ticks=False, labelLimit=110, labelColor="@ink"))
-    x = alt.X("c:N", sort=names, axis=alt.Axis(title="class", domain=False, ticks=False, labelAngle=-45 if any(len(name) > 3 for name in names) else 0, labelLimit=90, labelColor="@ink"))
+    x = alt.X(
+        "c:N",
+        sort=names,
+        axis=alt.Axis(
+            title="class",
+            domain=False,
+            ticks=False,
+            labelAngle=-45 if any(len(name) > 3 for name in names) else 0,
+            labelLimit=90,
+            labelColor="@ink",
+        ),
+    )
     base = alt.Chart(data(rows)).transform_filter("datum.m === method").encode(x=x, y=y)
     colour = alt.Color("v:Q", scale=alt.Scale(domain=[-most, 0, most], range=["@loss", "@level", "@gain"], clamp=True), legend=None)
-    tips = [alt.Tooltip("f:N", title="forgotten"), alt.Tooltip("c:N", title="class"), alt.Tooltip("v:Q", title="change, points", format="+.2f")]
+    tips = [
+        alt.Tooltip("f:N", title="forgotten"),
+        alt.Tooltip("c:N", title="class"),
+        alt.Tooltip("v:Q", title="change, points", format="+.2f"),
+    ]
     cells = base.transform_filter("!datum.mine").mark_rect(stroke="@page", strokeWidth=2, cornerRadius=3).encode(color=colour, tooltip=tips)
-    own = base.transform_filter("datum.mine").mark_rect(stroke="@page", strokeWidth=2, cornerRadius=3, fill="@forget", opacity=0.9).encode(tooltip=tips)
+    own = (
+        base.transform_filter("datum.mine")
+        .mark_rect(stroke="@page", strokeWidth=2, cornerRadius=3, fill="@forget", opacity=0.9)
+        .encode(tooltip=tips)
+    )
     layers: list[Any] = [cells, own]
     if len(names) <= 16:
         big = f"abs(datum.v) > {0.6 * most}"

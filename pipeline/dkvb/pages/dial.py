@@ -174,10 +174,13 @@ def _tradeoff(run: Run, found: list[Dial], params: list[Any], here: str) -> dict
     layers += [
         base.mark_line(strokeWidth=1.75, opacity=0.7).encode(order="n:Q"),
         base.mark_point(filled=True, size=26, opacity=1).encode(tooltip=tips),
-        base.transform_filter("datum.n === n").mark_point(filled=True, size=260, opacity=1, stroke="@page", strokeWidth=2).encode(tooltip=tips),
+        base.transform_filter("datum.n === n")
+        .mark_point(filled=True, size=260, opacity=1, stroke="@page", strokeWidth=2)
+        .encode(tooltip=tips),
     ]
     description = (
-        f"Curve of test accuracy on {others(run)} against test accuracy on {forgotten(run)} as pairs are masked, with a mark at the slider's N."
+        f"Curve of test accuracy on {others(run)} against test accuracy on {forgotten(run)} as pairs are masked, "
+        "with a mark at the slider's N."
     )
     return finish(alt.layer(*layers).add_params(*params).properties(height=260), description, top=8)
 
@@ -195,7 +198,9 @@ def _bars(run: Run, found: list[Dial], params: list[Any], here: str, several: bo
         singles += [row | {"seed": seed, "a": round(value, 5)} for seed, value in cell["s"]] if several else []
     names = list(dict.fromkeys(row["class"] for row in rows))
     y = alt.Y("class:N", sort=names, axis=class_axis(rows))
-    axis = alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False, title="test accuracy at this N; the thin line is before", orient="top")
+    axis = alt.Axis(
+        format=".0%", tickCount=5, domain=False, ticks=False, title="test accuracy at this N; the thin line is before", orient="top"
+    )
     x = alt.X("a:Q", scale=alt.Scale(domain=[0, 1]), axis=axis)
     colour = alt.Color("role:N", scale=ROLES, legend=None)
     tips_ = [alt.Tooltip("class:N"), alt.Tooltip("a:Q", title="accuracy", format=".2%")]
@@ -204,7 +209,9 @@ def _bars(run: Run, found: list[Dial], params: list[Any], here: str, several: bo
     at = base.transform_filter(here)
     layers: list[Any] = [
         at.mark_bar(height=15, opacity=0.85, cornerRadiusEnd=2).encode(x=x, color=colour, tooltip=tips_),
-        base.transform_filter("datum.m === method && datum.n === 0").mark_tick(color="@ink", thickness=1.5, size=21, opacity=0.8).encode(x=x),
+        base.transform_filter("datum.m === method && datum.n === 0")
+        .mark_tick(color="@ink", thickness=1.5, size=21, opacity=0.8)
+        .encode(x=x),
         at.mark_text(align="left", x="width", dx=10).encode(text=alt.Text("a:Q", format=".1%")),
     ]
     if several:

@@ -153,7 +153,7 @@ class MethodResult:
 
     @property
     def label(self) -> str:
-        model = " on the linear head" if self.setup.model == "linear" else ""
+        model = " on the linear head" if self.setup.model == "linear" and self.method != "retrain-linear" else ""
         return f"{palette.look(self.method).name}{model}" + (f", {self.difference}" if self.difference else "")
 
     def stat(self, key: str) -> Stat | None:

@@ -18,7 +18,12 @@ WHICH = {"retain": "the classes that stay", "forget": "the forgotten class"}
 def table(run: Run) -> pl.DataFrame:
     """One row per method, model, seed and epoch, with what was measured there."""
     rows = [
-        {"method": artifact.result["method"], "model": artifact.result["model"], "seed": artifact.result["seed"], "n": artifact.result.get("n")}
+        {
+            "method": artifact.result["method"],
+            "model": artifact.result["model"],
+            "seed": artifact.result["seed"],
+            "n": artifact.result.get("n"),
+        }
         | {key: value for key, value in point.items() if isinstance(value, int | float)}
         for artifact in run.retraining
         for point in artifact.result["points"]
@@ -34,7 +39,7 @@ def means(run: Run) -> list[dict[str, Any]]:
         for point in artifact.result["points"]:
             points.setdefault((method, model, point["epoch"]), []).append((seed, point))
     rows = []
-    for (method, model, epoch), found in points.items():
+    for (method, _, epoch), found in points.items():
         name = palette.look(method).name
         row: dict[str, Any] = {"method": method, "name": name, "epoch": epoch, "seeds": len(found)}
         for which in WHICH:
@@ -53,7 +58,13 @@ def charts(run: Run) -> dict[str, dict[str, Any]]:
 
 def _chart(run: Run, which: str, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     lines = [
-        {"name": row["name"], "epoch": row["epoch"], "a": mean.mean, "ci": spread_tips(mean)["ci"], "each": seeds_text(row[f"{which}_each"])}
+        {
+            "name": row["name"],
+            "epoch": row["epoch"],
+            "a": mean.mean,
+            "ci": spread_tips(mean)["ci"],
+            "each": seeds_text(row[f"{which}_each"]),
+        }
         | {"low": mean.mean - (mean.ci95 or 0), "high": mean.mean + (mean.ci95 or 0)}
         for row in rows
         if (mean := row[which])
@@ -64,7 +75,13 @@ def _chart(run: Run, which: str, rows: list[dict[str, Any]]) -> dict[str, Any] |
     look = Legend({row["method"] for row in rows})
     low, high = min(row["a"] for row in lines), max(row["a"] for row in lines)
     domain = [0, 1] if which == "forget" else [max(0, low - 0.2 * (high - low) - 0.01), min(1, high + 0.2 * (high - low) + 0.01)]
-    x = alt.X("epoch:Q", title="epochs of retraining on the classes that stay", axis=alt.Axis(tickMinStep=1, grid=False, format="d"))
+    last = max(row["epoch"] for row in lines) or 1
+    x = alt.X(
+        "epoch:Q",
+        title="epochs of retraining on the classes that stay",
+        scale=alt.Scale(domain=[0, last], nice=False, padding=8),
+        axis=alt.Axis(tickMinStep=1, grid=False, format="d"),
+    )
     y = alt.Y("a:Q", scale=alt.Scale(domain=domain, zero=False), axis=PERCENT if which == "forget" else alt.Axis(format=".1~%", title=None))
     base = alt.Chart(data(lines)).transform_filter(look.shown).encode(x=x, color=look.colour)
     tips = [alt.Tooltip("name:N", title="method"), alt.Tooltip("epoch:Q"), alt.Tooltip("a:Q", title="accuracy", format=".2%")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,15 @@ def pages(found: Collected) -> list[Page]:
         heads = [setup for setup in found.setups if setup.model == "linear" and setup.embed.fingerprint == run.setup.embed.fingerprint]
         inputs = [canonical_hash(artifact.manifest) for artifact in [*_used(run, heads), *run.swept]]
         about = f"{run.setup.data} · {run.setup.encoder} · {run.setup.shape}"
-        return Page(run.page, f"Forget {words.forgotten(run)}", about, inputs, lambda: page(run, heads), "run")
+        compared = any(other.methods for other in found.runs if other.setup is run.setup)
+        links = [("index.html", "All reports"), *([(run.setup.compare, "Methods compared")] if compared else [])]
+        links.append((run.setup.inside, "Inside the bottleneck"))
+        return Page(run.page, f"Forget {words.forgotten(run)}", about, [inputs, links], lambda: page(run, heads, links), "run")
 
     return [one(run) for run in found.runs]
 
 
-def page(run: Run, heads: list[Setup]) -> tuple[str, dict[str, pl.DataFrame]]:
+def page(run: Run, heads: list[Setup], links: Sequence[tuple[str, str]] = ()) -> tuple[str, dict[str, pl.DataFrame]]:
     """The page's HTML, and the charts' data to lay beside it. `heads`: linear heads on the same embedding."""
     makers = {"curve": curve_table, "counts": count_table, "classes": class_table, "methods": method_table, "retraining": retraining.table}
     tables = {name: frame for name, maker in makers.items() if not (frame := maker(run)).is_empty()}
@@ -63,7 +67,7 @@ def page(run: Run, heads: list[Setup]) -> tuple[str, dict[str, pl.DataFrame]]:
         dial=[asdict(one) for one in found],
         retrained=retraining.means(run),
         costs=any(one.get("flops") is not None for result in run.methods for one in result.results),
-        links=[("index.html", "All reports"), (run.setup.compare, "Methods compared"), (run.setup.inside, "Inside the bottleneck")],
+        links=links,
         settings=_settings(run, heads),
         artifacts=_artifacts(run, heads),
         versions=_versions(run, heads),
@@ -113,7 +117,8 @@ def curve_table(run: Run) -> pl.DataFrame:
 def count_table(run: Run) -> pl.DataFrame:
     """Correct answers per seed, n, split and class, of every sweep."""
     frames = [
-        frame.select(pl.lit(method).alias("method"), pl.lit(model).alias("model"), pl.all()) for (method, model), frame in run.counts.items()
+        frame.select(pl.lit(method).alias("method"), pl.lit(model).alias("model"), pl.all())
+        for (method, model), frame in run.counts.items()
     ]
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
