@@ -11,8 +11,8 @@ def card(config: dict[str, Any]) -> str:
     parts = [f"# A key-value bottleneck classifier for {_plain(config['data'])}"]
     parts.append(
         f"A discrete key-value bottleneck (arXiv 2311.15268) on a frozen encoder: {shapes['codebooks']} codebooks of {shapes['pairs']:,} "
-        f"key-value pairs, keys of {shapes['dim']} dimensions, the {config['top_k']} nearest keys of each codebook selected, values pooled by "
-        f"{config['pool']}. It takes features of width {shapes['width']:,} and gives logits of {shapes['classes']} classes. "
+        f"key-value pairs, keys of {shapes['dim']} dimensions, the {config['top_k']} nearest keys of each codebook selected, values "
+        f"pooled by {config['pool']}. It takes features of width {shapes['width']:,} and gives logits of {shapes['classes']} classes. "
         f"Written by dkvb {config['dkvb']}."
     )
     parts += ["## Use", _use(config), "## Encoder", _encoder(config), "## Accuracy", *_accuracy(config)]
@@ -20,8 +20,8 @@ def card(config: dict[str, Any]) -> str:
     if forgotten:
         names = ", ".join(_plain(classes[c]) for c in forgotten)
         parts.append(
-            f"Classes: {names}. {config['masked']:,} of {shapes['codebooks'] * shapes['pairs']:,} pairs are masked; this folder holds zeros in "
-            f"the place of their keys and values, so that the mask cannot be taken back from what is here."
+            f"Classes: {names}. {config['masked']:,} of {shapes['codebooks'] * shapes['pairs']:,} pairs are masked; this folder holds "
+            f"zeros in the place of their keys and values, so that the mask cannot be taken back from what is here."
         )
     else:
         parts.append("Nothing: this is the model as it was trained.")
@@ -49,8 +49,8 @@ def _encoder(config: dict[str, Any]) -> str:
     hashed = f" sha256 of the parameters: `{config['weights_sha256']}`." if config["weights_sha256"] else ""
     transform = f"\n\nTransform:\n\n```\n{config['transform']}\n```" if config["transform"] else ""
     return (
-        f"`{encoder['name']}` ({settings or 'defaults'}), images read as {config['mode']}.{hashed} Its weights are not part of this folder; "
-        f"a weights file of the name above is found where it lies in here.{transform}"
+        f"`{encoder['name']}` ({settings or 'defaults'}), images read as {config['mode']}.{hashed} Its weights are not part of this "
+        f"folder; a weights file of the name above is found where it lies in here.{transform}"
     )
 
 

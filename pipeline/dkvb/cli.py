@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dkvb import __version__
-from dkvb.commands import membership
+from dkvb.commands import membership, reproduce, use, verify
 from dkvb.console import COMMON, EMBED, UNLEARN, Options, command, shard_range
 
 app = typer.Typer(
@@ -151,6 +151,9 @@ def doctor_(options: Options) -> None:
 
 
 membership.register(app)
+reproduce.register(app)
+verify.register(app)
+use.register(app)
 
 
 def main() -> None:

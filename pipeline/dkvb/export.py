@@ -32,7 +32,10 @@ CENTRE = (
     "Lookup subtracts centre (C, d) from keys and queries alike before it computes distances. No distance changes but for rounding, which "
     "decides near ties; it is the mean of all keys of a codebook, of the kept ones alone where fewer than 8 are masked."
 )
-PIXELS = "resize to encoder.size x encoder.size where it is given (bicubic), divide by 255, subtract the image's mean, divide by its deviation + 1e-6"
+PIXELS = (
+    "resize to encoder.size x encoder.size where it is given (bicubic), divide by 255, subtract the image's mean, "
+    "divide by its deviation + 1e-6"
+)
 
 
 def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -> dict[str, Any]:
@@ -187,6 +190,6 @@ def read_export(folder: Path, device: str = "cpu") -> Model:
         )
         weights = Weights(tensors["projection"], tensors["keys"], tensors["values"], tensors["unused"], tensors["centre"])
         mask = ~tensors["allowed"] & ~tensors["unused"]
+        return Model(about, weights, mask, int(config["top_k"]), config["pool"])
     except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
         raise DamagedArtifact(f"The export in {folder} is damaged ({error}): run `dkvb export {folder} --force` again.") from None
-    return Model(about, weights, mask, int(config["top_k"]), config["pool"])

@@ -84,6 +84,13 @@ def unlearn(entries: Entries) -> Iterable[Any]:
         masked = f"{e['masked']:,}" if e["pairs_total"] else "-"
         table.add_row(e["method"], str(e["seed"]), escape(", ".join(e["forget_names"])), n, masked, *change, f"{e['seconds']:.3f}")
     yield table
+    if any("retraining" in e for e in entries):
+        table = _table("Retrained on the retain set (test accuracy)", "method", "seed", "forgotten", "epochs", "forget", "retain")
+        for e in entries:
+            if points := e.get("retraining"):
+                change = [f"{percent(points[0][s])} -> {percent(points[-1][s])}" for s in ("forget_test", "retain_test")]
+                table.add_row(e["method"], str(e["seed"]), escape(", ".join(e["forget_names"])), str(len(points) - 1), *change)
+        yield table
     for e in entries:
         if e["note"]:
             yield escape(f"{e['method']}: {e['note']}")
@@ -134,6 +141,48 @@ def _interval(over: dict[str, Any] | None) -> str:
 def report(entries: Entries) -> Iterable[Any]:
     for e in entries:
         yield escape(f"Report: {e['index']}")
+
+
+def predict(entries: Entries) -> Iterable[Any]:
+    ranks = max((len(e["top"]) for e in entries), default=1)
+    others = [f"then, {rank}" for rank in range(2, ranks + 1)]
+    table = _table("Predicted", "input", "class", "probability", *others)
+    for e in entries:
+        rest = [f"{at['class']} {percent(at['probability'])}" for at in e["top"][1:]]
+        table.add_row(escape(e["input"]), escape(e["class"]), percent(e["probability"]), *map(escape, rest))
+    yield table
+
+
+def export(entries: Entries) -> Iterable[Any]:
+    for e in entries:
+        names = ", ".join(e["classes"][c] for c in e["forgotten"])
+        forgotten = f"; without {names} ({e['masked']:,} pairs left out)" if e["forgotten"] else ""
+        yield escape(f"Exported to {e['path']} ({size(e['bytes'])}){forgotten}")
+
+
+def reproduce(entries: Entries) -> Iterable[Any]:
+    """The plan: a row per data set and step, its seeds together."""
+    table = _table("Experiments", "data", "step", "done", "missing", "skipped", "failed", "time to come", "disk")
+    grouped: dict[tuple[str, str], Entries] = {}
+    for e in entries:
+        grouped.setdefault((e["data"], e["step"]), []).append(e)
+    for (data, step), same in grouped.items():
+        states = [str(sum(e["state"] == state for e in same)) for state in ("done", "missing", "skipped", "failed")]
+        left = [e for e in same if e["state"] == "missing"]
+        seconds = None if any(e["estimate_seconds"] is None for e in left) else sum(e["estimate_seconds"] for e in left)
+        needed = sum(e["estimate_bytes"] or 0 for e in left)
+        table.add_row(
+            data, step, *states, "-" if not left else "unknown" if seconds is None else clock(seconds), size(needed) if needed else "-"
+        )
+    yield table
+    for why in dict.fromkeys(f"{e['data']}: {e['why']}" for e in entries if e["why"]):
+        yield escape(why)
+    left = [e for e in entries if e["state"] == "missing"]
+    if left:
+        known = sum(e["estimate_seconds"] or 0 for e in left)
+        unknown = len({e["data"] for e in left if e["estimate_seconds"] is None})
+        more = f", besides embedding {unknown} data sets with an encoder that has not run here" if unknown else ""
+        yield f"About {clock(known)} on this machine{more}, and {size(sum(e['estimate_bytes'] or 0 for e in left))} of disk."
 
 
 def status(result: dict[str, Any]) -> Iterable[Any]:

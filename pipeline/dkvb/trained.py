@@ -154,7 +154,19 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
     weights = Weights(load_file(codes.path / PROJECTION)["projection"], keys, load_file(trained.path / VALUES)["values"], unused)
     top_k, pool = int(codes.settings["keys"]["top_k"]), settings["train"]["pool"]
     model = Model(about, weights, np.zeros_like(unused), top_k, pool, counts)
-    return model
+    return _requested(workspace, trained, model) if requests else model
+
+
+def _requested(workspace: Workspace, trained: Artifact, model: Model) -> Model:
+    """The model under the masks of all deletion requests that were not taken back."""
+    import importlib.util
+
+    if importlib.util.find_spec("dkvb.deletion.requests") is None:
+        return model
+    from dkvb.deletion.requests import forgotten
+
+    found = forgotten(workspace, trained)
+    return model if found.mask is None else model.masked(found.mask & ~model.unused.numpy(), found.classes)
 
 
 def _class_counts(trained: Artifact, classes: Sequence[int]) -> np.ndarray:
