@@ -15,7 +15,7 @@ from dkvb import embed, membership, stores
 from dkvb.artifacts import need_features, quantize_spec
 from dkvb.cli import app
 from dkvb.errors import MissingStage, UsageError
-from dkvb.evaluate import masked_logits
+from dkvb.evaluate import masked_logits, masked_logits_at
 from dkvb.held_out import HeldOut, without_class
 from dkvb.methods import METHODS
 from dkvb.metrics.membership import LARGEST, attack, cross_entropy
@@ -146,6 +146,16 @@ def test_masking_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: Wo
         assert loss(entry["n"] - step - 1, "validation", "forget") < loss(entry["n"] - step - 1, "validation", "held_out")
     else:
         assert entry["n"] == order[order < 2**31 - 1].max() + 1
+
+
+def test_logits_of_some_rows_are_those_of_all(embedded: Recipe, workspace: Workspace) -> None:
+    attacked(embedded, workspace, "logit-mask")
+    study, _ = derived_study(embedded, workspace)
+    order = METHODS["activations"](study, [CAT]).order()  # type: ignore[attr-defined]
+    for split, rows in (("test", np.array([5, 3, 77])), ("train", np.arange(0, 100, 7)), ("validation", np.array([], int))):
+        found = masked_logits_at(study.bottleneck, order, [0, 90, 10**6], split, rows)
+        for place, n in enumerate((0, 90, 10**6)):
+            np.testing.assert_array_equal(found[place], masked_logits(study.bottleneck, order, n, split)[rows])
 
 
 def test_controls(embedded: Recipe, workspace: Workspace) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import polars
 import pytest
 import torch
 from safetensors.numpy import load_file
+from typer.testing import CliRunner
 
 import oracle
 from conftest import artifact_bytes
@@ -16,6 +18,7 @@ from dkvb import embed, fitting, retraining, train, unlearn
 from dkvb.artifacts import need_features
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.masking import unpack
+from dkvb.cli import app
 from dkvb.errors import UsageError
 from dkvb.queries import group_projections
 from dkvb.recipe import Recipe, load
@@ -241,6 +244,16 @@ def test_controls_are_not_retrained_and_nothing_is_without_being_asked(trained: 
     assert not [a for a in workspace.all("unlearn") if a.settings["kind"] == "retraining"]
     with pytest.raises(UsageError, match="unlearn.retrain"):
         trained.with_(unlearn={"retrain": -1})
+
+
+def test_the_flag(trained: Recipe) -> None:
+    flags = ["unlearn", "--recipe", "tiny.toml", "--forget", "cat", "--method", "activations", "--method", "logit-mask", "--retrain", "2"]
+    result = CliRunner().invoke(app, [*flags, "--json"])
+    assert result.exit_code == 0, result.output
+    activations, mask = json.loads(result.stdout)["unlearn"]
+    assert [p["epoch"] for p in activations["retraining"]] == [0, 1, 2]
+    assert "retraining" not in mask
+    assert "Retrained" in CliRunner().invoke(app, flags).stdout
 
 
 def test_learning_rates_are_those_of_table_7() -> None:

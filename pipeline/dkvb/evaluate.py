@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -59,27 +60,28 @@ def masked_logits(model: Bottleneck, order: np.ndarray, n: int, split: str) -> n
 
 def masked_logits_at(model: Bottleneck, order: np.ndarray, grid: Sequence[int], split: str, rows: np.ndarray) -> np.ndarray:
     """Logits (G, n, L) float32 of some rows (n,) of a split at every N of a sweep."""
-    found = np.empty((len(grid), len(rows), len(model.splits.classes)), np.float32)
-    at_once = max(1, LOGITS // max(1, len(model.splits.labels[split]) * found.shape[2] * 4))
     with one_thread_per_worker() as pool:
-        for start in range(0, len(grid), at_once):
-            found[start : start + at_once] = _logits(model, order, grid[start : start + at_once], split, pool)[:, rows]
-    return found
+        return _logits(model, order, grid, split, pool, rows)
 
 
-def _logits(model: Bottleneck, order: np.ndarray, grid: Sequence[int], split: str, pool: ThreadPoolExecutor) -> np.ndarray:
+def _logits(
+    model: Bottleneck, order: np.ndarray, grid: Sequence[int], split: str, pool: ThreadPoolExecutor, only: np.ndarray | None = None
+) -> np.ndarray:
     """Logits (G, N, L): the mean over codebooks, added up in codebook order, so that no bit depends on the threads."""
-    codes = model.codes(split)
+    some: Any = slice(None) if only is None else only
+    everyone = model.codes(split)
+    codes = everyone[:, some]
     rows = codes.shape[1]
     logits = np.zeros((len(grid), rows, len(model.splits.classes)), np.float32)
     blocks = [slice(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS)]
-    together = max(1, QUERIES // (UNIT * rows * model.keys.shape[2] * 4)) * UNIT
+    together = max(1, QUERIES // max(1, UNIT * everyone.shape[1] * model.keys.shape[2] * 4)) * UNIT
     for group in groups(model.codebooks, together):
         queries: np.ndarray | None = None
         for codebook in group:
-            voter = _Codebook(model, codebook, order[codebook], codes[codebook], model.neighbours(split, codebook))
+            near = model.neighbours(split, codebook)
+            voter = _Codebook(model, codebook, order[codebook], codes[codebook], None if near is None else near[some])
             if queries is None and voter.needs_search(max(grid)):
-                queries = model.queries(split, group, pool)
+                queries = model.queries(split, group, pool)[:, some]
             voter.queries = None if queries is None else queries[codebook - group.start]
             list(pool.map(partial(voter.add, grid, logits), blocks))
     logits /= np.float32(model.codebooks)
