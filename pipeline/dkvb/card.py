@@ -48,10 +48,10 @@ def _encoder(config: dict[str, Any]) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in encoder.items() if value is not None and name not in ("name", "batch_size"))
     hashed = f" sha256 of the parameters: `{config['weights_sha256']}`." if config["weights_sha256"] else ""
     transform = f"\n\nTransform:\n\n```\n{config['transform']}\n```" if config["transform"] else ""
-    return (
-        f"`{encoder['name']}` ({settings or 'defaults'}), images read as {config['mode']}.{hashed} Its weights are not part of this "
-        f"folder; a weights file of the name above is found where it lies in here.{transform}"
+    weights = (
+        "" if encoder["name"] == "pixels" else " Its weights are not in this folder; a weights file of that name is found when put here."
     )
+    return f"`{encoder['name']}` ({settings or 'defaults'}), images read as {config['mode']}.{hashed}{weights}{transform}"
 
 
 def _accuracy(config: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ Which = Annotated[
     Path | None,
     typer.Option(
         "--model",
-        help="A folder of `dkvb export`, or a train or unlearn artifact [default: the recipe's trained model, with all that was forgotten].",
+        help="A folder of `dkvb export`, or a train or unlearn artifact [default: the recipe's model, what was forgotten masked].",
     ),
 ]
 
