@@ -133,6 +133,23 @@ class Unlearn(Section):
         return [self.method] if isinstance(self.method, str) else list(self.method)
 
 
+class Verify(Section):
+    """Thresholds of `dkvb verify` on test accuracies in [0, 1], and its protocol of relearning."""
+
+    max_forget: float | Literal["chance"] = "chance"
+    """Highest accuracy on each forgotten class; "chance": one in the number of classes."""
+    max_retain_drop: float = Field(0.02, ge=-1, le=1)
+    """Most accuracy that the classes that stay may have lost."""
+    min_retain: float | None = Field(None, ge=0, le=1)
+    """Lowest accuracy on the classes that stay; none: not checked."""
+    max_relearn: float | None = Field(None, ge=-1, le=1)
+    """Most by which a relearned class's accuracy may be above that of the oracle, trained the same way; none: not checked."""
+    samples: list[int] = Field(default=[5, 20, 100], min_length=1)
+    """Samples of a forgotten class from which it is learned again."""
+    epochs: int = Field(10, ge=1)
+    """Epochs of that."""
+
+
 class Run(Section):
     seeds: list[int] = Field(default=[0], min_length=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -155,6 +172,7 @@ class Recipe(Section):
     linear: Linear = Linear()
     scrub: Scrub = Scrub()
     unlearn: Unlearn = Unlearn()
+    verify: Verify = Verify()
     run: Run = Run()
 
     @property
@@ -260,6 +278,10 @@ def validate(settings: Mapping[str, Any], where: str) -> Recipe:
     for key, n in (("na", recipe.unlearn.na), ("ne", recipe.unlearn.ne)):
         if n != "auto" and n < 0:
             raise UsageError(f'{where}: unlearn.{key} = {n} is negative; give 0 or more, or "auto".')
+    if recipe.verify.max_forget != "chance" and not 0 <= recipe.verify.max_forget <= 1:
+        raise UsageError(f'{where}: verify.max_forget = {recipe.verify.max_forget}: give a share in [0, 1], or "chance".')
+    if min(recipe.verify.samples) < 1:
+        raise UsageError(f"{where}: verify.samples = {recipe.verify.samples}: give numbers of samples, 1 or more.")
     if recipe.scrub.min_steps != "auto" and recipe.scrub.min_steps < 1:
         raise UsageError(f'{where}: scrub.min_steps = {recipe.scrub.min_steps}; give 1 or more, or "auto".')
     return recipe

@@ -1,0 +1,1 @@
+"""Deletion requests: masks that add up, their verdict, erasure and record."""

@@ -1,0 +1,207 @@
+"""Whether everything that was ever asked to be forgotten is: all forgotten classes of a trained bottleneck, measured again.
+
+Measured on held-out data: accuracies with 95 % intervals, the same from a model retrained on the retain set (the oracle: same keys and
+codes), where samples of the forgotten classes go, what lifting the mask brings back, and how fast a class is learned again.
+Nothing is read from earlier verdicts; the oracle alone is kept, as an artifact, and shared with the method `retrain`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dkvb import progress
+from dkvb.artifacts import need_features
+from dkvb.deletion import verify_measures as measures
+from dkvb.deletion.verify_relearn import Masked, relearning
+from dkvb.errors import DamagedArtifact, MissingStage
+from dkvb.evaluate import masked_predictions
+from dkvb.recipe import Recipe
+from dkvb.retrained import load_bottleneck, retrained
+from dkvb.study import Study
+from dkvb.workspace import Artifact, Workspace
+
+
+def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
+    """A verdict per seed of the recipe in whose model anything is forgotten.
+
+    Raises:
+        MissingStage: no such model, or nothing is forgotten in it.
+        DamagedArtifact: model, features or a mask have been altered.
+    """
+    features = need_features(recipe, workspace)
+    entries = []
+    for seed in recipe.run.seeds:
+        study = Study(recipe, workspace, features, seed)
+        mask, classes = forgotten(workspace, study.dkvb_artifact)
+        if not classes:
+            progress.note(f"verify seed {seed}: nothing is forgotten in this model")
+            continue
+        entries.append(verify(study, mask, classes))
+    if not entries:
+        raise MissingStage(
+            f"Nothing is forgotten in the trained bottleneck of seed {', '.join(map(str, recipe.run.seeds))} in {workspace.root}: "
+            f"open a request with `dkvb forget CLASS` first."
+        )
+    return entries
+
+
+def forgotten(workspace: Workspace, train: Artifact) -> tuple[np.ndarray | None, list[int]]:
+    """The mask (C, M), if any, and the classes of all requests of a trained bottleneck that are masked or purged."""
+    from dkvb.deletion import requests
+
+    found = requests.forgotten(workspace, train)
+    return found.mask, list(found.classes)
+
+
+def verify(study: Study, mask: np.ndarray | None, classes: Sequence[int]) -> dict[str, Any]:
+    """The verdict on one trained bottleneck.
+
+    Args:
+        mask: (C, M) bool, True where a pair is masked; None masks nothing.
+        classes: ids of all forgotten classes.
+
+    Returns:
+        An entry of `dkvb verify --json`; `passed` is whether every check that could be made was passed, and one was made of every class.
+
+    Raises:
+        DamagedArtifact: a mask of another shape than the keys.
+        DkvbError: no class is left to retrain on.
+    """
+    started = time.perf_counter()
+    model, splits, forget = study.bottleneck, study.splits, sorted(set(classes))
+    shape = (model.codebooks, model.pairs)
+    mask = np.zeros(shape, bool) if mask is None else np.asarray(mask, bool)
+    if mask.shape != shape:
+        raise DamagedArtifact(f"The mask of the requests has shape {mask.shape} and the keys {shape}: `dkvb forget` opens them again.")
+    unmasked = study.no_mask
+    order = unmasked.copy()
+    order[mask] = -1
+    oracle_model, oracle_order = load_bottleneck(study, forget, "retrain")
+    with progress.task(f"verify seed {study.seed}", 3, "measurements") as task:
+        unlearned, lifted, oracle = {}, {}, {}
+        for split in splits.evaluation:
+            unlearned[split] = masked_predictions(model, order, [0], split)[0]
+            lifted[split] = masked_predictions(model, unmasked, [0], split)[0]
+        task.advance(1)
+        for split in splits.evaluation:
+            oracle[split] = masked_predictions(oracle_model, oracle_order, [0], split)[0]
+        task.advance(1)
+        again = relearning(study.recipe, Masked(model, order < 0), Masked(oracle_model, oracle_order < 0), forget, study.seed)
+        task.advance(1)
+    found = {split: measures.accuracies(unlearned[split], splits.labels[split], splits.classes, forget) for split in unlearned}
+    before = _before(study, forget)
+    checks = _checks(study.recipe, found["test"], before, forget, again, splits.classes)
+    return {
+        "seed": study.seed,
+        "classes": forget,
+        "names": [splits.classes[c] for c in forget],
+        "labels": splits.classes,
+        "passed": all(check["passed"] for check in checks),
+        "masked": int(mask.sum()),
+        "pairs_total": int(mask.size),
+        "checks": checks,
+        "accuracy": found | {"before": {"retain": before}},
+        "oracle": _oracle(study, forget, unlearned, oracle),
+        "destinations": measures.destinations(unlearned["test"], oracle["test"], splits.labels["test"], splits.classes, forget),
+        "relearning": again,
+        "recovery": _recovery(study, mask, forget, unlearned["test"], lifted["test"]),
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+def _before(study: Study, forget: Sequence[int]) -> measures.Accuracy | None:
+    """Retain accuracy on test as training measured it: after a purge the model can no longer say."""
+    result = study.dkvb_artifact.result
+    if "tested" not in result or "misclassified_test" not in result:
+        return None
+    retain = measures.retain_classes(len(study.splits.classes), forget)
+    samples = sum(int(result["tested"][c]) for c in retain)
+    return measures.accuracy(samples - sum(int(result["misclassified_test"][c]) for c in retain), samples)
+
+
+def _checks(
+    recipe: Recipe,
+    found: dict[str, Any],
+    before: measures.Accuracy | None,
+    forget: Sequence[int],
+    again: list[dict[str, Any]],
+    names: Sequence[str],
+) -> list[dict[str, Any]]:
+    limits, checks = recipe.verify, []
+    most = 1 / len(names) if limits.max_forget == "chance" else limits.max_forget
+    for c in forget:
+        one = found["per_class"][c]
+        if one["accuracy"] is None:
+            detail = "no held-out samples of this class are left on which to measure"
+            checks.append(_check(f"forget accuracy: {names[c]}", None, most, False, detail))
+        else:
+            checks.append(_check(f"forget accuracy: {names[c]}", one["accuracy"], most, one["accuracy"] <= most, _said(one)))
+    retain = found["retain"]
+    if retain and before:
+        drop = before["accuracy"] - retain["accuracy"]
+        detail = f"{before['accuracy']:.1%} before, {_said(retain)} now"
+        checks.append(_check("retain accuracy lost", drop, limits.max_retain_drop, drop <= limits.max_retain_drop, detail))
+    if retain and limits.min_retain is not None:
+        value = retain["accuracy"]
+        checks.append(_check("retain accuracy", value, limits.min_retain, value >= limits.min_retain, _said(retain)))
+    if limits.max_relearn is not None:
+        for row in again:
+            if row["samples"] and row["difference"] is not None:
+                detail = f"{row['unlearned']['accuracy']:.1%} after {row['used']} samples, the oracle {row['oracle']['accuracy']:.1%}"
+                name, value = f"relearning from {row['samples']}: {row['name']}", row["difference"]
+                checks.append(_check(name, value, limits.max_relearn, value <= limits.max_relearn, detail))
+    return checks
+
+
+def _check(name: str, value: float | None, threshold: float, passed: bool, detail: str) -> dict[str, Any]:
+    return {"name": name, "passed": bool(passed), "value": value, "threshold": threshold, "detail": detail}
+
+
+def _said(found: dict[str, Any]) -> str:
+    return f"{found['accuracy']:.1%} ({found['low']:.1%} to {found['high']:.1%}, {found['correct']} of {found['samples']})"
+
+
+def _oracle(study: Study, forget: Sequence[int], unlearned: dict[str, np.ndarray], oracle: dict[str, np.ndarray]) -> dict[str, Any]:
+    artifact, splits = retrained(study, forget, "retrain"), study.splits
+    labels, mine = splits.labels["test"], np.isin(splits.labels["test"], forget)
+    right = [predicted["test"] == labels for predicted in (unlearned, oracle)]
+    return {
+        "artifact": str(artifact.path),
+        "seconds": artifact.result["seconds"],
+        **{split: measures.accuracies(oracle[split], splits.labels[split], splits.classes, forget) for split in oracle},
+        "difference": {
+            "retain": measures.paired_difference(*(r[~mine] for r in right)),
+            "forget": measures.paired_difference(*(r[mine] for r in right)),
+        },
+    }
+
+
+def _recovery(study: Study, mask: np.ndarray, forget: Sequence[int], now: np.ndarray, lifted: np.ndarray) -> dict[str, Any]:
+    """Accuracy that comes back when the mask is lifted; `erased` is the share of masked pairs whose values are zero or no numbers."""
+    labels, names = study.splits.labels["test"], study.splits.classes
+    values = study.bottleneck.values[mask]
+    gone = ~np.isfinite(values).all(1) | ~values.any(1)
+    erased = float(gone.mean()) if len(gone) else None
+    if erased is None:
+        detail = "no pair is masked: there is nothing to lift"
+    elif erased == 1:
+        detail = "the values of all masked pairs are gone: lifting the mask brings nothing back"
+    else:
+        detail = "the values of masked pairs are still there: lifting the mask brings the class back until the request is purged"
+    return {
+        "possible": erased is not None and erased < 1,
+        "erased": erased,
+        "detail": detail,
+        "classes": {
+            names[c]: {
+                "class": c,
+                "masked": measures.accuracy_on(now, labels, [c]),
+                "unmasked": measures.accuracy_on(lifted, labels, [c]) if erased != 1 else None,
+            }
+            for c in forget
+        },
+    }
