@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from conftest import TOML, blobs
+from dkvb import embed, progress, quantize, report, train, unlearn
+from dkvb.recipe import Recipe, load
 from dkvb.workspace import Artifact, Spec, Workspace
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -142,3 +146,32 @@ class Fake:
 
 def workspace_at(folder: Path) -> Workspace:
     return Workspace(folder / "data", folder / "reports")
+
+
+@cache
+def made_up(base: Path) -> Workspace:
+    """Three seeds of everything with its report, once a session. Args: `base`, the session's temporary folder."""
+    progress.silence()
+    workspace = workspace_at(base / "made-up")
+    fake = Fake(workspace)
+    fake.everything(seeds=3)
+    for trained in [artifact for artifact in workspace.all("train") if artifact.result["model"] == "dkvb"]:
+        fake.retrain(trained, "activations")
+    report.run(Recipe(name="test"), workspace)
+    return workspace
+
+
+@cache
+def real(base: Path) -> tuple[Recipe, Workspace]:
+    """A tiny but real workspace with two forget sets and its report, once a session."""
+    progress.silence()
+    folder = base / "real"
+    blobs(folder / "tiny-data")
+    (folder / "tiny.toml").write_text(TOML, encoding="utf-8")
+    recipe, workspace = load(str(folder / "tiny.toml")), workspace_at(folder)
+    for stage in (embed, quantize, train):
+        stage.run(recipe, workspace)
+    for forget in ("bird", "dog"):
+        unlearn.run(recipe.with_(unlearn={"forget": [forget], "sweep": True}), workspace)
+    report.run(recipe, workspace)
+    return recipe, workspace

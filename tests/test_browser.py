@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from browser import Browser, program
-from conftest import TOML, blobs
-from dkvb import embed, progress, quantize, report, train, unlearn
+from dkvb import report
 from dkvb.pages.palette import COLOURS
-from dkvb.recipe import Recipe, load
+from dkvb.recipe import Recipe
 from dkvb.workspace import Workspace
-from fakes import Fake, workspace_at
+from fakes import Fake, made_up, real, workspace_at
 
 
 @pytest.fixture(scope="module")
@@ -30,31 +29,12 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def full(browser, tmp_path_factory) -> Workspace:
-    """Three seeds of everything, and what retraining after it gives."""
-    progress.silence()
-    workspace = workspace_at(tmp_path_factory.mktemp("full"))
-    fake = Fake(workspace)
-    fake.everything(seeds=3)
-    for trained in [artifact for artifact in workspace.all("train") if artifact.result["model"] == "dkvb"]:
-        fake.retrain(trained, "activations")
-    report.run(Recipe(name="test"), workspace)
-    return workspace
+    return made_up(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")
-def real(browser, tmp_path_factory) -> Workspace:
-    """A tiny but real workspace: the page about the bottleneck has something to look into."""
-    progress.silence()
-    folder = tmp_path_factory.mktemp("real")
-    blobs(folder / "tiny-data")
-    (folder / "tiny.toml").write_text(TOML, encoding="utf-8")
-    recipe, workspace = load(str(folder / "tiny.toml")), workspace_at(folder)
-    for stage in (embed, quantize, train):
-        stage.run(recipe, workspace)
-    for forget in ("bird", "dog"):
-        unlearn.run(recipe.with_(unlearn={"forget": [forget], "sweep": True}), workspace)
-    report.run(recipe, workspace)
-    return workspace
+def true(browser, tmp_path_factory) -> Workspace:
+    return real(tmp_path_factory.getbasetemp())[1]
 
 
 def pages(workspace: Workspace) -> list[Path]:
@@ -62,7 +42,7 @@ def pages(workspace: Workspace) -> list[Path]:
 
 
 def run_page(workspace: Workspace) -> Path:
-    return next(path for path in pages(workspace) if not path.name.startswith(("index", "compare", "bottleneck")))
+    return next(path for path in pages(workspace) if path.name.startswith(("cifar", "tiny")))
 
 
 STICKING_OUT = """[...document.querySelectorAll('body *')]
@@ -73,8 +53,8 @@ OPEN = "document.querySelectorAll('main details').forEach((part) => { part.open 
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_every_page_draws_offline_and_nothing_sticks_out(browser, full, real, width):
-    for path in [*pages(full), *pages(real)]:
+def test_every_page_draws_offline_and_nothing_sticks_out(browser, full, true, width):
+    for path in [*pages(full), *pages(true)]:
         browser.open(path, width)
         assert [address for address in browser.fetched() if not address.startswith(("file:", "data:"))] == [], path.name
         assert browser.complaints() == [], path.name
@@ -87,12 +67,13 @@ def test_every_page_draws_offline_and_nothing_sticks_out(browser, full, real, wi
           table: !!plot.closest('section').querySelector('table') }))""")
         assert [plot["id"] for plot in plots if plot["marks"] == 0] == [], path.name
         assert [plot["id"] for plot in plots if len(plot["said"]) < 40] == [], path.name
-        assert path.name.startswith("compare") or [plot["id"] for plot in plots if not plot["table"]] == [], path.name
-        assert path.name == "index.html" or plots or path.name.startswith("bottleneck")
+        if path.name.startswith(("cifar", "tiny", "bottleneck")):
+            assert [plot["id"] for plot in plots if not plot["table"]] == [], path.name
+            assert plots or path.name.startswith("bottleneck")
 
 
-def test_links_lead_to_files_that_are_there(browser, full, real):
-    for path in [*pages(full), *pages(real)]:
+def test_links_lead_to_files_that_are_there(browser, full, true):
+    for path in [*pages(full), *pages(true)]:
         browser.open(path, 1000)
         for address in browser.ask("[...document.querySelectorAll('a[href]')].map((link) => link.getAttribute('href'))"):
             name, _, mark = address.partition("#")
@@ -207,7 +188,7 @@ def test_hostile_class_names_run_nothing_and_are_shown(browser, tmp_path):
         assert browser.ask("document.hacked") is None
         assert browser.complaints() == []
         assert browser.ask("document.documentElement.scrollWidth") <= 390
-        if path.name != "index.html" and not path.name.startswith("bottleneck"):
+        if path.name.startswith(("cifar", "compare")):
             words = browser.ask("document.body.textContent")
             assert all(name in words for name in HOSTILE[:1])
     browser.open(run_page(fake.workspace), 1200)

@@ -15,16 +15,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from conftest import TOML, blobs
-from dkvb import embed, progress, quantize, report, stores, train, unlearn
+from dkvb import progress, report, stores
 from dkvb.errors import MissingStage
 from dkvb.pages import bottleneck, compare
 from dkvb.pages.collect import collect
 from dkvb.pages.records import stat
-from dkvb.recipe import Recipe, load
+from dkvb.recipe import Recipe
 from dkvb.study import Splits
 from dkvb.workspace import Workspace
-from fakes import Fake, workspace_at
+from fakes import Fake, made_up, real, workspace_at
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +36,11 @@ def _quiet():
 def written(workspace: Workspace) -> tuple[str, list[str]]:
     [entry] = report.run(Recipe(name="test"), workspace)
     assert entry["seconds"] >= 0
-    runs = [Path(page) for page in entry["pages"] if not Path(page).name.startswith(("compare-", "bottleneck-"))]
-    return Path(entry["index"]).read_text(encoding="utf-8"), [page.read_text(encoding="utf-8") for page in runs]
+    runs = {run.page for run in collect(workspace).runs}
+    assert runs <= {Path(page).name for page in entry["pages"]}
+    return Path(entry["index"]).read_text(encoding="utf-8"), [
+        Path(page).read_text(encoding="utf-8") for page in entry["pages"] if Path(page).name in runs
+    ]
 
 
 def text(html: str) -> str:
@@ -69,12 +71,10 @@ class Loads(HTMLParser):
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """Three seeds of everything."""
-    progress.silence()
-    workspace = workspace_at(tmp_path_factory.mktemp("full"))
-    Fake(workspace).everything(seeds=3)
-    index, [page] = written(workspace)
-    return workspace, index, page
+    """Three seeds of everything: workspace, index and the run's page."""
+    workspace = made_up(tmp_path_factory.getbasetemp())
+    [run] = collect(workspace).runs
+    return workspace, *((workspace.reports / name).read_text(encoding="utf-8") for name in ("index.html", run.page))
 
 
 def test_without_a_model_it_names_the_command_and_writes_nothing(tmp_path):
@@ -261,7 +261,7 @@ def test_stale_pages_go_and_other_files_stay(tmp_path):
     _, pages = written(fake.workspace)
     assert pages == []
     assert not page.exists()
-    assert not [path for path in (fake.workspace.reports / "data").glob("*.parquet") if not path.name.startswith("bottleneck-")]
+    assert not list((fake.workspace.reports / "data").glob("cifar-10-*.parquet"))
     assert not list(fake.workspace.reports.glob("compare-*"))
     assert mine.exists()
     assert outside.exists()
@@ -283,7 +283,7 @@ def test_only_what_has_changed_is_written_again(tmp_path):
     fake = Fake(workspace_at(tmp_path))
     fake.unlearn(fake.train(), "activations", 180_000)
     [first] = report.run(Recipe(), fake.workspace)
-    assert first["written"] == 3
+    assert first["written"] == len(first["pages"]) >= 3
     before = {path: path.stat().st_mtime_ns for path in fake.workspace.reports.rglob("*") if path.suffix in (".html", ".parquet")}
     [second] = report.run(Recipe(), fake.workspace)
     assert second["written"] == 0
@@ -291,10 +291,12 @@ def test_only_what_has_changed_is_written_again(tmp_path):
     other = Fake(fake.workspace, ["x", "y", "z"], source="digits")
     other.unlearn(other.train(), "activations", 5)
     [third] = report.run(Recipe(), fake.workspace)
-    assert third["written"] == 3
-    assert {path for path, made in before.items() if path.stat().st_mtime_ns != made} == {fake.workspace.reports / "index.html"}
+    assert third["written"] >= 3
+    assert not [
+        path for path, made in before.items() if path.name.startswith(("cifar-", "comp", "bott")) and path.stat().st_mtime_ns != made
+    ]
     [forced] = report.run(Recipe(), fake.workspace, force=True)
-    assert forced["written"] == 6
+    assert forced["written"] == len(forced["pages"]) == len(first["pages"]) + 3
 
 
 def test_a_page_whose_data_has_gone_or_that_was_not_finished_is_written_again(tmp_path, monkeypatch):
@@ -329,7 +331,7 @@ def test_a_listing_of_an_earlier_version_or_none_at_all_is_understood(tmp_path):
     for broken in ("{", "[1]", '{"a.html": 3}', "null"):
         (folder / "data" / "pages.json").write_text(broken)
         [entry] = report.run(Recipe(), fake.workspace)
-        assert entry["written"] == 3
+        assert entry["written"] == len(entry["pages"])
 
 
 def test_the_interval_is_students():
@@ -402,18 +404,7 @@ def test_a_bottleneck_without_its_counts_says_which_command_makes_them(full):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A real, tiny workspace with two forget sets."""
-    progress.silence()
-    folder = tmp_path_factory.mktemp("tiny")
-    blobs(folder / "tiny-data")
-    (folder / "tiny.toml").write_text(TOML, encoding="utf-8")
-    recipe, workspace = load(str(folder / "tiny.toml")), workspace_at(folder)
-    for stage in (embed, quantize, train):
-        stage.run(recipe, workspace)
-    for forget in ("bird", "dog"):
-        unlearn.run(recipe.with_(unlearn={"forget": [forget], "sweep": True}), workspace)
-    report.run(recipe, workspace)
-    return recipe, workspace
+    return real(tmp_path_factory.getbasetemp())
 
 
 def test_what_is_looked_up_instead_is_what_the_methods_predict(trained):

@@ -105,7 +105,7 @@ def report_(options: Options) -> None:
     """Stage 5: HTML pages of everything in the workspace."""
     from dkvb import report, tables
 
-    result = {"report": report.run(options.recipe(), options.workspace())}
+    result = {"report": report.run(options.recipe(), options.workspace(), force=options.force)}
     options.show(result, lambda: tables.report(result["report"]))
 
 
