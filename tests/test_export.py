@@ -174,12 +174,16 @@ def test_damage_is_found(recipe: Recipe, workspace: Workspace, tmp_path: Path) -
     for change, error, match in (
         ({"format": 99}, SettingsClash, "upgrade"),
         ({"kind": "other"}, UsageError, "not written by"),
+        ({"kind": None}, UsageError, "not written by"),
         ({"top_k": None}, DamagedArtifact, "damaged"),
     ):
         (folder / "config.json").write_text(json.dumps(config | change))
         with pytest.raises(error, match=match):
             dkvb.load(folder)
     (folder / "config.json").write_text("{")
+    with pytest.raises(DamagedArtifact, match="damaged"):
+        dkvb.load(folder)
+    (folder / "config.json").unlink()  # as a run killed while it replaced an export leaves it
     with pytest.raises(DamagedArtifact, match="damaged"):
         dkvb.load(folder)
 

@@ -171,7 +171,7 @@ def read_export(folder: Path, device: str = "cpu") -> Model:
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if config["kind"] != "dkvb":
+        if not isinstance(config, dict) or config.get("kind") != "dkvb":
             raise UsageError(f"{folder / CONFIG} was not written by `dkvb export`.")
         if int(config["format"]) > FORMAT:
             raise SettingsClash(f"{folder} has format {config['format']}, this dkvb ({__version__}) reads up to {FORMAT}: upgrade dkvb.")

@@ -43,12 +43,12 @@ def load(
         MissingStage: the workspace has no such model.
         DamagedArtifact: a file has been altered or is missing.
     """
-    from dkvb.export import CONFIG, read_export
+    from dkvb.export import CONFIG, TENSORS, read_export
 
     folder, device = Path(path).expanduser().absolute(), choose_device(device)[0]
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder: give a workspace, a train or unlearn artifact, or a folder written by `dkvb export`.")
-    if (folder / CONFIG).is_file():
+    if (folder / CONFIG).is_file() or (folder / TENSORS).is_file():
         return read_export(folder, device)
     if (folder / MANIFEST).is_file():
         workspace = Workspace(folder.parent.parent, folder.parent.parent / "reports")

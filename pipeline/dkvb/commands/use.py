@@ -72,7 +72,7 @@ def _model(options: Options, which: Path | None) -> Classifier:
     from dkvb.trained import load, load_seed
 
     if which is not None:
-        return load(which, device=options.values["device"] or "auto")
+        return load(which, options.values["seed"], device=options.values["device"] or "auto")
     from dkvb.device import choose_device
 
     recipe = options.recipe()
