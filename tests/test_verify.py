@@ -74,7 +74,12 @@ def test_intervals_by_hand() -> None:
     both = measures.paired_difference(np.array([1, 1, 1, 0], bool), np.array([1, 0, 0, 1], bool))
     assert both is not None
     assert both["difference"] == 0.25
-    assert both["high"] - both["low"] == pytest.approx(2 * z * (3 - 1 / 4) ** 0.5 / 4)
+    assert both["high"] - both["low"] == pytest.approx(2 * z * (4 - 1 / 6) ** 0.5 / 6)
+    same = measures.paired_difference(np.ones(100, bool), np.ones(100, bool))
+    assert same is not None
+    assert same["difference"] == 0
+    assert 0.01 < same["high"] < 0.03
+    assert measures.paired_difference(np.empty(0, bool), np.empty(0, bool)) is None
 
 
 def test_destinations_by_hand() -> None:
@@ -207,6 +212,10 @@ def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(trained: Rec
     assert entry["recovery"] | {"classes": 0, "detail": 0} == {"possible": False, "erased": 1.0, "classes": 0, "detail": 0}
     assert entry["recovery"]["classes"]["cat"]["unmasked"] is None
     assert entry["passed"]
+    found.bottleneck.values[np.unravel_index(np.flatnonzero(mask)[0], mask.shape)] = 1
+    partly = verify(found, mask, [CAT])["recovery"]
+    assert partly["possible"]
+    assert 0.9 < partly["erased"] < 1
 
     kept = splits.labels["test"] != CAT
     splits.rows["test"], splits.labels["test"] = splits.rows["test"][kept], splits.labels["test"][kept]

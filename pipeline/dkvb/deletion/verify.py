@@ -81,7 +81,8 @@ def verify(study: Study, mask: np.ndarray | None, classes: Sequence[int]) -> dic
     order = unmasked.copy()
     order[mask] = -1
     oracle_model, oracle_order = load_bottleneck(study, forget, "retrain")
-    with progress.task(f"verify seed {study.seed}", 3, "measurements") as task:
+    measurements = 2 + len(forget) * (1 + len(study.recipe.verify.samples))
+    with progress.task(f"verify seed {study.seed}", measurements, "measurements") as task:
         unlearned, lifted, oracle = {}, {}, {}
         for split in splits.evaluation:
             unlearned[split] = masked_predictions(model, order, [0], split)[0]
@@ -90,8 +91,8 @@ def verify(study: Study, mask: np.ndarray | None, classes: Sequence[int]) -> dic
         for split in splits.evaluation:
             oracle[split] = masked_predictions(oracle_model, oracle_order, [0], split)[0]
         task.advance(1)
-        again = relearning(study.recipe, Masked(model, order < 0), Masked(oracle_model, oracle_order < 0), forget, study.seed)
-        task.advance(1)
+        masked, control = Masked(model, order < 0), Masked(oracle_model, oracle_order < 0)
+        again = relearning(study.recipe, masked, control, forget, study.seed, lambda: task.advance(1))
     found = {split: measures.accuracies(unlearned[split], splits.labels[split], splits.classes, forget) for split in unlearned}
     before = _before(study, forget)
     checks = _checks(study.recipe, found["test"], before, forget, again, splits.classes)
@@ -190,6 +191,8 @@ def _recovery(study: Study, mask: np.ndarray, forget: Sequence[int], now: np.nda
         detail = "no pair is masked: there is nothing to lift"
     elif erased == 1:
         detail = "the values of all masked pairs are gone: lifting the mask brings nothing back"
+    elif erased:
+        detail = f"the values of {erased:.1%} of the masked pairs are gone; lifting the mask brings back what the others hold"
     else:
         detail = "the values of masked pairs are still there: lifting the mask brings the class back until the request is purged"
     return {

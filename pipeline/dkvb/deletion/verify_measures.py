@@ -47,7 +47,10 @@ def accuracies(predicted: np.ndarray, labels: np.ndarray, names: Sequence[str], 
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray) -> dict[str, float] | None:
-    """Accuracy of one model less that of another on the same samples, with the 95 % interval of paired proportions.
+    """Accuracy of one model less that of another on the same samples, with a 95 % interval.
+
+    The interval is that of Agresti and Min (2005) for paired proportions: half a sample is added to each of the four outcomes, so that it
+    has a width where the models never differ.
 
     Args:
         first, second: (n,) bool, whether each sample was predicted correctly.
@@ -57,8 +60,9 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> dict[str, float]
         return None
     won, lost = int((first & ~second).sum()), int((second & ~first).sum())
     difference = (won - lost) / n
-    half = Z * max(won + lost - (won - lost) ** 2 / n, 0.0) ** 0.5 / n
-    return {"difference": difference, "low": difference - half, "high": difference + half}
+    middle = (won - lost) / (n + 2)
+    half = Z * (won + lost + 1 - (won - lost) ** 2 / (n + 2)) ** 0.5 / (n + 2)
+    return {"difference": difference, "low": max(-1.0, middle - half), "high": min(1.0, middle + half)}
 
 
 def destination(predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -9,7 +9,7 @@ validation split, else from one half of its test samples, drawn from the seed: a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dkvb import progress
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.deletion.verify_measures import accuracy_on, retain_classes
 from dkvb.fitting import fit
@@ -63,17 +64,10 @@ class Masked:
         Adam moves nothing that never had a gradient, so that training these rows alone gives the same as training all.
         """
         rows, compact = torch.unique(ids, return_inverse=True)
-        decoder = self.decoder(self.values[rows])
-        fit(
-            decoder,
-            compact.to(torch.int32),
-            labels,
-            epochs=recipe.verify.epochs,
-            lr=recipe.train.lr,
-            batch_size=recipe.train.batch_size,
-            seed=seed,
-            unit=unit,
-        )
+        decoder, settings = self.decoder(self.values[rows]), recipe.train
+        more: dict[str, Any] = {"epochs": recipe.verify.epochs, "batch_size": settings.batch_size, "seed": seed}
+        with progress.silenced():
+            fit(decoder, compact.to(torch.int32), labels, lr=settings.lr, unit=unit, **more)
         return rows, decoder.values.detach()
 
     def predictions(self, change: tuple[torch.Tensor, torch.Tensor] | None = None) -> np.ndarray:
@@ -110,7 +104,14 @@ def retain_samples(model: Bottleneck, forget: Sequence[int], n: int, seed: int) 
     return np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
 
 
-def relearning(recipe: Recipe, unlearned: Masked, oracle: Masked, forget: Sequence[int], seed: int) -> list[dict[str, Any]]:
+def relearning(
+    recipe: Recipe,
+    unlearned: Masked,
+    oracle: Masked,
+    forget: Sequence[int],
+    seed: int,
+    advance: Callable[[], None] = lambda: None,
+) -> list[dict[str, Any]]:
     """A row per forgotten class and number of samples, 0 first: accuracies of both models on test, difference and ratio.
 
     `ratio` is None where the oracle's accuracy is 0; `note` says where samples were missing.
@@ -123,6 +124,7 @@ def relearning(recipe: Recipe, unlearned: Masked, oracle: Masked, forget: Sequen
     for c in forget:
         source, drawn, test = samples_of(unlearned.model, c, seed)
         for n in [0, *recipe.verify.samples]:
+            advance()
             used = min(n, len(drawn))
             row: dict[str, Any] = {"class": c, "name": splits.classes[c], "samples": n, "used": used, "source": source, "note": None}
             if n and used == 0:
