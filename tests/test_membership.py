@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from conftest import artifact_bytes
+from conftest import CLASSES, artifact_bytes
 from dkvb import embed, membership, stores
 from dkvb.artifacts import need_features, quantize_spec
 from dkvb.cli import app
-from dkvb.errors import MissingStage, UsageError
+from dkvb.errors import DamagedArtifact, MissingStage, UsageError
 from dkvb.evaluate import masked_logits, masked_logits_at
 from dkvb.held_out import HeldOut, without_class
 from dkvb.methods import METHODS
@@ -180,7 +181,8 @@ def test_entries_are_kept_and_a_killed_run_goes_on(
 ) -> None:
     whole = Workspace(tmp_path / "whole", tmp_path / "reports")
     embed.run(embedded, whole)
-    attacked(embedded, whole)
+    methods = ("activations", "scrub-r", "logit-mask")
+    attacked(embedded, whole, *methods)
     calls = []
     original = membership.attack
 
@@ -192,11 +194,11 @@ def test_entries_are_kept_and_a_killed_run_goes_on(
 
     monkeypatch.setattr(membership, "attack", failing)
     with pytest.raises(KeyboardInterrupt):
-        attacked(embedded, workspace)
-    entries = attacked(embedded, workspace)
-    assert [entry["skipped"] for entry in entries.values()] == [True] + [False] * (len(entries) - 1)
+        attacked(embedded, workspace, *methods)
+    entries = attacked(embedded, workspace, *methods)
+    assert [entry["skipped"] for entry in entries.values()] == [True, False, False]
     assert artifact_bytes(workspace.root) == artifact_bytes(whole.root)
-    assert all(entry["skipped"] for entry in attacked(embedded, workspace).values())
+    assert all(entry["skipped"] for entry in attacked(embedded, workspace, *methods).values())
 
 
 @pytest.mark.slow
@@ -244,6 +246,27 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=says):
         membership.run(embedded.with_(unlearn={"forget": forget}), workspace, held_out, methods)
+
+
+@pytest.mark.parametrize("damaged", ["membership/*/train/*/values.safetensors", "unlearn/*/losses.parquet"])
+def test_damage_is_named_with_the_command_that_mends_it(embedded: Recipe, workspace: Workspace, damaged: str) -> None:
+    first = attacked(embedded, workspace, "activations")
+    (file,) = workspace.root.glob(damaged)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DamagedArtifact, match="has changed.*`dkvb membership --force`"):
+        attacked(embedded, workspace, "activations")
+    again = attacked(embedded, workspace, "activations", force=True)
+    assert again["activations"]["attack_test"] == first["activations"]["attack_test"]
+
+
+def test_a_class_without_samples_is_named() -> None:
+    splits: Any = SimpleNamespace(labels={"test": np.array([0, 0, 1, 1, 3, 3]), "validation": np.array([0, 1])}, seed=0, classes=CLASSES)
+    with pytest.raises(UsageError, match="no test samples of 'dog'"):
+        HeldOut(splits, 4, DOG, [0])
+    with pytest.raises(UsageError, match="no validation samples of 'cat'"):
+        HeldOut(splits, 4, DOG, [CAT])
 
 
 def test_nothing_can_be_attacked_before_it_is_embedded(recipe: Recipe, workspace: Workspace) -> None:

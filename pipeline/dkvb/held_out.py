@@ -13,6 +13,7 @@ import zarr
 
 from dkvb import progress, stores
 from dkvb.artifacts import embed_settings, labels
+from dkvb.errors import UsageError
 from dkvb.recipe import Recipe
 from dkvb.seeding import generator, stratified_split
 from dkvb.shards import SPLITS, create_split
@@ -23,7 +24,9 @@ VALIDATION = 0.2
 """Share of every class's training rows kept for validation: 1000 of CIFAR-10's 5000 (paper, Appendix D)."""
 
 
-def without_class(recipe: Recipe, workspace: Workspace, features: Artifact, held_out: int) -> tuple[Recipe, Workspace, Artifact]:
+def without_class(
+    recipe: Recipe, workspace: Workspace, features: Artifact, held_out: int, force: bool = False
+) -> tuple[Recipe, Workspace, Artifact]:
     """The features without a class's training rows, with the recipe and the workspace that train on them.
 
     The training rows of the class are appended to the test split, since training does not look there; `HeldOut` tells them apart.
@@ -34,7 +37,7 @@ def without_class(recipe: Recipe, workspace: Workspace, features: Artifact, held
     inner = Workspace(workspace.root / "membership" / folder, workspace.reports)
     derived = recipe.with_(data={"validation": VALIDATION})
     spec = Spec("embed", readable, embed_settings(derived), {"embed": features.fingerprint, "held_out": str(held_out)})
-    with inner.claim(spec) as claim:
+    with inner.claim(spec, force) as claim:
         if claim.artifact:
             claim.artifact.check()
             return derived, inner, claim.artifact
@@ -62,6 +65,9 @@ class HeldOut:
         splits: of the derived features, for one seed.
         tested: rows of the original test split, which come first in the derived one.
         held_out: the class that was left out; forget: those to unlearn.
+
+    Raises:
+        UsageError: a class without samples to attack.
     """
 
     def __init__(self, splits: Splits, tested: int, held_out: int, forget: list[int]) -> None:
@@ -77,3 +83,8 @@ class HeldOut:
         """(Split of the attack, role) -> split in which the samples are stored, and their rows in it."""
         self.retain = np.flatnonzero(~np.isin(test, [*forget, held_out]))
         """Test rows of the classes that stay."""
+        for (part, role), (_, rows) in self.rows.items():
+            if len(rows) == 0:
+                which = [held_out] if role == "held_out" else forget
+                names = ", ".join(splits.classes[c] for c in which)
+                raise UsageError(f"There are no {part} samples of '{names}', and the attack needs some: name another class.")

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import polars
 
-from dkvb import progress, train
+from dkvb import progress, quantize, train
 from dkvb.artifacts import need_features
 from dkvb.bottleneck.masking import NEVER
-from dkvb.errors import UsageError
+from dkvb.errors import DamagedArtifact, UsageError
 from dkvb.evaluate import masked_logits, masked_logits_at
 from dkvb.files import atomic
 from dkvb.held_out import VALIDATION, HeldOut, without_class
@@ -63,6 +63,7 @@ def run(
     Raises:
         MissingStage: nothing embedded yet.
         UsageError: an unknown class or method, or a class both forgotten and held out.
+        DamagedArtifact: the features, or what an earlier run left, have been altered.
     """
     if unknown := [name for name in methods if name not in DEFENCES]:
         raise UsageError(f"There is no defence '{unknown[0]}' against membership inference; known: {', '.join(DEFENCES)}.")
@@ -71,9 +72,17 @@ def run(
     absent = len(classes) - 1 if held_out is None else class_id(held_out, classes)
     if len(classes) < 3:
         raise UsageError("Class membership inference needs 3 classes: one to forget, one that is held out and one that stays.")
-    derived, inner, without = without_class(recipe, workspace, features, absent)
-    train.run(derived, inner)
-    made = each_unit(_seed, recipe.run.seeds, derived, workspace, inner, features, without, absent, tuple(methods), force)
+    try:
+        derived, inner, without = without_class(recipe, workspace, features, absent, force)
+        if force:
+            quantize.run(derived, inner, force)
+        train.run(derived, inner, force)
+        made = each_unit(_seed, recipe.run.seeds, derived, workspace, inner, features, without, absent, tuple(methods), force)
+    except DamagedArtifact as error:
+        if str(features.path) in str(error):
+            raise
+        # what lies in the inner workspace is made again by no stage's own command
+        raise DamagedArtifact(f"{str(error).split(' `dkvb')[0]} `dkvb membership --force` makes it again.") from None
     return [entry for entries in made for entry in entries]
 
 
