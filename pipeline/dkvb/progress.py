@@ -17,6 +17,17 @@ def silence(quiet: bool = True) -> None:
     _quiet = quiet
 
 
+@contextmanager
+def silenced() -> Iterator[None]:
+    """No progress within."""
+    before = _quiet
+    silence()
+    try:
+        yield
+    finally:
+        silence(before)
+
+
 def note(text: str) -> None:
     """One line for the person who waits."""
     if _quiet:

@@ -166,7 +166,12 @@ def reproduce(entries: Entries) -> Iterable[Any]:
     grouped: dict[tuple[str, str], Entries] = {}
     for e in entries:
         grouped.setdefault((e["data"], e["step"]), []).append(e)
+    whole = {data for data in {e["data"] for e in entries} if all(e["state"] == "skipped" for e in entries if e["data"] == data)}
     for (data, step), same in grouped.items():
+        if data in whole:  # one line will do
+            if step == "embed":
+                table.add_row(data, "all", "0", "0", str(sum(e["data"] == data for e in entries)), "0", "-", "-")
+            continue
         states = [str(sum(e["state"] == state for e in same)) for state in ("done", "missing", "skipped", "failed")]
         left = [e for e in same if e["state"] == "missing"]
         seconds = None if any(e["estimate_seconds"] is None for e in left) else sum(e["estimate_seconds"] for e in left)
@@ -180,8 +185,8 @@ def reproduce(entries: Entries) -> Iterable[Any]:
     left = [e for e in entries if e["state"] == "missing"]
     if left:
         known = sum(e["estimate_seconds"] or 0 for e in left)
-        unknown = len({e["data"] for e in left if e["estimate_seconds"] is None})
-        more = f", besides embedding {unknown} data sets with an encoder that has not run here" if unknown else ""
+        unknown = sorted({e["data"] for e in left if e["step"] == "embed" and e["estimate_seconds"] is None})
+        more = f", besides embedding {', '.join(unknown)} with an encoder that has not run here" if unknown else ""
         yield f"About {clock(known)} on this machine{more}, and {size(sum(e['estimate_bytes'] or 0 for e in left))} of disk."
 
 
@@ -192,6 +197,15 @@ def status(result: dict[str, Any]) -> Iterable[Any]:
             e["stage"], escape(e["what"]), e["state"], size(e["bytes"]) if e["bytes"] else "-", clock(e["seconds"]) if e["seconds"] else "-"
         )
     yield table
+    if result["requests"]:
+        table = _table("Deletion requests", "request", "classes", "state", "masked", "created")
+        for e in result["requests"]:
+            table.add_row(escape(e["id"]), escape(", ".join(e["names"])), e["state"], f"{e['masked']:,}", e["created"])
+        yield table
+    for e in result["capacity"]:
+        yield f"Room for more (seed {e['seed']}): {e['allowed']:.1%} of all pairs; the poorest codebook has {e['least']} of {e['pairs']}."
+        if e["warning"]:
+            yield escape(f"WARNING: {e['warning']}")
     yield escape(f"Next: {result['next']}")
 
 

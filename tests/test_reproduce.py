@@ -1,0 +1,146 @@
+"""The plan of the paper's experiments: what it says, that it writes nothing, and that it runs to its end and resumes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from conftest import TOML, blobs
+from dkvb import reproduce, train
+from dkvb.cli import app
+from dkvb.errors import DkvbError, UsageError
+from dkvb.published import EXPERIMENTS, PAPER, SPLITS
+from dkvb.recipe import builtin_names, load
+from dkvb.workspace import Workspace
+
+STEPS = ["embed", "quantize", "train", *reproduce.METHODS, "membership"]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    blobs(tmp_path / "tiny-data")
+    path = tmp_path / "tiny.toml"
+    path.write_text(TOML.replace('name = "tiny"', 'name = "tiny <b>"'), encoding="utf-8")
+    return path
+
+
+def run(*args: str, code: int = 0) -> list[dict]:
+    result = CliRunner().invoke(app, ["reproduce", "--json", *args])
+    assert result.exit_code == code, result.stderr
+    return json.loads(result.stdout)["reproduce"] if code == 0 else []
+
+
+def test_a_dry_run_writes_nothing_and_a_run_does_all_and_a_rerun_nothing(own: Path, workspace: Workspace) -> None:
+    planned = run("--recipe", str(own), "--dry-run")
+    assert [(e["step"], e["state"]) for e in planned] == [(step, "missing") for step in STEPS]
+    assert all(e["estimate_seconds"] > 0 and e["estimate_bytes"] > 0 for e in planned)
+    assert not workspace.root.exists()
+    assert not workspace.reports.exists()
+    done = run("--recipe", str(own))
+    assert {e["state"] for e in done} == {"done"}
+    assert all(e["seconds"] > 0 for e in done)
+    again = run("--recipe", str(own))
+    assert {(e["state"], e["seconds"]) for e in again} == {("done", None)}
+    page = (workspace.reports / "paper.html").read_text(encoding="utf-8")
+    assert "Figures 4 and 6: training on" in page
+    assert "as Table 2" in page
+    numbers = pl.read_parquet(workspace.reports / "data/paper-numbers.parquet")
+    assert numbers["published"].null_count() == len(numbers), "nothing is published of one's own data"
+    (model,) = [artifact for artifact in workspace.all("train") if artifact.result["model"] == "dkvb" and "held" not in artifact.path.name][:1]
+    assert numbers.filter(table="Table 1", what="DKVB", measure="test")["measured"][0] == pytest.approx(model.result["test"])
+    forgotten = next(a for a in workspace.all("unlearn") if a.settings["kind"] == "forget" and a.settings["method"] == "examples")
+    change = forgotten.result["after"]["retain_test"] - forgotten.result["before"]["retain_test"]
+    shown = numbers.filter(pl.col("what").str.contains("example"), pl.col("measure") == "retain change")
+    assert shown["measured"][0] == pytest.approx(change)
+
+
+def test_what_stopped_half_way_goes_on(own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = reproduce.recipes([], 1, load(str(own)))[0].with_(unlearn={"method": ["activations", "logit-mask"]})
+    original = train._linear
+
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_linear", stop)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.run(reproduce.plan([recipe], workspace), workspace, recipe)
+    monkeypatch.setattr(train, "_linear", original)
+    states = {step.name: step.state for step in reproduce.plan([recipe], workspace)}
+    assert (states["embed"], states["quantize"], states["train"]) == ("done", "done", "missing")
+    entries = reproduce.run(reproduce.plan([recipe], workspace), workspace, recipe)
+    assert {entry["state"] for entry in entries} == {"done"}
+
+
+def test_a_step_that_fails_skips_what_needs_it(own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = reproduce.recipes([], 1, load(str(own)))[0]
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise DkvbError("the loss is not finite")
+
+    monkeypatch.setattr(train, "run", fail)
+    entries = {entry["step"]: entry for entry in reproduce.run(reproduce.plan([recipe], workspace), workspace, recipe)}
+    assert (entries["train"]["state"], entries["train"]["why"]) == ("failed", "the loss is not finite")
+    assert (entries["activations"]["state"], entries["activations"]["why"]) == ("skipped", "train failed")
+
+
+def test_data_sets_that_are_not_there_are_skipped_and_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    entries = run("--only", "cifar10,imagenet1k", "--seeds", "2")
+    assert {e["state"] for e in entries} == {"skipped"}
+    assert {e["data"] for e in entries} == {"cifar10", "imagenet1k"}
+    assert sum(e["step"] == "train" for e in entries) == 4
+    said = {e["data"]: e["why"] for e in entries}
+    assert "--data-root" in said["cifar10"]
+    assert "data.path" in said["imagenet1k"]
+    shown = CliRunner().invoke(app, ["reproduce", "--only", "imagenet1k"])
+    assert shown.exit_code == 0
+    assert "imagenet1k: The source" in shown.stdout.replace("\n", " ")
+
+
+def test_bad_usage() -> None:
+    with pytest.raises(UsageError, match="did you mean 'cifar10'"):
+        reproduce.recipes(["cifar1"], None, None)
+    with pytest.raises(UsageError, match="--seeds 0"):
+        reproduce.recipes([], 0, None)
+    with pytest.raises(UsageError, match="name one with --only"):
+        reproduce.recipes([], None, None, "somewhere")
+
+
+def test_published_numbers_are_those_of_the_paper() -> None:
+    assert set(EXPERIMENTS) <= set(builtin_names())
+    rows = {
+        ("cifar10", "dkvb"): "100 100 100 93.01 92.61 96.50",
+        ("cifar100", "dkvb"): "99.98 99.98 100 78.43 78.24 96.00",
+        ("lacuna100", "linear"): "95.58 95.53 100 90.68 90.59 100",
+    }
+    for (source, model), row in rows.items():
+        published = PAPER[source, "clip-vit-b32"].trained[model]
+        assert [round(100 * published[split], 2) for split in SPLITS] == [float(number) for number in row.split()]
+    for recipe, (source, encoder) in EXPERIMENTS.items():
+        loaded = load(recipe)
+        assert (loaded.data.source, loaded.encoder.name) == (source, encoder)
+        first = PAPER[source, encoder].first_zero
+        assert first in ({}, {"activations": loaded.unlearn.na, "examples": loaded.unlearn.ne})
+
+
+def test_published_numbers_stand_beside_measured_ones_and_names_are_escaped(workspace: Workspace) -> None:
+    from fakes import Fake
+
+    fake = Fake(workspace, classes=["<script>alert(1)</script>", *"abcdefghi"])
+    fake.train()
+    fake.unlearn(fake.train(), "activations", 180_000, 0.004)
+    from dkvb import report
+
+    report.run(load("cifar10"), workspace)
+    page = (workspace.reports / "paper.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    numbers = pl.read_parquet(workspace.reports / "data/paper-numbers.parquet")
+    row = numbers.filter(table="Table 2", measure="retain change").to_dicts()[0]
+    assert row["published"] == pytest.approx(0.0036)
+    assert row["difference"] == pytest.approx(row["measured"] - 0.0036)
+    assert re.search(r"paper \+0\.4", page)
