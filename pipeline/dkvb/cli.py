@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dkvb import __version__
-from dkvb.commands import membership, reproduce, use, verify
+from dkvb.commands import deletion, membership, reproduce, use, verify
 from dkvb.console import COMMON, EMBED, UNLEARN, Options, command, shard_range
 
 app = typer.Typer(
@@ -154,6 +154,7 @@ membership.register(app)
 reproduce.register(app)
 verify.register(app)
 use.register(app)
+deletion.register(app)
 
 
 def main() -> None:
