@@ -18,9 +18,9 @@ from dkvb.artifacts import need_features
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.values import flat_ids, start_values
 from dkvb.cli import app
+from dkvb.deletion import forget, ledger, requests, verify_relearn
 from dkvb.deletion import verify as verifying
 from dkvb.deletion import verify_measures as measures
-from dkvb.deletion import verify_relearn
 from dkvb.deletion.verify import verify
 from dkvb.errors import DamagedArtifact, UsageError
 from dkvb.evaluate import masked_predictions
@@ -259,7 +259,7 @@ def test_the_mask_is_the_one_evaluated(trained: Recipe, workspace: Workspace) ->
 def test_the_command(trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     found = study(trained, workspace)
     state: dict[str, Any] = {"mask": None, "classes": []}
-    monkeypatch.setattr(verifying, "forgotten", lambda workspace, train: (state["mask"], state["classes"]))
+    monkeypatch.setattr(verifying, "forgotten", lambda workspace, train: requests.Union(state["mask"], state["classes"], []))
     call = ["verify", "--recipe", "tiny.toml", "--max-retain-drop", "0.2"]
     none = CliRunner().invoke(app, [*call, "--json"])
     assert none.exit_code == 3
@@ -288,3 +288,30 @@ def test_the_command(trained: Recipe, workspace: Workspace, monkeypatch: pytest.
     assert "FAILED" in refused.stdout
     assert "Verdict: failed" in (workspace.reports / "verify.html").read_text(encoding="utf-8")
     assert CliRunner().invoke(app, [*call, "--max-forget", "most"]).exit_code == 2
+
+
+def test_requests_are_verified_together_and_recorded(trained: Recipe, workspace: Workspace) -> None:
+    recipe = trained.with_(unlearn={"na": 150})
+    for name in ("cat", "dog"):
+        forget.run(recipe, workspace, [name])
+    recipe = recipe.with_(verify={"max_forget": 1.0, "max_retain_drop": 1.0})
+    (entry,) = verifying.run(recipe, workspace)
+    assert entry["passed"]
+    assert entry["recorded"]
+    assert entry["classes"] == [CAT, DOG]
+    assert [(one["classes"], one["state"], one["erased"]) for one in entry["requests"]] == [([CAT], "masked", 0), ([DOG], "masked", 0)]
+    assert entry["masked"] == requests.forgotten(workspace, study(recipe, workspace).dkvb_artifact).mask.sum()  # type: ignore[union-attr]
+    verdicts = [event for event in ledger.entries(workspace) if event["event"] == "verified"]
+    assert [event["classes"] for event in verdicts] == [[CAT], [DOG]]
+    assert all(event["passed"] for event in verdicts)
+    assert ledger.verify(workspace)["valid"]
+
+    first, _ = requests.all_requests(workspace)
+    forget.restore(workspace, first.id)
+    (after,) = verifying.run(recipe, workspace)
+    assert after["classes"] == [DOG], "what was restored is no longer forgotten"
+
+    (workspace.root / ledger.LEDGER).write_text("{}\n", encoding="utf-8")
+    (unrecorded,) = verifying.run(recipe, workspace)
+    assert unrecorded["passed"]
+    assert not unrecorded["recorded"]

@@ -16,13 +16,15 @@ import numpy as np
 from dkvb import progress
 from dkvb.artifacts import need_features
 from dkvb.deletion import verify_measures as measures
+from dkvb.deletion.ledger import append
+from dkvb.deletion.requests import Request, forgotten
 from dkvb.deletion.verify_relearn import Masked, relearning
 from dkvb.errors import DamagedArtifact, MissingStage
 from dkvb.evaluate import masked_predictions
 from dkvb.recipe import Recipe
 from dkvb.retrained import load_bottleneck, retrained
 from dkvb.study import Study
-from dkvb.workspace import Artifact, Workspace
+from dkvb.workspace import Workspace
 
 
 def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
@@ -36,11 +38,12 @@ def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
     entries = []
     for seed in recipe.run.seeds:
         study = Study(recipe, workspace, features, seed)
-        mask, classes = forgotten(workspace, study.dkvb_artifact)
-        if not classes:
+        found = forgotten(workspace, study.dkvb_artifact)
+        if not found.classes:
             progress.note(f"verify seed {seed}: nothing is forgotten in this model")
             continue
-        entries.append(verify(study, mask, classes))
+        entry = verify(study, found.mask, found.classes, found.requests)
+        entries.append(entry | {"recorded": _record(workspace, entry, found.requests)})
     if not entries:
         raise MissingStage(
             f"Nothing is forgotten in the trained bottleneck of seed {', '.join(map(str, recipe.run.seeds))} in {workspace.root}: "
@@ -49,20 +52,27 @@ def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
     return entries
 
 
-def forgotten(workspace: Workspace, train: Artifact) -> tuple[np.ndarray | None, list[int]]:
-    """The mask (C, M), if any, and the classes of all requests of a trained bottleneck that are masked or purged."""
-    from dkvb.deletion import requests
+def _record(workspace: Workspace, entry: dict[str, Any], requests: Sequence[Request]) -> bool:
+    """Enter the verdict into the ledger, for every request; False where the ledger takes no more, which changes no verdict."""
+    accuracy, oracle = entry["accuracy"]["test"], entry["oracle"]["test"]
+    for request in requests:
+        forget = {names["name"]: names["accuracy"] for names in accuracy["per_class"] if names["class"] in request.classes}
+        measured = {"forget_test": forget, "retain_test": accuracy["retain"], "oracle_retain_test": oracle["retain"]}
+        try:
+            append(workspace, "verified", request, passed=entry["passed"], state=request.state, measured=measured)
+        except DamagedArtifact as error:
+            progress.note(f"verify: the verdict is not recorded. {error}")
+            return False
+    return bool(requests)
 
-    found = requests.forgotten(workspace, train)
-    return found.mask, list(found.classes)
 
-
-def verify(study: Study, mask: np.ndarray | None, classes: Sequence[int]) -> dict[str, Any]:
+def verify(study: Study, mask: np.ndarray | None, classes: Sequence[int], requests: Sequence[Request] = ()) -> dict[str, Any]:
     """The verdict on one trained bottleneck.
 
     Args:
         mask: (C, M) bool, True where a pair is masked; None masks nothing.
         classes: ids of all forgotten classes.
+        requests: those that made the mask, if any did.
 
     Returns:
         An entry of `dkvb verify --json`; `passed` is whether every check that could be made was passed, and one was made of every class.
@@ -104,6 +114,7 @@ def verify(study: Study, mask: np.ndarray | None, classes: Sequence[int]) -> dic
         "passed": all(check["passed"] for check in checks),
         "masked": int(mask.sum()),
         "pairs_total": int(mask.size),
+        "requests": [_request(study, request) for request in requests],
         "checks": checks,
         "accuracy": found | {"before": {"retain": before}},
         "oracle": _oracle(study, forget, unlearned, oracle),
@@ -181,12 +192,22 @@ def _oracle(study: Study, forget: Sequence[int], unlearned: dict[str, np.ndarray
     }
 
 
-def _recovery(study: Study, mask: np.ndarray, forget: Sequence[int], now: np.ndarray, lifted: np.ndarray) -> dict[str, Any]:
-    """Accuracy that comes back when the mask is lifted; `erased` is the share of masked pairs whose values are zero or no numbers."""
-    labels, names = study.splits.labels["test"], study.splits.classes
+def _request(study: Study, request: Request) -> dict[str, Any]:
+    mask = request.mask()
+    return {"id": request.id, "classes": request.classes, "state": request.state, "masked": int(mask.sum()), "erased": _erased(study, mask)}
+
+
+def _erased(study: Study, mask: np.ndarray) -> float | None:
+    """The share of masked pairs whose values are all zero or no numbers; None where none is masked."""
     values = study.bottleneck.values[mask]
     gone = ~np.isfinite(values).all(1) | ~values.any(1)
-    erased = float(gone.mean()) if len(gone) else None
+    return float(gone.mean()) if len(gone) else None
+
+
+def _recovery(study: Study, mask: np.ndarray, forget: Sequence[int], now: np.ndarray, lifted: np.ndarray) -> dict[str, Any]:
+    """Accuracy that comes back when the mask is lifted; `erased`, see `_erased`."""
+    labels, names = study.splits.labels["test"], study.splits.classes
+    erased = _erased(study, mask)
     if erased is None:
         detail = "no pair is masked: there is nothing to lift"
     elif erased == 1:
