@@ -13,9 +13,10 @@ from dkvb.pages.records import Run, class_label, stat
 from dkvb.pages.words import percent, points
 
 SAID = {
-    "forget": "test accuracy on the forgotten class, after",
-    "change": "change of test accuracy on the classes that stay, in points",
+    "forget": "test accuracy after",
+    "change": "change of test accuracy, points",
 }
+WHOSE = {"forget": " on the forgotten class", "change": " on the classes that stay"}
 
 
 def name_of(method: str, model: str) -> str:
@@ -102,7 +103,7 @@ def strip(results: pl.DataFrame, what: str, runs: list[Run]) -> dict[str, Any] |
     chart = alt.layer(*layers).properties(height=46 * len(labels))
     if several:
         chart = chart.add_params(SEEDS)
-    return finish(chart, f"Strip chart, a row per method, of {SAID[what]}: {said}.", top=8)
+    return finish(chart, f"Strip chart, a row per method, of {SAID[what]}{WHOSE[what]}: {said}.", top=8)
 
 
 def matrix(changes: pl.DataFrame, runs: list[Run]) -> dict[str, Any] | None:
@@ -143,7 +144,9 @@ def matrix(changes: pl.DataFrame, runs: list[Run]) -> dict[str, Any] | None:
         ),
     )
     base = alt.Chart(data(rows)).transform_filter("datum.m === method").encode(x=x, y=y)
-    colour = alt.Color("v:Q", scale=alt.Scale(domain=[-most, 0, most], range=["@loss", "@level", "@gain"], clamp=True), legend=None)
+    colour = alt.Color(
+        "v:Q", scale=alt.Scale(domain=[-most, 0, most], range=["@loss", "@level", "@gain"], interpolate="rgb", clamp=True), legend=None
+    )
     tips = [
         alt.Tooltip("f:N", title="forgotten"),
         alt.Tooltip("c:N", title="class"),

@@ -155,7 +155,8 @@ def _trail(run: Run) -> list[dict[str, Any]]:
     rows = []
     for (method, model), frame in run.sweeps.items():
         look = palette.look(method)
-        if {"retain", "forget"} <= set(frame.columns):
+        # a control has nothing to turn: its before and after are large marks already
+        if {"retain", "forget"} <= set(frame.columns) and frame["n"].n_unique() > 2:
             for row in frame.filter(pl.col("split") == "test").drop_nulls(["retain", "forget"]).to_dicts():
                 where = "linear head" if model == "linear" else "DKVB"
                 what = {"method": method, "name": look.name, "label": f"{look.name} on the {where}", "seeds": f"mean of {row['seeds']}"}
