@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from typer.testing import CliRunner
 
 import dkvb
 from conftest import CLASSES
@@ -18,6 +20,8 @@ from dkvb import embed, stores, train
 from dkvb import unlearn as unlearning
 from dkvb.artifacts import need_features
 from dkvb.bottleneck.masking import NEVER, unpack
+from dkvb.cli import app
+from dkvb.deletion import requests
 from dkvb.errors import DkvbError, MissingStage, UsageError
 from dkvb.evaluate import masked_logits
 from dkvb.model import LinearModel, Model, Weights
@@ -200,6 +204,35 @@ def test_which_model_of_a_workspace(recipe: Recipe, workspace: Workspace, tmp_pa
     assert loaded(study, recipe=tmp_path / "tiny.toml", seed=1).about.seed == 1
     with pytest.raises(MissingStage, match="seed 7"):
         dkvb.load(workspace.root, seed=7)
+
+
+def test_deletion_requests_are_masked_until_restored(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+    study = trained(recipe, workspace)
+    model, x = loaded(study), samples(study)
+    mask = dkvb.unlearn(model, "cat", 120).mask.numpy()
+    with requests.held(workspace):
+        request = requests.open_request(workspace, study.dkvb_artifact, ["cat"], mask, {"classes": [2]})
+    expected = model.masked(mask)(x)
+    for path in (workspace.root, study.dkvb_artifact.path):
+        found = dkvb.load(path)
+        assert (found.mask.numpy() == mask).all()
+        assert found.about.forgotten == [2]
+        assert torch.equal(found(x), expected)
+        assert not dkvb.load(path, requests=False).mask.any()
+    np.savez(tmp_path / "x.npz", x=x.numpy())
+    words = ["--recipe", "tiny.toml", "--data-dir", str(workspace.root)]
+    result = CliRunner().invoke(app, ["predict", "x.npz", "--json", *words])
+    assert [entry["id"] for entry in json.loads(result.stdout)["predict"]] == expected.argmax(1).tolist()
+    assert CliRunner().invoke(app, ["export", "out", *words]).exit_code == 0
+    assert torch.equal(dkvb.load("out")(x), expected)
+    entries = unlearning.run(recipe.with_(unlearn={"method": "activations", "forget": ["dog"]}), workspace)
+    both = dkvb.load(entries[0]["artifact"])
+    assert both.about.forgotten == [2, 3]
+    assert torch.equal(both.mask, torch.from_numpy(mask) | dkvb.load(entries[0]["artifact"], requests=False).mask)
+    requests.change(request, state=requests.PURGED)
+    assert torch.equal(loaded(study)(x), expected)
+    requests.change(request, state=requests.RESTORED)
+    assert torch.equal(loaded(study)(x), model(x))
 
 
 def test_images_go_through_the_encoder(workspace: Workspace) -> None:

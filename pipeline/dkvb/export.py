@@ -30,7 +30,7 @@ FORMAT = 1
 CONFIG, TENSORS, LABELS, CARD = "config.json", "model.safetensors", "labels.json", "README.md"
 CENTRE = (
     "Lookup subtracts centre (C, d) from keys and queries alike before it computes distances. No distance changes but for rounding, which "
-    "decides near ties; it is the mean of all keys of a codebook, of the kept ones alone where fewer than 8 are masked."
+    "decides near ties; it is the mean of all keys of a codebook, of the kept ones alone where a single one is masked."
 )
 PIXELS = (
     "resize to encoder.size x encoder.size where it is given (bicubic), divide by 255, subtract the image's mean, "

@@ -1,8 +1,9 @@
 """Trained classifiers as torch modules: features (B, D), or images through the frozen encoder, to logits (B, L).
 
-Lookup is exact under the mask and the same to the bit as `dkvb.evaluate` on stored samples: queries come from matrix products over the
-same units of codebooks, keys are searched by FAISS, and votes are added up in codebook order. A sample's logits do not depend on the batch
-it comes in, nor on the number of threads. Nothing here takes part in a gradient.
+Lookup is exact under the mask, and logits are those of `dkvb.evaluate` on stored samples to the bit: queries come from matrix products
+over the same units of codebooks, keys are searched by FAISS, and votes are added up in codebook order. (At k = 1 FAISS rounds distances
+otherwise than in the neighbour lists that `evaluate` reads: two keys as near as their last bits may change places there.) A sample's
+logits do not depend on the batch it comes in, nor on the number of threads. Nothing here takes part in a gradient.
 """
 
 from __future__ import annotations
@@ -30,8 +31,6 @@ ROWS = 2048
 """Samples worked on at a time, so that memory does not grow with the batch."""
 PRODUCT = 2**20
 """Multiplications below which BLAS may multiply matrices another way, with other bits: small batches are filled up beyond it."""
-FEW = 8
-"""Fewer masked pairs than this in a codebook take no part in its centre: they could be worked out from it, were it exported."""
 
 
 @dataclass(frozen=True)
@@ -282,10 +281,13 @@ class Centred(CpuLookup):
 
 
 def centres(keys: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """(C, d) float32: the mean of a codebook's keys (C, M, d), as `CpuLookup` takes it, without masked ones where they are `FEW`."""
+    """(C, d) float32: the mean of a codebook's keys (C, M, d), as `CpuLookup` takes it.
+
+    Where a single key is masked it takes no part: it could be worked out from the others and the centre, which exports hold.
+    """
     found = np.empty((len(keys), keys.shape[2]), np.float32)
     for codebook, (own, kept) in enumerate(zip(keys, allowed, strict=True)):
-        alone = 0 < (~kept).sum() < FEW and kept.any()
+        alone = (~kept).sum() == 1 and kept.any()
         found[codebook] = (own[kept] if alone else own).mean(0, dtype=np.float64).astype(np.float32)
     return found
 

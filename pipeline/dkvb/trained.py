@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from dkvb import stores
 from dkvb.artifacts import need_features
 from dkvb.bottleneck.masking import unpack
+from dkvb.deletion.requests import forgotten
 from dkvb.device import choose_device
 from dkvb.encoding import Encoding
 from dkvb.errors import MissingStage, UsageError
@@ -159,12 +160,6 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
 
 def _requested(workspace: Workspace, trained: Artifact, model: Model) -> Model:
     """The model under the masks of all deletion requests that were not taken back."""
-    import importlib.util
-
-    if importlib.util.find_spec("dkvb.deletion.requests") is None:
-        return model
-    from dkvb.deletion.requests import forgotten
-
     found = forgotten(workspace, trained)
     return model if found.mask is None else model.masked(found.mask & ~model.unused.numpy(), found.classes)
 
