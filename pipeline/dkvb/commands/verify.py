@@ -72,6 +72,7 @@ def tables(entries: list[dict[str, Any]], path: str) -> Any:
             verdict = "passed" if check["passed"] else "FAILED"
             table.add_row(escape(check["name"]), verdict, percent(check["value"]), percent(check["threshold"]), escape(check["detail"]))
         yield table
+        yield from map(escape, entry.get("mend", []))
         table = _table("Beside a model retrained without them (test)", "class", "now", "oracle", "mask lifted", "destinations apart")
         for name, going in entry["destinations"].items():
             c, back = going["class"], entry["recovery"]["classes"][name]["unmasked"]

@@ -7,6 +7,7 @@ Nothing is read from earlier verdicts; the oracle alone is kept, as an artifact,
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from dkvb import progress
 from dkvb.artifacts import need_features
 from dkvb.deletion import verify_measures as measures
 from dkvb.deletion.ledger import append
-from dkvb.deletion.requests import Request, forgotten
+from dkvb.deletion.requests import MASKED, Request, forgotten
 from dkvb.deletion.verify_relearn import Masked, relearning
 from dkvb.errors import DamagedArtifact, MissingStage
 from dkvb.evaluate import masked_predictions
@@ -43,6 +44,7 @@ def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
             progress.note(f"verify seed {seed}: nothing is forgotten in this model")
             continue
         entry = verify(study, found.mask, found.classes, found.requests)
+        entry["mend"] = _mend(entry, found.requests)
         entries.append(entry | {"recorded": _record(workspace, entry, found.requests)})
     if not entries:
         raise MissingStage(
@@ -50,6 +52,21 @@ def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
             f"open a request with `dkvb forget CLASS` first."
         )
     return entries
+
+
+def _mend(entry: dict[str, Any], requests: Sequence[Request]) -> list[str]:
+    """Of each request whose classes are remembered too well: the commands that mask more."""
+    said = []
+    for request in requests:
+        known = [
+            name for name in request.names if any(c["name"] == f"forget accuracy: {name}" and not c["passed"] for c in entry["checks"])
+        ]
+        settings = request.data.get("settings", {})
+        if weak and request.state == MASKED and "n" in settings:
+            flag = {"N_e": "--ne"}.get(settings.get("n_name", ""), "--na")
+            again = " ".join(map(shlex.quote, request.names))
+            said.append(f"To mask more: `dkvb restore {request.id}`, then `dkvb forget {again} {flag} N` with N above {settings['n']:,}.")
+    return said
 
 
 def _record(workspace: Workspace, entry: dict[str, Any], requests: Sequence[Request]) -> bool:
