@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,12 @@ from dkvb.pages import retraining as retraining_page
 from dkvb.pages.dial import paper_n
 from dkvb.pages.page import Page, data_name, render
 from dkvb.pages.records import Collected, MethodResult, Run, Setup, Stat, stat
-from dkvb.published import EPOCHS, PAPER, SPLITS, Published
+from dkvb.published import PAPER, SPLITS, Published
+from dkvb.recipe import load
 from dkvb.workspace import Artifact, Workspace
 
 NAME = "paper.html"
+CLIP = "clip-vit-b32"
 MODELS = {"dkvb": "DKVB", "linear": "Linear head"}
 
 
@@ -40,30 +42,48 @@ class Part:
     run: Run | None
     heads: list[Setup]
     published: Published | None
+    """Of the same data and encoder, else of the same data."""
     attacks: list[Artifact] = field(default_factory=list)
 
     @property
     def title(self) -> str:
-        return self.published.name if self.published else f"{self.setup.data} · {self.setup.encoder}"
+        return self.published.name if self.exact and self.published else f"{self.setup.data} · {self.setup.encoder}"
+
+    @property
+    def exact(self) -> bool:
+        """Whether the paper has this very data set and encoder."""
+        return (self.setup.embed.settings["data"]["source"], self.setup.encoder) in PAPER
 
     @property
     def differs(self) -> str:
         """What sets this run apart from the paper's."""
         if self.published is None:
             return "Not one of the paper's data sets: its own numbers, in the paper's tables."
-        settings = self.setup.seeds[0].artifact.settings["train"]
-        told = []
-        wanted = EPOCHS.get(self.published.recipe)
-        if wanted and settings["epochs"] != wanted:
-            told.append(f"{settings['epochs']} training epochs instead of {wanted}")
-        if self.setup.seeds[0].artifact.settings.get("validation") or (self.run and _chosen(self.run) == {"validation"}):
+        recipe = load(self.published.recipe)
+        trained = self.setup.seeds[0]
+        told = [] if self.exact else [f"the encoder: {self.setup.encoder} instead of {recipe.encoder.name}"]
+        encoder = self.setup.embed.settings.get("encoder") or {}
+        if self.exact and encoder.get("weights") not in (None, recipe.encoder.weights):
+            told.append("encoder weights of one's own" if encoder["weights"] != "random" else "random encoder weights")
+        told += _apart("", trained.quantize.settings["keys"] if trained.quantize else {}, recipe.keys.model_dump(exclude={"neighbours"}))
+        told += _apart("", trained.artifact.settings["train"], recipe.train.model_dump())
+        for head in self.heads[:1]:
+            told += _apart("the linear head's ", head.seeds[0].artifact.settings["linear"], recipe.linear.model_dump(exclude={"converged"}))
+        if self.run and _chosen(self.run) == {"validation"}:
             told.append("N chosen on validation data instead of the test curve")
-        if len(self.setup.seeds) < 5:
+        if len(self.setup.seeds) != 5:
             told.append(f"{words.plural(len(self.setup.seeds), 'seed', 'seeds')} instead of 5")
-        weights = (self.setup.embed.settings.get("encoder") or {}).get("weights")
-        if weights == "random":
-            told.append("random encoder weights")
-        return "Differs from the paper in: " + "; ".join(told) + "." if told else "The paper's data, encoder and epochs."
+        return "Differs from the paper in " + "; ".join(told) + "." if told else "The paper's data, encoder, settings and epochs."
+
+
+def _apart(whose: str, used: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """The settings that differ, in words."""
+    names = {"pairs": "pairs a codebook", "dim": "key width", "top_k": "k", "lr": "learning rate", "values": "start of the values"}
+    names |= {"epochs": "training epochs" if "values" in wanted else "epochs", "init": "start of the keys"}
+    if "init" in wanted:
+        names["epochs"] = "epochs of fitting keys"
+    differing = [key for key in wanted if key in used and used[key] != wanted[key]]
+    return [f"{whose}{names.get(key, key.replace('_', ' '))} {used[key]} instead of {wanted[key]}" for key in differing]
 
 
 def _chosen(run: Run) -> set[str]:
@@ -99,7 +119,7 @@ def _parts(found: Collected, workspace: Workspace) -> list[Part]:
         heads = [head for head in found.setups if head.model == "linear" and head.embed.fingerprint == setup.embed.fingerprint]
         source, encoder = setup.embed.settings["data"]["source"], setup.embed.result["encoder"]
         mine = [artifact for artifact in attacks if artifact.manifest["inputs"].get("embed") == setup.embed.fingerprint]
-        parts.append(Part(setup, run, heads, PAPER.get((source, str(encoder))), mine))
+        parts.append(Part(setup, run, heads, PAPER.get((source, str(encoder))) or PAPER.get((source, CLIP)), mine))
     order = list(PAPER.values())
     return sorted(parts, key=lambda part: (order.index(part.published) if part.published else len(order), part.title))
 
@@ -113,7 +133,7 @@ def page(parts: Sequence[Part]) -> tuple[str, dict[str, pl.DataFrame]]:
         charts |= {entry["id"]: entry["spec"] for entry in drawn}
         figures += drawn
     rows = {"trained": _trained(parts), "changes": _changes(parts), "runtimes": _runtimes(parts), "attacks": _attacks(parts)}
-    tables = {name: frame for name, frame in {"numbers": _frame(rows), **_points(figures)}.items() if not frame.is_empty()}
+    tables = {name: frame for name, frame in {"numbers": _frame(rows, figures), **_points(figures)}.items() if not frame.is_empty()}
     html = render(
         "paper.html",
         parts=parts,
@@ -122,10 +142,19 @@ def page(parts: Sequence[Part]) -> tuple[str, dict[str, pl.DataFrame]]:
         splits=SPLITS,
         settings=[(part, _settings(part)) for part in parts],
         missing=_missing(parts),
+        beside=any(part.published for part in parts),
         file=data_name(NAME, "numbers") if "numbers" in tables else "",
         **rows,
     )
     return html, tables
+
+
+def _unmeasured(parts: Sequence[Part]) -> list[Published]:
+    """The paper's data sets that were not run here; none beside one's own data alone, of which the paper says nothing."""
+    if not any(part.published for part in parts):
+        return []
+    there = {part.published.recipe for part in parts if part.published and part.exact}
+    return [entry for entry in PAPER.values() if entry.recipe not in there]
 
 
 def _trained(parts: Sequence[Part]) -> list[dict[str, Any]]:
@@ -136,8 +165,15 @@ def _trained(parts: Sequence[Part]) -> list[dict[str, Any]]:
             said = part.published.trained.get(setup.model, {}) if part.published else {}
             measured = {split: setup.accuracy(split) for split in ("train", "test")} | _before(part.run, setup)
             cells = {split: Cell(measured.get(split), said.get(split)) for split in SPLITS}
-            rows.append({"part": part, "model": MODELS[setup.model], "cells": cells})
+            rows.append({"title": part.title, "model": MODELS[setup.model], "cells": cells})
+        if part.published and not part.heads and "linear" in part.published.trained:
+            rows.append(_untrained(part.title, "linear", part.published))
+    rows += [_untrained(entry.name, model, entry) for entry in _unmeasured(parts) for model in entry.trained]
     return rows
+
+
+def _untrained(title: str, model: str, published: Published) -> dict[str, Any]:
+    return {"title": title, "model": MODELS[model], "cells": {split: Cell(None, published.trained[model][split]) for split in SPLITS}}
 
 
 def _before(run: Run | None, setup: Setup) -> dict[str, Stat | None]:
@@ -149,25 +185,39 @@ def _changes(parts: Sequence[Part]) -> list[dict[str, Any]]:
     """Tables 2, 9 and 10, with the controls, and the first N at which forget accuracy is zero, and at chance."""
     rows = []
     for part in parts:
-        for result in _latest(part.run):
-            said = part.published.changes.get(result.method) if part.published else None
-            zero = part.published.first_zero.get(result.method) if part.published else None
-            firsts = {level: _first(part.run, result.method, share) for level, share in (("zero", 0.0), ("chance", None))}
-            rows.append(
-                {
-                    "part": part,
-                    "table": part.published.change_table if part.published else "as Table 2",
-                    "result": result,
-                    "cells": {
-                        "retain": Cell(result.change("retain_test"), said[0] if said else None),
-                        "forget": Cell(_relative(result), said[1] if said else None),
-                    },
-                    "first_zero": Cell(firsts["zero"], zero),
-                    "first_chance": Cell(firsts["chance"]),
-                    "picked": paper_n(part.run, result.method) if part.run and result.method in palette.MASKING else None,
-                }
-            )
-    return rows
+        found = _latest(part.run)
+        for result in found:
+            firsts = {name: _first(part.run, result.method, share) for name, share in (("zero", 0.0), ("chance", None))}
+            changes = {which: _relative(result, f"{which}_test") for which in ("retain", "forget")}
+            picked = paper_n(part.run, result.method) if part.run and result.method in palette.MASKING else None
+            rows.append(_change(part.title, part.published, result.method, result, changes, firsts) | {"picked": picked})
+        there = {result.method for result in found}
+        lacking = [method for method in (part.published.changes if part.published else {}) if method not in there]
+        rows += [_change(part.title, part.published, method, None, {}, {}) for method in lacking]
+    return rows + [_change(entry.name, entry, method, None, {}, {}) for entry in _unmeasured(parts) for method in entry.changes]
+
+
+def _change(
+    title: str,
+    published: Published | None,
+    method: str,
+    result: MethodResult | None,
+    changes: Mapping[str, Stat | None],
+    firsts: Mapping[str, Stat | None],
+) -> dict[str, Any]:
+    said = dict(zip(("retain", "forget"), published.changes.get(method, ()), strict=False)) if published else {}
+    also = dict(zip(("retain", "forget"), published.also.get(method, ()), strict=False)) if published else {}
+    return {
+        "title": title,
+        "table": published.change_table if published else "as Table 2",
+        "method": method,
+        "result": result,
+        "label": result.label if result else palette.look(method).name,
+        "cells": {which: Cell(changes.get(which), said.get(which)) for which in ("retain", "forget")},
+        "also": also,
+        "first_zero": Cell(firsts.get("zero"), published.first_zero.get(method) if published else None),
+        "first_chance": Cell(firsts.get("chance")),
+    }
 
 
 def _latest(run: Run | None) -> list[MethodResult]:
@@ -176,9 +226,9 @@ def _latest(run: Run | None) -> list[MethodResult]:
     return list(kept.values())
 
 
-def _relative(result: MethodResult) -> Stat | None:
-    """Change of forget accuracy relative to where it began, as the paper's -100 %."""
-    pairs = [(found["before"].get("forget_test"), found["after"].get("forget_test")) for found in result.results]
+def _relative(result: MethodResult, split: str) -> Stat | None:
+    """Change of accuracy as a share of where it began: the paper's 92.61 % to 92.94 % is +0.36 %, and to nothing is -100 %."""
+    pairs = [(found["before"].get(split), found["after"].get(split)) for found in result.results]
     return stat((after - before) / before for before, after in pairs if before and after is not None)
 
 
@@ -195,34 +245,43 @@ def _first(run: Run | None, method: str, share: float | None) -> Stat | None:
 
 def _runtimes(parts: Sequence[Part]) -> list[dict[str, Any]]:
     """Table 8, with what gathering counts costs, and FLOPs."""
-    return [
-        {
-            "part": part,
-            "result": result,
-            "seconds": Cell(result.stat("seconds"), part.published.seconds.get(result.method) if part.published else None),
-            "counts": result.stat("seconds_counts"),
-            "evaluate": result.stat("seconds_evaluate"),
-            "flops": result.stat("flops"),
-            "flops_counts": result.stat("flops_counts"),
-        }
-        for part in parts
-        for result in _latest(part.run)
-    ]
+    rows: list[dict[str, Any]] = []
+    for part in parts:
+        for result in _latest(part.run):
+            said = part.published.seconds.get(result.method) if part.published else None
+            kept = {key: result.stat(key) for key in ("seconds_counts", "seconds_evaluate", "flops", "flops_counts")}
+            rows.append(
+                {"title": part.title, "method": result.method, "label": result.label, "seconds": Cell(result.stat("seconds"), said)} | kept
+            )
+        said_of = part.published.seconds if part.published else {}
+        there = {result.method for result in _latest(part.run)}
+        rows += [_unrun(part.title, method, seconds) for method, seconds in said_of.items() if method not in there]
+    return rows + [_unrun(entry.name, method, said) for entry in _unmeasured(parts) for method, said in entry.seconds.items()]
+
+
+def _unrun(title: str, method: str, seconds: float) -> dict[str, Any]:
+    """A row of Table 8 for what was not run here."""
+    row = {"title": title, "method": method, "label": palette.look(method).name, "seconds": Cell(None, seconds)}
+    return row | dict.fromkeys(("seconds_counts", "seconds_evaluate", "flops", "flops_counts"))
 
 
 def _attacks(parts: Sequence[Part]) -> list[dict[str, Any]]:
     """Table 3."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for part in parts:
-        for method in sorted({str(artifact.result["method"]) for artifact in part.attacks}, key=palette.rank):
+        published = part.published.attack if part.published else {}
+        for method in sorted({str(artifact.result["method"]) for artifact in part.attacks} | set(published), key=palette.rank):
             mine = [artifact.result for artifact in part.attacks if artifact.result["method"] == method]
-            said = part.published.attack.get(method) if part.published else None
             names = {(found["forget_names"][0], found["held_out_name"]) for found in mine}
             n = stat(float(found["n"]) for found in mine if found.get("n") is not None and found.get("n_name"))
-            cell = Cell(stat(found["attack_test"] for found in mine), said)
-            rows.append(
-                {"part": part, "method": method, "cell": cell, "n": n, "about": "; ".join(f"{f} against {h}" for f, h in sorted(names))}
-            )
+            cell = Cell(stat(found["attack_test"] for found in mine), published.get(method))
+            about = "; ".join(f"{f} against {h}" for f, h in sorted(names))
+            rows.append({"title": part.title, "method": method, "cell": cell, "n": n, "about": about})
+    for entry in _unmeasured(parts):
+        rows += [
+            {"title": entry.name, "method": method, "cell": Cell(None, said), "n": None, "about": ""}
+            for method, said in entry.attack.items()
+        ]
     return rows
 
 
@@ -249,19 +308,46 @@ def _figures(part: Part, place: int) -> list[dict[str, Any]]:
     run, entries = part.run, []
     if run is None:
         return []
-    named = part.published.curves if part.published else "as Figures 2 and 3"
     for method in palette.MASKING:
         if (method, "dkvb") in run.sweeps:
             frame = run.sweeps[method, "dkvb"]
-            title = f"{named}: {palette.look(method).name}"
-            entries.append({"kind": f"curve-{method}", "title": title, "spec": paper_charts.trade(run, method, frame), "rows": frame})
+            figure = part.published.figure(method) if part.published else {"activations": "as Figure 2", "examples": "as Figure 3"}[method]
+            said = part.published.points.get(method, ()) if part.published else ()
+            spec = paper_charts.trade(run, method, frame, said)
+            title = f"{figure}: {palette.look(method).name}"
+            entries.append({"kind": f"curve-{method}", "title": title, "spec": spec, "rows": frame, "points": _at(frame, said)})
     missed = paper_charts.missed(part.setup, run.forget)
-    entries.append({"kind": "missed", "title": "Figure 5: misclassified test samples per class", "spec": missed[0], "rows": missed[1]})
+    entry = {"kind": "missed", "title": "Figure 5: misclassified test samples per class", "spec": missed[0], "rows": missed[1]}
+    entries.append(entry | {"said": _best(part, missed[1])})
     rows = retraining_page.table(run)
     for name, spec in retraining_page.charts(run).items():
         what = "classes that stay" if name.endswith("retain") else "the forgotten class"
         entries.append({"kind": name, "title": f"Figures 4 and 6: training on, {what}", "spec": spec, "rows": rows})
-    return [entry | {"id": f"p{place}-{entry['kind']}", "part": part} for entry in entries if entry["spec"]]
+    blank = {"points": [], "said": ""}
+    return [blank | entry | {"id": f"p{place}-{entry['kind']}", "part": part} for entry in entries if entry["spec"]]
+
+
+def _at(frame: pl.DataFrame, said: Iterable[tuple[int, float, float]]) -> list[dict[str, Any]]:
+    """The points that the paper's text spells out, beside what was measured at the same N."""
+    rows = []
+    for n, forget, retain in said:
+        same = frame.filter(pl.col("split") == "test", pl.col("n") == n).to_dicts()
+        found = {which: _stat_of(same[0], which) if same else None for which in ("forget", "retain")}
+        rows.append({"n": n, "forget": Cell(found["forget"], forget), "retain": Cell(found["retain"], retain)})
+    return rows
+
+
+def _stat_of(row: Mapping[str, Any], which: str) -> Stat | None:
+    return Stat(row[which], row.get(f"{which}_sd"), row["seeds"]) if row.get(which) is not None else None
+
+
+def _best(part: Part, missed: pl.DataFrame) -> str:
+    """Which class is misclassified least, here and in the paper (Appendix A)."""
+    if missed.is_empty():
+        return ""
+    best = missed.sort("missed", "class").row(0, named=True)
+    paper = f" In the paper: class {part.published.best}." if part.published and part.published.best is not None else ""
+    return f"Misclassified least here: {best['name']} ({words.count(round(best['missed'], 1))}).{paper}"
 
 
 def _points(figures: Iterable[dict[str, Any]]) -> dict[str, pl.DataFrame]:
@@ -270,43 +356,51 @@ def _points(figures: Iterable[dict[str, Any]]) -> dict[str, pl.DataFrame]:
 
 def _missing(parts: Sequence[Part]) -> list[words.Missing]:
     """What of the paper has not been measured here, and the command that would."""
-    there = {part.published.recipe for part in parts if part.published}
-    gaps = [
-        words.Missing(f"{entry.name}: not run here.", f"dkvb reproduce --only {entry.recipe}")
-        for entry in PAPER.values()
-        if entry.recipe not in there
-    ]
+    gaps = [words.Missing(f"{entry.name}: not run here.", f"dkvb reproduce --only {entry.recipe}") for entry in _unmeasured(parts)]
     for part in parts:
         if part.run is None:
             gaps.append(words.Missing(f"{part.title}: nothing unlearned yet.", "dkvb unlearn --sweep"))
         else:
             if not part.run.retraining:
                 gaps.append(words.Missing(f"{part.title}: Figures 4 and 6, training on after unlearning.", "dkvb unlearn --retrain 10"))
+            for method in part.published.changes if part.published else ("activations", "examples", "scrub"):
+                if method not in {result.method for result in part.run.methods}:
+                    gaps.append(words.Missing(f"{part.title}: {palette.look(method).name}.", f"dkvb unlearn --method {method}"))
+                elif method in palette.MASKING and (method, "dkvb") not in part.run.sweeps:
+                    gaps.append(
+                        words.Missing(f"{part.title}: the curve of {palette.look(method).name}.", f"dkvb unlearn --sweep --method {method}")
+                    )
             if not part.attacks:
                 gaps.append(words.Missing(f"{part.title}: Table 3, membership inference.", "dkvb membership"))
     return gaps
 
 
-def _frame(rows: dict[str, list[dict[str, Any]]]) -> pl.DataFrame:
+def _frame(rows: dict[str, list[dict[str, Any]]], figures: Iterable[dict[str, Any]]) -> pl.DataFrame:
     """All numbers of the page, one a row."""
     out: list[dict[str, Any]] = []
 
-    def add(table: str, part: Part, what: str, measure: str, cell: Cell) -> None:
+    def add(table: str, title: str, what: str, measure: str, cell: Cell) -> None:
         found = cell.measured
+        if found is None and cell.published is None:
+            return
         spread = {"seeds": found.count, "sd": found.sd, "ci95": found.ci95} if found else {"seeds": 0, "sd": None, "ci95": None}
-        row = {"table": table, "data": part.title, "what": what, "measure": measure, "measured": found and found.mean}
+        row = {"table": table, "data": title, "what": what, "measure": measure, "measured": found and found.mean}
         out.append(row | spread | {"published": cell.published, "difference": cell.difference})
 
     for row in rows["trained"]:
         for split, cell in row["cells"].items():
-            add("Table 1", row["part"], row["model"], split, cell)
+            add("Table 1", row["title"], row["model"], split, cell)
     for row in rows["changes"]:
         for name, cell in row["cells"].items():
-            add(row["table"], row["part"], row["result"].label, f"{name} change", cell)
+            add(row["table"], row["title"], row["label"], f"{name} change", cell)
         for name in ("first_zero", "first_chance"):
-            add("Appendix C", row["part"], row["result"].label, name.replace("_", " N at "), row[name])
+            add("Appendix C", row["title"], row["label"], name.replace("_", " N at "), row[name])
     for row in rows["runtimes"]:
-        add("Table 8", row["part"], row["result"].label, "seconds", row["seconds"])
+        add("Table 8", row["title"], row["label"], "seconds", row["seconds"])
     for row in rows["attacks"]:
-        add("Table 3", row["part"], palette.look(row["method"]).name, "attacker's accuracy", row["cell"])
+        add("Table 3", row["title"], palette.look(row["method"]).name, "attacker's accuracy", row["cell"])
+    for figure in figures:
+        for point in figure["points"]:
+            for which in ("forget", "retain"):
+                add(figure["title"].split(":")[0], figure["part"].title, figure["title"], f"{which} at N = {point['n']}", point[which])
     return pl.DataFrame(out, infer_schema_length=None)

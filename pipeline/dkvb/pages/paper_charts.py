@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -15,8 +16,12 @@ from dkvb.pages.words import count, percent
 FINE = alt.Axis(format=".1%", tickCount=5, title=None)
 
 
-def trade(run: Run, method: str, frame: pl.DataFrame) -> dict[str, Any] | None:
-    """Figures 2, 3, 7 and 8: a mark per N of the sweep, retain test accuracy above forget test accuracy; None without test samples."""
+def trade(run: Run, method: str, frame: pl.DataFrame, published: Sequence[tuple[int, float, float]] = ()) -> dict[str, Any] | None:
+    """Figures 2, 3, 7 and 8: a mark per N of the sweep, retain test accuracy above forget test accuracy; None without test samples.
+
+    Args:
+        published: (N, forget, retain) of the points that the paper spells out, drawn as crosses.
+    """
     test = frame.filter(pl.col("split") == "test").sort("n")
     if not {"retain", "forget"} <= set(test.columns):
         return None
@@ -28,7 +33,9 @@ def trade(run: Run, method: str, frame: pl.DataFrame) -> dict[str, Any] | None:
     ]
     if not rows:
         return None
-    low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
+    said = [{"n": n, "forget": forget, "retain": retain} for n, forget, retain in published]
+    low = min([row["low"] for row in rows] + [point["retain"] for point in said])
+    high = max([row["high"] for row in rows] + [point["retain"] for point in said])
     margin = 0.15 * (high - low) + 0.005
     colour = f"@{palette.look(method).colour}"
     x = alt.X("forget:Q", title="accuracy on the forgotten class", scale=alt.Scale(domain=[0, 1], reverse=True), axis=_axis())
@@ -45,11 +52,19 @@ def trade(run: Run, method: str, frame: pl.DataFrame) -> dict[str, Any] | None:
         base.mark_line(color=colour, strokeWidth=1, opacity=0.5).encode(y=y, order="n:Q"),
         base.mark_point(filled=True, size=46, opacity=1, color=colour, stroke="@page", strokeWidth=1).encode(y=y, tooltip=tips),
     ]
+    if said:
+        crosses = alt.Chart(data(said)).mark_point(shape="cross", size=70, filled=True, opacity=1, color="@ink")
+        layers.append(crosses.encode(x=x, y=y, tooltip=tips[:3]))
     first, last = rows[0], rows[-1]
     description = (
         f"Retain test accuracy against forget test accuracy as N grows from 0 to {count(last['n'])}: from {percent(first['retain'])} at "
         f"{percent(first['forget'])} to {percent(last['retain'])} at {percent(last['forget'])}."
     )
+    if said:
+        ended = said[-1]
+        description += (
+            f" Crosses: the paper's, ending at {percent(ended['retain'])} and {percent(ended['forget'])}, N = {count(ended['n'])}."
+        )
     return finish(alt.layer(*layers).properties(height=230), description)
 
 
