@@ -58,7 +58,7 @@ def _mend(entry: dict[str, Any], requests: Sequence[Request]) -> list[str]:
     """Of each request whose classes are remembered too well: the commands that mask more."""
     said = []
     for request in requests:
-        known = [
+        weak = [
             name for name in request.names if any(c["name"] == f"forget accuracy: {name}" and not c["passed"] for c in entry["checks"])
         ]
         settings = request.data.get("settings", {})
