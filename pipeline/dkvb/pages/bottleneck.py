@@ -138,6 +138,7 @@ def look_inside(setup: Setup, runs: list[Run]) -> Insight:
     forgotten = sorted({index for run in runs for index in run.forget})
     overlaps = []
     totals: dict[int, np.ndarray] = {}
+    owners: dict[int, np.ndarray] = {}
     for trained in setup.seeds:
         try:
             totals[trained.seed] = inside.total_counts(trained)
@@ -153,13 +154,13 @@ def look_inside(setup: Setup, runs: list[Run]) -> Insight:
         seen.pairs, seen.lookups = (np.mean([one[place] for one in overlaps], axis=0) for place in (0, 1))
     several = len(masks) * len(setup.seeds) <= MASKS
     for mask in masks:
-        _look_at(setup, mask, totals, several, seen)
+        _look_at(setup, mask, totals, owners, several, seen)
     if not masks:
         seen.lacking.append(Missing("Nothing has been masked in it yet", "dkvb unlearn --method activations"))
     return seen
 
 
-def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], several: bool, seen: Insight) -> None:
+def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], owners: dict[int, np.ndarray], several: bool, seen: Insight) -> None:
     from dkvb.pages import inside
 
     by_fingerprint = {trained.artifact.fingerprint: trained for trained in setup.seeds}
@@ -185,7 +186,9 @@ def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], several: b
         exclusive.append(float((hide & (total == mine)).sum() / max(1, hide.sum())))
         if several or not mask.falls:
             try:
-                found = inside.fallback(trained, hide, mask.run.forget, inside.owners_of(trained, len(setup.classes)), total == 0)
+                if trained.seed not in owners:
+                    owners[trained.seed] = inside.owners_of(trained, len(setup.classes))
+                found = inside.fallback(trained, hide, mask.run.forget, owners[trained.seed], total == 0)
                 mask.falls += [found] if found else []
             except UNREADABLE:
                 seen.lacking.append(
