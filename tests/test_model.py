@@ -20,11 +20,13 @@ from dkvb import embed, stores, train
 from dkvb import unlearn as unlearning
 from dkvb.artifacts import need_features
 from dkvb.bottleneck.masking import NEVER, unpack
+from dkvb.classifier import About, LinearModel
 from dkvb.cli import app
 from dkvb.deletion import requests
+from dkvb.encoding import Encoding
 from dkvb.errors import DkvbError, MissingStage, UsageError
 from dkvb.evaluate import masked_logits
-from dkvb.model import LinearModel, Model, Weights
+from dkvb.model import Model, Weights
 from dkvb.recipe import Recipe
 from dkvb.study import Study
 from dkvb.workspace import Workspace
@@ -91,9 +93,6 @@ def test_wide_features_have_the_same_queries_alone_as_in_a_large_batch() -> None
     rng = np.random.default_rng(0)
     projection, values = rng.standard_normal((6, 512, 8)).astype(np.float32), rng.standard_normal((6, 64, 3)).astype(np.float32)
     keys, unused = rng.standard_normal((6, 64, 8)).astype(np.float32), np.zeros((6, 64), bool)
-    from dkvb.encoding import Encoding
-    from dkvb.model import About
-
     model = Model(About(["a", "b", "c"], 0, Encoding(None)), Weights(projection, keys, values, unused), unused, 3, "mean")
     x = torch.from_numpy(rng.standard_normal((5000, 512)).astype(np.float32))
     assert np.array_equal(np.concatenate([model.select(x[i : i + 1]) for i in range(50)], 1), model.select(x)[:, :50])

@@ -18,11 +18,12 @@ from safetensors.numpy import load_file, save_file
 
 from dkvb import __version__, progress, stores
 from dkvb.card import card
+from dkvb.classifier import About
 from dkvb.encoding import Encoding
 from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash, UsageError
 from dkvb.files import TEMPORARY, canonical_hash, sha256, write_json, write_text
 from dkvb.metrics.accuracy import accuracies, per_class
-from dkvb.model import About, Model, Weights
+from dkvb.model import Model, Weights
 from dkvb.recipe import WEIGHTS_FILES
 from dkvb.workspace import Workspace
 

@@ -1,4 +1,4 @@
-"""Trained classifiers as torch modules: features (B, D), or images through the frozen encoder, to logits (B, L).
+"""The trained bottleneck as a torch module, and unlearning in memory: features (B, D) to logits (B, L).
 
 Lookup is exact under the mask, and logits are those of `dkvb.evaluate` on stored samples to the bit: queries come from matrix products
 over the same units of codebooks, keys are searched by FAISS, and votes are added up in codebook order. (At k = 1 FAISS rounds distances
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,108 +20,14 @@ from dkvb.bottleneck.lookup import CpuLookup
 from dkvb.bottleneck.masking import selection_counts
 from dkvb.bottleneck.projection import UNIT, groups, project
 from dkvb.bottleneck.values import Pool, codebook_logits
-from dkvb.encoding import Encoding
-from dkvb.errors import DkvbError, UsageError
+from dkvb.classifier import About, Classifier
+from dkvb.errors import UsageError
 from dkvb.parallel import one_thread_per_worker
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 ROWS = 2048
 """Samples worked on at a time, so that memory does not grow with the batch."""
 PRODUCT = 2**20
 """Multiplications below which BLAS may multiply matrices another way, with other bits: small batches are filled up beyond it."""
-
-
-@dataclass(frozen=True)
-class About:
-    """What a classifier is and where it comes from."""
-
-    classes: list[str]
-    seed: int
-    encoding: Encoding
-    name: str = ""
-    """The data set's."""
-    forgotten: list[int] = field(default_factory=list)
-    """Ids of the classes that were unlearned."""
-    excluded: list[int] = field(default_factory=list)
-    """Ids of the classes whose logits are minus infinity (the logit mask, a control that forgets nothing)."""
-    accuracy: dict[str, Any] = field(default_factory=dict)
-    """Test accuracy of the trained model, before anything was unlearned: `test`, `per_class_test`."""
-    identity: dict[str, str] = field(default_factory=dict)
-    """Fingerprints of what it was made from."""
-
-
-class Classifier(torch.nn.Module):
-    """What a key-value bottleneck and a linear head have in common.
-
-    Attributes:
-        classes: L names, in the order of the logits.
-        about: seed, encoder, what was forgotten.
-        width: D, the width of a feature vector.
-    """
-
-    def __init__(self, about: About, width: int) -> None:
-        super().__init__()
-        self.about, self.width = about, width
-        self.eval().requires_grad_(False)
-
-    @property
-    def classes(self) -> list[str]:
-        return self.about.classes
-
-    @property
-    def encoder(self) -> dict[str, Any] | None:
-        """Settings of the frozen encoder; None where the model was trained on ready-made features."""
-        return self.about.encoding.settings
-
-    def images(self, images: torch.Tensor | Image.Image | Sequence[Image.Image]) -> torch.Tensor:
-        """Logits (B, L) of images, through the frozen encoder, which is loaded on first use.
-
-        Args:
-            images: PIL images of any mode and size, or a tensor (B, channels, H, W) that the encoder's own transform has made.
-
-        Raises:
-            UsageError: the model was trained on ready-made features.
-            DkvbError: weights that are not there, or not those that the model was trained with; images that cannot be used.
-        """
-        return self(self.about.encoding.features(images))
-
-    def checked(self, features: torch.Tensor) -> np.ndarray:
-        """Features as a contiguous (B, D) float32 array.
-
-        Raises:
-            DkvbError: another shape, or values that are not finite.
-        """
-        if features.ndim != 2 or features.shape[1] != self.width:
-            raise DkvbError(
-                f"The features have shape {tuple(features.shape)} and this model takes (B, {self.width}): use those of the encoder that it "
-                f"was trained on."
-            )
-        found = np.ascontiguousarray(features.detach().cpu().numpy(), np.float32)
-        if not np.isfinite(found).all():
-            raise DkvbError("The features hold NaN or infinite values: leave those samples out.")
-        return found
-
-    def finished(self, logits: np.ndarray, like: torch.Tensor) -> torch.Tensor:
-        """Logits as a tensor where the features were, those of excluded classes at minus infinity."""
-        logits[:, self.about.excluded] = -np.inf
-        return torch.from_numpy(logits).to(like.device)
-
-
-class LinearModel(Classifier):
-    """The linear head, or SCRUB's student: weight (L, D), bias (L,)."""
-
-    def __init__(self, about: About, weight: np.ndarray, bias: np.ndarray) -> None:
-        super().__init__(about, weight.shape[1])
-        self.register_buffer("weight", torch.from_numpy(weight))
-        self.register_buffer("bias", torch.from_numpy(bias))
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (B, D) -> logits (B, L) float32."""
-        found = torch.from_numpy(self.checked(features))
-        logits = torch.nn.functional.linear(found, self.weight, self.bias)  # type: ignore[arg-type]
-        return self.finished(logits.numpy(), features)
 
 
 @dataclass
@@ -267,8 +173,6 @@ class Model(Classifier):
 
     def masked(self, more: np.ndarray, forgotten: Sequence[int] = ()) -> Model:
         """A model that masks (C, M) bool pairs as well; it shares everything else with this one, which stays as it is."""
-        from dataclasses import replace
-
         about = replace(self.about, forgotten=sorted({*self.about.forgotten, *forgotten}))
         return Model(about, self.weights, self.mask.numpy() | more, self.top_k, self.pool, self.class_counts)
 

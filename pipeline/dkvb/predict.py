@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from dkvb import progress
+from dkvb.classifier import Classifier
 from dkvb.errors import DkvbError, UsageError
 from dkvb.files import write_text
-from dkvb.model import Classifier
 from dkvb.sources.images import list_images
 
 FEATURES = ".npz"

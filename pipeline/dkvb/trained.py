@@ -14,12 +14,13 @@ from safetensors.numpy import load_file
 from dkvb import stores
 from dkvb.artifacts import need_features
 from dkvb.bottleneck.masking import unpack
+from dkvb.classifier import About, Classifier, LinearModel
 from dkvb.deletion.requests import forgotten
 from dkvb.device import choose_device
 from dkvb.encoding import Encoding
 from dkvb.errors import MissingStage, UsageError
 from dkvb.files import canonical_hash
-from dkvb.model import About, Classifier, LinearModel, Model, Weights
+from dkvb.model import Model, Weights
 from dkvb.queries import PROJECTION
 from dkvb.recipe import Recipe
 from dkvb.recipe import load as load_recipe

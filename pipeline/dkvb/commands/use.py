@@ -10,7 +10,7 @@ import typer
 from dkvb.console import COMMON, Options, command
 
 if TYPE_CHECKING:
-    from dkvb.model import Classifier
+    from dkvb.classifier import Classifier
 
 Which = Annotated[
     Path | None,
