@@ -225,6 +225,17 @@ def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(trained: Rec
     assert nothing["checks"][0]["value"] is None, "what is not measured is not passed"
     assert all(row["unlearned"] is None for row in nothing["relearning"])
 
+    opened = requests.open_request(workspace, found.dkvb_artifact, ["cat"], mask, {"classes": [CAT]})
+    gone = requests.change(opened, state=requests.PURGED)
+    left = verify(found, mask, [CAT], [gone])
+    assert failed(left) == ["values erased: cat"], "one pair has a value again"
+    found.bottleneck.values[mask] = 0
+    assert verify(found, mask, [CAT], [gone])["passed"]
+    anew = requests.change(gone, purge={"keys": "reinit"})
+    check = verify(found, None, [CAT], [anew])["checks"][0]
+    assert (check["name"], check["passed"]) == ("values erased: cat", True)
+    assert "made again" in check["detail"]
+
 
 def test_thresholds(trained: Recipe, workspace: Workspace) -> None:
     found = study(trained.with_(verify={"max_forget": 0.0, "min_retain": 1.0, "max_relearn": -1.0, "max_retain_drop": -1.0}), workspace)

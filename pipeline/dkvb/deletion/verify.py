@@ -18,7 +18,7 @@ from dkvb import progress
 from dkvb.artifacts import need_features
 from dkvb.deletion import verify_measures as measures
 from dkvb.deletion.ledger import append
-from dkvb.deletion.requests import MASKED, Request, forgotten
+from dkvb.deletion.requests import MASKED, PURGED, Request, forgotten
 from dkvb.deletion.verify_relearn import Masked, relearning
 from dkvb.errors import DamagedArtifact, MissingStage
 from dkvb.evaluate import masked_predictions
@@ -58,9 +58,7 @@ def _mend(entry: dict[str, Any], requests: Sequence[Request]) -> list[str]:
     """Of each request whose classes are remembered too well: the commands that mask more."""
     said = []
     for request in requests:
-        weak = [
-            name for name in request.names if any(c["name"] == f"forget accuracy: {name}" and not c["passed"] for c in entry["checks"])
-        ]
+        weak = [name for name in request.names if any(c["name"] == f"forget accuracy: {name}" and not c["passed"] for c in entry["checks"])]
         settings = request.data.get("settings", {})
         if weak and request.state == MASKED and "n" in settings:
             flag = {"N_e": "--ne"}.get(settings.get("n_name", ""), "--na")
@@ -122,7 +120,7 @@ def verify(study: Study, mask: np.ndarray | None, classes: Sequence[int], reques
         again = relearning(study.recipe, masked, control, forget, study.seed, lambda: task.advance(1))
     found = {split: measures.accuracies(unlearned[split], splits.labels[split], splits.classes, forget) for split in unlearned}
     before = _before(study, forget)
-    checks = _checks(study.recipe, found["test"], before, forget, again, splits.classes)
+    checks = _checks(study, found["test"], before, forget, again, requests)
     return {
         "seed": study.seed,
         "classes": forget,
@@ -153,18 +151,21 @@ def _before(study: Study, forget: Sequence[int]) -> measures.Accuracy | None:
 
 
 def _checks(
-    recipe: Recipe,
+    study: Study,
     found: dict[str, Any],
     before: measures.Accuracy | None,
     forget: Sequence[int],
     again: list[dict[str, Any]],
-    names: Sequence[str],
+    requests: Sequence[Request],
 ) -> list[dict[str, Any]]:
-    limits, checks = recipe.verify, []
+    limits, names, checks = study.recipe.verify, study.splits.classes, []
     most = 1 / len(names) if limits.max_forget == "chance" else limits.max_forget
     for c in forget:
         one = found["per_class"][c]
-        if one["accuracy"] is None:
+        purged = [request for request in requests if c in request.classes and request.state == PURGED]
+        if one["accuracy"] is None and purged:
+            checks.append(_values_erased(study, names[c], purged))
+        elif one["accuracy"] is None:
             detail = "no held-out samples of this class are left on which to measure"
             checks.append(_check(f"forget accuracy: {names[c]}", None, most, False, detail))
         else:
@@ -184,6 +185,16 @@ def _checks(
                 name, value = f"relearning from {row['samples']}: {row['name']}", row["difference"]
                 checks.append(_check(name, value, limits.max_relearn, value <= limits.max_relearn, detail))
     return checks
+
+
+def _values_erased(study: Study, name: str, purged: Sequence[Request]) -> dict[str, Any]:
+    """What is left to check of a class whose samples were purged from the held-out data as well."""
+    if any(request.data.get("purge", {}).get("keys") == "reinit" for request in purged):
+        detail = "its samples were purged with it; keys and values were made again without it"
+        return _check(f"values erased: {name}", 0.0, 0.0, True, detail)
+    left = 1 - (_erased(study, np.logical_or.reduce([request.mask() for request in purged])) or 0.0)
+    detail = f"its samples were purged with it: no accuracy can be measured; {left:.1%} of its pairs still hold values"
+    return _check(f"values erased: {name}", left, 0.0, left == 0, detail)
 
 
 def _check(name: str, value: float | None, threshold: float, passed: bool, detail: str) -> dict[str, Any]:
