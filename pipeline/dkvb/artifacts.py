@@ -33,6 +33,9 @@ def need_features(recipe: Recipe, workspace: Workspace) -> Artifact:
         MissingStage: nothing embedded yet.
         DamagedArtifact: altered since.
     """
+    from dkvb.deletion.requests import refuse_half_purged
+
+    refuse_half_purged(workspace)
     return workspace.need("embed", embed_settings(recipe), f"The embedded data set '{recipe.data_name}'")
 
 
@@ -57,11 +60,29 @@ def linear_spec(recipe: Recipe, seed: int, features: Artifact) -> Spec:
     return Spec("train", f"{recipe.data_name}-linear-seed{seed}", settings, {"embed": features.fingerprint})
 
 
-def labels(features: Artifact, split: str) -> np.ndarray:
-    """(N,) int64 labels of a split."""
+def stored_labels(features: Artifact, split: str) -> np.ndarray:
+    """(N,) int64 labels of all stored rows; that of a purged row of class c is -1 - c, so that no other row changes its split."""
     return stores.read(features, f"{split}/labels")
+
+
+def labels(features: Artifact, split: str) -> np.ndarray:
+    """(N,) int64 labels of a split's stored rows, purged ones among them; `present` tells them apart."""
+    stored = stored_labels(features, split)
+    return np.where(stored < 0, -1 - stored, stored)
+
+
+def present(features: Artifact, split: str) -> np.ndarray:
+    """(N,) bool: the stored rows that were not purged."""
+    return stored_labels(features, split) >= 0
+
+
+def stored_train_rows(features: Artifact, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Like `train_rows`, with rows that were purged."""
+    return stratified_split(labels(features, "train"), validation, generator(seed, "validation"))
 
 
 def train_rows(features: Artifact, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the training set to learn from, and those kept out for choosing N; sorted."""
-    return stratified_split(labels(features, "train"), validation, generator(seed, "validation"))
+    kept, aside = stored_train_rows(features, validation, seed)
+    there = present(features, "train")
+    return kept[there[kept]], aside[there[aside]]

@@ -11,6 +11,7 @@ from typing import Any
 
 from dkvb import progress, stores
 from dkvb.artifacts import embed_spec
+from dkvb.deletion.requests import refuse_half_purged, refuse_return
 from dkvb.device import choose_device
 from dkvb.encoders import FrozenEncoder, load_encoder, weights_fingerprint
 from dkvb.errors import DkvbError, UsageError
@@ -46,6 +47,9 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False, shard_range: 
         progress.note(f"{label}: {text}")
     if shard_range:
         return _part(recipe, workspace, source, spec, label, shard_range)
+    if purged := _purged(workspace, spec, force):
+        progress.note(f"{label}: already done ({purged.path.name}); some classes were purged from it")
+        return [_checked(recipe, purged, skipped=True)]
     with workspace.claim(spec, force) as claim:
         if claim.artifact and not stores.heal(claim.artifact, stores.Marks(claim.path), units(claim.artifact), label):
             progress.note(f"{label}: already done ({claim.artifact.path.name})")
@@ -53,6 +57,17 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False, shard_range: 
         job, encoder = _begin(recipe, source, claim.path, label)
         _embed(recipe, job, source, encoder, shards_of(_lengths(source)), label)
         return [_checked(recipe, _finish(recipe, claim, job, source, encoder, label), skipped=False)]
+
+
+def _purged(workspace: Workspace, spec: Spec, force: bool) -> Artifact | None:
+    """The finished artifact, checked, if rows were purged from it: making any of it again would bring them back."""
+    refuse_half_purged(workspace)
+    artifact = workspace.get(spec)
+    if artifact is None or not artifact.result.get("purged"):
+        return None
+    if force or artifact.wrong_files():
+        refuse_return(workspace, artifact)
+    return artifact
 
 
 def _part(recipe: Recipe, workspace: Workspace, source: Source, spec: Spec, label: str, wanted: tuple[int, int]) -> list[dict[str, Any]]:

@@ -125,6 +125,8 @@ def heal(artifact: Artifact, marks: Marks, units: Mapping[str, list[tuple[str, A
     bad = [unit for unit, parts in units.items() if any(file in wrong or not _sound(artifact, name, rows) for name, rows, file in parts)]
     if not bad:
         return False
+    if artifact.result.get("purged"):
+        raise artifact.damaged("rows were purged from it, so that what is missing cannot be made as it was", force=True)
     for unit in bad:
         marks.clear(unit)
         for *_, file in units[unit]:

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from dkvb import stores
-from dkvb.artifacts import dkvb_spec, labels, linear_spec, quantize_spec, train_rows
+from dkvb.artifacts import dkvb_spec, labels, linear_spec, present, quantize_spec, stored_train_rows, train_rows
 from dkvb.bottleneck.masking import NEVER
 from dkvb.bottleneck.projection import project
 from dkvb.bottleneck.values import Pool
@@ -39,7 +39,14 @@ class Splits:
     def rows(self) -> dict[str, np.ndarray]:
         """Split -> row numbers in its stored arrays."""
         kept, aside = train_rows(self.features, self.validation, self.seed)
-        return {"train": kept, "validation": aside, "test": np.arange(int(self.features.result["test"]))}
+        return {"train": kept, "validation": aside, "test": np.flatnonzero(present(self.features, "test"))}
+
+    def listed_rows(self, split: str) -> np.ndarray:
+        """Places of a split's rows in neighbour lists that were made before any row was purged."""
+        if split != "validation":
+            return self.rows[split]
+        aside = stored_train_rows(self.features, self.validation, self.seed)[1]
+        return np.flatnonzero(present(self.features, "train")[aside])
 
     @cached_property
     def labels(self) -> dict[str, np.ndarray]:
@@ -118,7 +125,8 @@ class Bottleneck:
         if self._neighbours[split] is None:
             return None
         with stores.reading(self.codes_artifact, name):
-            return np.asarray(self._neighbours[split][:, codebook])
+            listed = np.asarray(self._neighbours[split][:, codebook])
+        return listed if len(listed) == len(self.splits.rows[split]) else listed[self.splits.listed_rows(split)]
 
     def queries(self, split: str, group: range, pool: ThreadPoolExecutor) -> np.ndarray:
         """(G, N, d) float32 queries of a group of codebooks."""

@@ -45,6 +45,52 @@ def _requests(app: typer.Typer) -> None:
         options.show({"restore": [entry]}, lambda: [f"{entry['request']}: {entry['state']}"])
 
 
+    @app.command("purge")
+    @command(COMMON)
+    def purge(
+        options: Options,
+        request: Annotated[str, typer.Argument(help="A request's id.", metavar="REQUEST")],
+        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+        keys: Annotated[str, typer.Option("--keys", help="keep, or reinit to fit keys and train values anew without the classes.")] = "keep",
+    ) -> None:
+        """Erase a request's pairs and its classes' samples from the whole workspace. Irreversible."""
+        from dkvb.deletion import purge as purging
+
+        if keys not in ("keep", "reinit"):
+            raise UsageError(f"--keys {keys}: give keep or reinit.")
+        workspace = options.workspace()
+        found = purging.plan(workspace, request)
+        if not yes and found["state"] != "purged":
+            _ask(found)
+        entry = purging.run(options.recipe(), workspace, request, keys)
+        options.show({"purge": [entry]}, lambda: _purged(entry))
+
+
+def _ask(found: dict[str, Any]) -> None:
+    """Raise UsageError unless the person at the terminal agrees."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"A purge is irreversible: give --yes to purge request {found['request']} without being asked.")
+    models = f" Models that still know them are deleted: {', '.join(found['models_deleted'])}." if found["models_deleted"] else ""
+    question = f"Erase {', '.join(found['names'])} (request {found['request']}) for good?{models}"
+    if not typer.confirm(question, default=False, err=True):
+        raise UsageError("Nothing was purged.")
+
+
+def _purged(entry: dict[str, Any]) -> Iterable[Any]:
+    from rich.markup import escape
+
+    if entry["skipped"]:
+        yield escape(f"{entry['request']} was purged before, at {entry['purge']['finished']}.")
+        return
+    purge = entry["purge"]
+    scanned, rows = purge["scan"], purge["rows"]
+    yield escape(
+        f"{entry['request']}: erased {rows['train']:,} training and {rows['test']:,} test rows and the values of {entry['masked']:,} pairs; "
+        f"scanned {scanned['files']:,} files ({scanned['bytes'] / 1e6:,.0f} MB), found none of them, in {purge['seconds']:.1f} s."
+    )
+    yield "The data that they were embedded from lie outside of the workspace and were not touched."
+
+
 def _records(app: typer.Typer) -> None:
     @app.command("ledger")
     @command(COMMON)

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from dkvb.bottleneck.masking import pack, unpack
-from dkvb.errors import DamagedArtifact, UsageError, nearest
+from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
 from dkvb.files import atomic, remove_leftovers, sha256, write_json
 from dkvb.workspace import Artifact, Workspace
 
@@ -197,3 +197,28 @@ def change(request: Request, **fields: Any) -> Request:
     remove_leftovers(request.path)
     write_json(request.path / REQUEST, data)
     return Request(request.path, data)
+
+
+def refuse_half_purged(workspace: Workspace) -> None:
+    """Raise where a purge has begun and not ended, since what lies on disk then does not fit together.
+
+    Raises:
+        DamagedArtifact: names the command that ends it.
+    """
+    for request in all_requests(workspace):
+        if request.data.get("purging", {}).get("stage") == "erase":
+            raise DamagedArtifact(f"The purge of request {request.id} did not come to its end: `dkvb purge {request.id} --yes` ends it.")
+
+
+def refuse_return(workspace: Workspace, features: Artifact) -> None:
+    """Raise where making features again would bring purged rows back.
+
+    Raises:
+        SettingsClash: rows of these features were purged.
+    """
+    if purged := features.result.get("purged"):
+        names = ", ".join(str(features.result["classes"][c]) for c in purged)
+        raise SettingsClash(
+            f"Rows of {names} were purged from {features.path}, and making the features again would bring them back: take those classes "
+            f"out of the data and give another --data-dir."
+        )
