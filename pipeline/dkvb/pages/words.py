@@ -153,6 +153,9 @@ def missing(run: Run, heads: int) -> list[Missing]:
             gaps.append(Missing(f"No curve for “{palette.look(method).name}”", f"dkvb unlearn --method {method} --sweep{what}"))
     if "scrub" not in {method for method, _ in have}:
         gaps.append(Missing("No fine-tuning baseline (SCRUB)", f"dkvb unlearn --method scrub{what}"))
+    masked = next((method for method in palette.MASKING if (method, "dkvb") in have), None)
+    if masked and not run.retraining:
+        gaps.append(Missing("No retraining after unlearning (section 5.4)", f"dkvb unlearn --method {masked} --retrain 10{what}"))
     seeds = len(run.setup.seeds)
     for result in run.methods:
         done = {found["seed"] for found in result.results}
