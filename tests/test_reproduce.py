@@ -10,14 +10,21 @@ import pytest
 from typer.testing import CliRunner
 
 from conftest import TOML, blobs
-from dkvb import reproduce, train
+from dkvb import embed, reproduce, train
 from dkvb.cli import app
-from dkvb.errors import DkvbError, UsageError
+from dkvb.errors import DkvbError, NotHere, UsageError
+from dkvb.estimates import Estimator
 from dkvb.published import EXPERIMENTS, PAPER, SPLITS
 from dkvb.recipe import builtin_names, load
 from dkvb.workspace import Workspace
 
 STEPS = ["embed", "quantize", "train", *reproduce.METHODS, "membership"]
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans without the seconds that measuring this machine takes."""
+    monkeypatch.setattr(Estimator, "_calibration", {})
 
 
 @pytest.fixture
@@ -34,12 +41,16 @@ def run(*args: str, code: int = 0) -> list[dict]:
     return json.loads(result.stdout)["reproduce"] if code == 0 else []
 
 
-def test_a_dry_run_writes_nothing_and_a_run_does_all_and_a_rerun_nothing(own: Path, workspace: Workspace) -> None:
+def test_a_dry_run_writes_nothing_and_a_run_does_all_and_a_rerun_nothing(
+    own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     planned = run("--recipe", str(own), "--dry-run")
     assert [(e["step"], e["state"]) for e in planned] == [(step, "missing") for step in STEPS]
     assert all(e["estimate_seconds"] >= 0 and e["estimate_bytes"] > 0 for e in planned)
+    assert {e["estimate_from"] for e in planned} <= {"workspace", "digits"}
     assert not workspace.root.exists()
     assert not workspace.reports.exists()
+    monkeypatch.setattr(Estimator, "_calibration", {})  # measured once is enough
     done = run("--recipe", str(own))
     assert {e["state"] for e in done} == {"done"}
     assert all(e["seconds"] > 0 for e in done)
@@ -60,6 +71,7 @@ def test_a_dry_run_writes_nothing_and_a_run_does_all_and_a_rerun_nothing(own: Pa
     assert shown["measured"][0] == pytest.approx(change)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_what_stopped_half_way_goes_on(own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = reproduce.recipes([], 1, load(str(own)))[0].with_(unlearn={"method": ["activations", "logit-mask"]})
     original = train._linear
@@ -75,8 +87,13 @@ def test_what_stopped_half_way_goes_on(own: Path, workspace: Workspace, monkeypa
     assert (states["embed"], states["quantize"], states["train"]) == ("done", "done", "missing")
     entries = reproduce.run(reproduce.plan([recipe], workspace), workspace, recipe)
     assert {entry["state"] for entry in entries} == {"done"}
+    other = {step.name: step.state for step in reproduce.plan([recipe.with_(unlearn={"na": 151})], workspace)}
+    assert (other["train"], other["activations"], other["logit-mask"]) == ("done", "missing", "done"), "another N is another result"
+    repeated = reproduce.plan([recipe.with_(run={"seeds": [0, 1]})], workspace)
+    assert {step.estimate_from for step in repeated if step.state == "missing"} == {"workspace"}
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_step_that_fails_skips_what_needs_it(own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = reproduce.recipes([], 1, load(str(own)))[0]
 
@@ -87,6 +104,21 @@ def test_a_step_that_fails_skips_what_needs_it(own: Path, workspace: Workspace, 
     entries = {entry["step"]: entry for entry in reproduce.run(reproduce.plan([recipe], workspace), workspace, recipe)}
     assert (entries["train"]["state"], entries["train"]["why"]) == ("failed", "the loss is not finite")
     assert (entries["activations"]["state"], entries["activations"]["why"]) == ("skipped", "train failed")
+    result = CliRunner().invoke(app, ["reproduce", "--json", "--seeds", "1", "--recipe", str(own)])
+    assert result.exit_code == 1, "what failed is no success, though the rest ran"
+    assert json.loads(result.stdout)["reproduce"][2]["state"] == "failed"
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_data_that_cannot_be_downloaded_are_skipped(own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = reproduce.recipes([], 1, load(str(own)))[0].with_(unlearn={"method": "activations"})
+
+    def unreachable(*args: object, **kwargs: object) -> None:
+        raise NotHere("no network")
+
+    monkeypatch.setattr(embed, "run", unreachable)
+    entries = reproduce.run(reproduce.plan([recipe], workspace), workspace, recipe)
+    assert {(entry["state"], entry["why"]) for entry in entries} == {("skipped", "no network")}
 
 
 def test_data_sets_that_are_not_there_are_skipped_and_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

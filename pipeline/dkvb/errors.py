@@ -12,6 +12,10 @@ class DkvbError(Exception):
     exit_code = 1
 
 
+class NotHere(DkvbError):
+    """Data or weights that are not on this machine and could not be downloaded (exit code 1)."""
+
+
 class UsageError(DkvbError):
     """A recipe, flag, path or name that cannot be used (exit code 2)."""
 

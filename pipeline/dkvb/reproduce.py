@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dkvb import embed, membership, progress, quantize, report, train, unlearn
 from dkvb.artifacts import dkvb_spec, embed_settings, linear_spec, quantize_spec
-from dkvb.errors import DkvbError, UsageError, nearest
+from dkvb.errors import DkvbError, NotHere, UsageError, nearest
 from dkvb.estimates import Estimator, Size
+from dkvb.methods import METHODS as MADE
 from dkvb.published import EXPERIMENTS
 from dkvb.recipe import OWN_DATA, Recipe, load
+from dkvb.study import Study
+from dkvb.unlearn import forget_sets
 from dkvb.workspace import Artifact, Workspace
 
 METHODS = [
@@ -21,6 +25,8 @@ METHODS = [
 ]
 RETRAIN = 10
 """Epochs of training on after unlearning (Figures 4 and 6)."""
+RETRAINED = ("activations", "examples", "scrub", "scrub-values")
+"""Methods that leave something to train on."""
 
 
 @dataclass
@@ -38,6 +44,8 @@ class Step:
     seconds: float | None = None
     estimate_seconds: float | None = None
     estimate_bytes: int | None = None
+    estimate_from: str | None = None
+    """What the estimate of time was scaled from: "workspace", steps of that kind that ran in it, or "digits", a measurement made now."""
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -50,6 +58,7 @@ class Step:
             "seconds": self.seconds,
             "estimate_seconds": self.estimate_seconds,
             "estimate_bytes": self.estimate_bytes,
+            "estimate_from": self.estimate_from,
             "why": self.why,
         }
 
@@ -94,6 +103,9 @@ def plan(chosen: Sequence[Recipe], workspace: Workspace, force: bool = False) ->
                 step.state, step.why = "skipped", reason
             elif step.state == "missing" and size:
                 step.estimate_seconds, step.estimate_bytes = estimator.estimate(step.name, recipe, size)
+                kind = {"embed": f"embed {recipe.encoder.name}", "membership": "train"}.get(step.name, step.name)
+                if step.estimate_seconds is not None:
+                    step.estimate_from = "workspace" if kind in estimator.measured else "digits"
         steps += mine
     return steps
 
@@ -112,8 +124,8 @@ def _steps(recipe: Recipe, workspace: Workspace, force: bool) -> list[Step]:
         steps.append(_step(recipe, "quantize", seed, codes is not None, lambda one=one: quantize.run(one, workspace, force=force)))
         steps.append(_step(recipe, "train", seed, None not in models, lambda one=one: train.run(one, workspace, force=force)))
         for name in recipe.unlearn.methods:
-            done = _unlearned(unlearned, name, seed, models)
             this = one.with_(unlearn={"method": name})
+            done = features is not None and None not in models and _unlearned(this, workspace, features, models, unlearned)
             steps.append(_step(recipe, name, seed, done, lambda this=this: unlearn.run(this, workspace, force=force)))
         attacked = features is not None and any(
             (found.settings.get("kind"), found.settings.get("seed")) == ("membership", seed)
@@ -132,18 +144,24 @@ def _attack(recipe: Recipe, workspace: Workspace, force: bool) -> list[dict[str,
     return membership.run(recipe, workspace, force=force)
 
 
-def _unlearned(unlearned: Sequence[Artifact], method: str, seed: int, models: Sequence[Artifact | None]) -> bool:
-    """Whether a method's result, its sweep and, for those that are trained on, its retraining are there."""
-    fingerprints = {model.fingerprint for model in models if model}
-    mine = [
-        found
-        for found in unlearned
-        if found.settings.get("method") == method
-        and found.settings["seed"] == seed
-        and found.manifest["inputs"].get("train") in fingerprints
-    ]
-    kinds = {found.settings["kind"] for found in mine}
-    return {"forget", "sweep"} | ({"retraining"} if method in ("activations", "examples", "scrub") else set()) <= kinds
+def _unlearned(
+    recipe: Recipe, workspace: Workspace, features: Artifact, models: Sequence[Artifact | None], unlearned: Sequence[Artifact]
+) -> bool:
+    """Whether the recipe's only method has its result, its sweep and, where it is trained on, its retraining, all with these settings."""
+    (name,), (seed,) = recipe.unlearn.methods, recipe.run.seeds
+    study = Study(recipe, workspace, features, seed)
+    vars(study).update(dkvb_artifact=models[0], linear_artifact=models[1])  # found already; reading them again would check gigabytes
+    kinds = {"forget", "sweep"} | ({"retraining"} if name in RETRAINED and recipe.unlearn.retrain else set())
+    for forget in forget_sets(study):
+        method = MADE[name](study, forget)
+        model = models[0] if method.model == "dkvb" else models[1]
+        wanted = {"method": name, "forget": forget, "seed": seed, **method.settings}
+        mine = [found.settings for found in unlearned if model and found.manifest["inputs"].get("train") == model.fingerprint]
+        mine = [settings for settings in mine if all(settings.get(key) == value for key, value in wanted.items())]
+        there = {settings["kind"] for settings in mine if settings["kind"] != "forget" or settings.get("n") == method.given}
+        if not kinds <= there:
+            return False
+    return True
 
 
 def absent(recipe: Recipe) -> str | None:
@@ -152,17 +170,23 @@ def absent(recipe: Recipe) -> str | None:
     from dkvb.sources.listing import cache_folder
 
     source = recipe.data.source
-    if source in ("cifar10", "cifar100") and recipe.data.path is None:
-        folder = cache_folder(source)
-        archive = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}[source]
-        if not (folder / archive).is_file() and not any(folder.glob("cifar-*-batches-py")) and not (folder / "cifar-100-python").is_dir():
-            return f"{archive} is not here; `dkvb embed --recipe {recipe.name}` downloads it, or give --data-root"
-    else:
+    archive = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}.get(source)
+    folder = Path(recipe.data.path) if recipe.data.path else cache_folder(source)
+    if archive and not folder.is_file() and not (folder / archive).is_file() and not any(_unpacked(folder)):
+        return f"{archive} is not in {folder}; `dkvb embed --recipe {recipe.name}` downloads it, or give --data-root"
+    if not archive or recipe.data.path:
         try:
             open_source(recipe.data)
         except DkvbError as error:
             return str(error)
     return None if source in ("features", "digits") or source in OWN_DATA else _weights(recipe)
+
+
+def _unpacked(folder: Path) -> list[Path]:
+    """CIFAR's files, here or in the folder that the archive unpacks to."""
+    names = ("batches.meta", "meta", "data_batch_1", "train")
+    folders = (folder, folder / "cifar-10-batches-py", folder / "cifar-100-python")
+    return [place / name for place in folders for name in names if (place / name).is_file()]
 
 
 def _weights(recipe: Recipe) -> str | None:
@@ -186,7 +210,7 @@ def run(steps: Sequence[Step], workspace: Workspace, recipe: Recipe) -> list[dic
         if step.state != "missing":
             continue
         if step.recipe.name in failed:
-            step.state, step.why = "skipped", f"{failed[step.recipe.name]} failed"
+            step.state, step.why = "skipped", failed[step.recipe.name]
             continue
         progress.note(
             f"reproduce {place}/{len(steps)}: {step.recipe.name}, {step.name}" + (f", seed {step.seed}" if step.seed is not None else "")
@@ -194,11 +218,15 @@ def run(steps: Sequence[Step], workspace: Workspace, recipe: Recipe) -> list[dic
         started = time.perf_counter()
         try:
             step.work()
+        except NotHere as error:
+            step.state, step.why = "skipped", str(error)
+            failed[step.recipe.name] = str(error)
+            progress.note(f"{step.recipe.name} is skipped: {error}")
         except DkvbError as error:
             step.state, step.why = "failed", str(error)
             progress.note(f"{step.recipe.name}, {step.name}: {error}")
             if step.name in ("embed", "quantize", "train"):
-                failed[step.recipe.name] = step.name
+                failed[step.recipe.name] = f"{step.name} failed"
         else:
             step.state = "done"
         step.seconds = round(time.perf_counter() - started, 3)

@@ -188,6 +188,11 @@ def reproduce(entries: Entries) -> Iterable[Any]:
         unknown = sorted({e["data"] for e in left if e["step"] == "embed" and e["estimate_seconds"] is None})
         more = f", besides embedding {', '.join(unknown)} with an encoder that has not run here" if unknown else ""
         yield f"About {clock(known)} on this machine{more}, and {size(sum(e['estimate_bytes'] or 0 for e in left))} of disk."
+        digits = sorted({e["step"] for e in left if e["estimate_from"] == "digits"})
+        if digits:
+            yield f"Scaled from a short run of the digits recipe here, for want of larger ones in this workspace: {', '.join(digits)}."
+        if any(e["estimate_from"] == "workspace" for e in left):
+            yield "All other times are scaled from steps that ran in this workspace." if digits else "Scaled from steps that ran here."
 
 
 def status(result: dict[str, Any]) -> Iterable[Any]:

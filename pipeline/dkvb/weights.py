@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dkvb import progress
-from dkvb.errors import DkvbError, UsageError
+from dkvb.errors import NotHere, UsageError
 from dkvb.recipe import WEIGHTS_FILES
 
 if TYPE_CHECKING:
@@ -191,8 +191,8 @@ def fetch_url(url: str, what: str) -> Path:
     return file
 
 
-def _missing(what: str, example: str, reason: str, either: str = "") -> DkvbError:
-    return DkvbError(
+def _missing(what: str, example: str, reason: str, either: str = "") -> NotHere:
+    return NotHere(
         f"The weights {what} are not on this machine and their download failed ({reason.rstrip('.')}). Fetch them on another machine, then "
         f'{either}set `encoder.weights = "/path/to/{example}"` in the recipe.'
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dkvb import progress
-from dkvb.errors import DkvbError, UsageError
+from dkvb.errors import DkvbError, NotHere, UsageError
 from dkvb.recipe import Data
 from dkvb.sources.arrays import ArrayImages, indices
 from dkvb.sources.base import ImageSource, ImageSplit, digest
@@ -81,7 +81,7 @@ def _find(data: Data, official: Any) -> Path:
         try:
             download(official.url, archive, official.tgz_md5)
         except OSError as error:
-            raise DkvbError(
+            raise NotHere(
                 f"{official.filename} is not in {root} and its download failed ({error}). Run again to continue it; or fetch the file "
                 f"(md5 {official.tgz_md5}) elsewhere and put it in {root}, or pass --data-root with the folder that holds it."
             ) from None
