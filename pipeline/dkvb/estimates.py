@@ -129,9 +129,9 @@ def _rates(workspace: Workspace) -> dict[str, float]:
         if amount > found.get(step, (0.0, 0.0))[0]:
             found[step] = (amount, seconds / amount)
 
-    for features in embedded.values():
-        name = (features.settings.get("encoder") or {}).get("name", "")
-        add(f"embed {name}", features.manifest["seconds"], Recipe(), features)
+    for embeds in embedded.values():
+        name = (embeds.settings.get("encoder") or {}).get("name", "")
+        add(f"embed {name}", embeds.manifest["seconds"], Recipe(), embeds)
     for codes in quantized.values():
         if features := embedded.get(codes.manifest["inputs"]["embed"]):
             add("quantize", codes.manifest["seconds"], Recipe().with_(keys=codes.settings["keys"]), features)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def plan(chosen: Sequence[Recipe], workspace: Workspace, force: bool = False) ->
 def _steps(recipe: Recipe, workspace: Workspace, force: bool) -> list[Step]:
     features = workspace.find("embed", embed_settings(recipe))
     unlearned = workspace.all("unlearn")
-    steps = [_step(recipe, "embed", None, features is not None, lambda: embed.run(recipe, workspace, force=force))]
+    steps = [_step(recipe, "embed", None, features is not None, partial(embed.run, recipe, workspace, force=force))]
     for seed in recipe.run.seeds:
         one = recipe.with_(run={"seeds": [seed]})
         codes = workspace.get(quantize_spec(recipe, seed, features)) if features else None
@@ -121,27 +122,24 @@ def _steps(recipe: Recipe, workspace: Workspace, force: bool) -> list[Step]:
         if features and codes:
             specs = (dkvb_spec(recipe, seed, codes.fingerprint), linear_spec(recipe, seed, features))
             models = [workspace.get(spec) for spec in specs]
-        steps.append(_step(recipe, "quantize", seed, codes is not None, lambda one=one: quantize.run(one, workspace, force=force)))
-        steps.append(_step(recipe, "train", seed, None not in models, lambda one=one: train.run(one, workspace, force=force)))
+        steps.append(_step(recipe, "quantize", seed, codes is not None, partial(quantize.run, one, workspace, force=force)))
+        steps.append(_step(recipe, "train", seed, None not in models, partial(train.run, one, workspace, force=force)))
         for name in recipe.unlearn.methods:
             this = one.with_(unlearn={"method": name})
             done = features is not None and None not in models and _unlearned(this, workspace, features, models, unlearned)
-            steps.append(_step(recipe, name, seed, done, lambda this=this: unlearn.run(this, workspace, force=force)))
-        attacked = features is not None and any(
-            (found.settings.get("kind"), found.settings.get("seed")) == ("membership", seed)
-            and found.manifest["inputs"].get("embed") == features.fingerprint
+            steps.append(_step(recipe, name, seed, done, partial(unlearn.run, this, workspace, force=force)))
+        attacked = features is not None and set(membership.DEFENCES) <= {
+            found.settings["method"]
             for found in unlearned
-        )
-        steps.append(_step(recipe, "membership", seed, attacked, lambda one=one: _attack(one, workspace, force)))
+            if (found.settings.get("kind"), found.settings.get("seed")) == ("membership", seed)
+            and found.manifest["inputs"].get("embed") == features.fingerprint
+        }
+        steps.append(_step(recipe, "membership", seed, attacked, partial(membership.run, one, workspace, force=force)))
     return steps
 
 
 def _step(recipe: Recipe, name: str, seed: int | None, done: bool, work: Callable[[], Any]) -> Step:
     return Step(recipe, name, seed, "done" if done else "missing", work)
-
-
-def _attack(recipe: Recipe, workspace: Workspace, force: bool) -> list[dict[str, Any]]:
-    return membership.run(recipe, workspace, force=force)
 
 
 def _unlearned(

@@ -317,8 +317,8 @@ def _figures(part: Part, place: int) -> list[dict[str, Any]]:
             title = f"{figure}: {palette.look(method).name}"
             entries.append({"kind": f"curve-{method}", "title": title, "spec": spec, "rows": frame, "points": _at(frame, said)})
     missed = paper_charts.missed(part.setup, run.forget)
-    entry = {"kind": "missed", "title": "Figure 5: misclassified test samples per class", "spec": missed[0], "rows": missed[1]}
-    entries.append(entry | {"said": _best(part, missed[1])})
+    entry: dict[str, Any] = {"kind": "missed", "title": "Figure 5: misclassified test samples per class", "said": _best(part, missed[1])}
+    entries.append(entry | {"spec": missed[0], "rows": missed[1]})
     rows = retraining_page.table(run)
     for name, spec in retraining_page.charts(run).items():
         what = "classes that stay" if name.endswith("retain") else "the forgotten class"
