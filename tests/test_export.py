@@ -20,6 +20,7 @@ from conftest import CLASSES
 from dkvb import embed, export, train
 from dkvb.artifacts import need_features
 from dkvb.cli import app
+from dkvb.deletion import requests
 from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash, UsageError
 from dkvb.model import Model
 from dkvb.recipe import Recipe, load
@@ -92,6 +93,45 @@ def test_masked_pairs_are_not_in_the_folder(recipe: Recipe, workspace: Workspace
         dkvb.unlearn(again, "dog", 10)
     more = dkvb.unlearn(again, "dog", 50, features=x, labels=np.arange(len(x)) % 4)
     assert more.mask.sum() == again.mask.sum() + 50
+
+
+@pytest.mark.parametrize("keys", ["keep", "reinit"])
+def test_a_purged_model_exports_without_its_pairs(recipe: Recipe, workspace: Workspace, tmp_path: Path, keys: str) -> None:
+    model, x = trained(recipe, workspace)
+    common = ["--recipe", "tiny.toml", "--data-dir", str(workspace.root)]
+    for words in (["forget", "cat", "--na", "150"], ["export", "before"], ["purge", "r0001", "--yes", "--keys", keys], ["export", "after"]):
+        result = CliRunner().invoke(app, [*words, *common])
+        assert result.exit_code == 0, result.output
+    before, after = dkvb.load("before"), dkvb.load("after")
+    assert torch.equal(after(x), dkvb.load(workspace.root)(x))
+    assert after.about.forgotten == [2]
+    accuracy = json.loads(Path("after/config.json").read_text())["accuracy"]
+    assert accuracy["now"][2] is None  # its samples are gone
+    assert all(accuracy["now"][c] > 0.5 for c in (0, 1, 3))
+    content, gone = Path("after/model.safetensors").read_bytes(), before.mask.numpy()
+    assert gone.sum() == 150
+    assert not any(row.tobytes() in content for row in model.values.numpy()[gone])
+    card = Path("after/README.md").read_text()
+    unmasked = dkvb.load(workspace.root, requests=False)
+    if keys == "keep":
+        assert torch.equal(after(x), before(x))
+        assert (unmasked.mask.numpy() == gone).all()  # what is purged cannot be had without its mask
+        assert "150 of 640 pairs" in card
+    else:
+        assert not after.mask.any()
+        assert "No pair is masked" in card
+        assert "As trained, without what is forgotten" in card
+
+
+def test_no_model_is_loaded_from_a_purge_cut_short(recipe: Recipe, workspace: Workspace) -> None:
+    trained(recipe, workspace)
+    common = ["--recipe", "tiny.toml", "--data-dir", str(workspace.root)]
+    assert CliRunner().invoke(app, ["forget", "cat", *common]).exit_code == 0
+    (request,) = requests.all_requests(workspace)
+    with requests.held(workspace):
+        requests.change(request, purging={"stage": "erase"})
+    with pytest.raises(DamagedArtifact, match="dkvb purge r0001-cat --yes"):
+        dkvb.load(workspace.root)
 
 
 def test_a_single_masked_key_cannot_be_worked_out_from_the_others(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
@@ -223,7 +263,7 @@ def test_the_command(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> No
     assert CliRunner().invoke(app, ["export", "out", *common]).exit_code == 2
     done = CliRunner().invoke(app, ["unlearn", "--forget", "cat", "--method", "activations", "--method", "scrub", *common, "--json"])
     unlearned, student = (entry["artifact"] for entry in json.loads(done.stdout)["unlearn"])
-    result = CliRunner().invoke(app, ["export", "out", "--model", unlearned, "--force", *common])
+    result = CliRunner().invoke(app, ["export", "out", "--from", unlearned, "--force", *common])
     assert result.exit_code == 0
     assert "without cat (150 pairs left out)" in result.stdout
     assert dkvb.load("out").mask.sum() == 150

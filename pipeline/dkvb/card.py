@@ -19,10 +19,11 @@ def card(config: dict[str, Any]) -> str:
     parts.append("## What was forgotten")
     if forgotten:
         names = ", ".join(_plain(classes[c]) for c in forgotten)
-        parts.append(
-            f"Classes: {names}. {config['masked']:,} of {shapes['codebooks'] * shapes['pairs']:,} pairs are masked; this folder holds "
+        masked = (
+            f"{config['masked']:,} of {shapes['codebooks'] * shapes['pairs']:,} pairs are masked; this folder holds "
             f"zeros in the place of their keys and values, so that the mask cannot be taken back from what is here."
         )
+        parts.append(f"Classes: {names}. {masked if config['masked'] else 'No pair is masked: the values were trained to that end.'}")
     else:
         parts.append("Nothing: this is the model as it was trained.")
     if config["excluded"]:
@@ -59,7 +60,10 @@ def _accuracy(config: dict[str, Any]) -> list[str]:
     before, now = accuracy.get("per_class_test"), accuracy["now"]
     parts = []
     if accuracy.get("test") is not None:
-        parts.append(f"As trained, before anything was forgotten: {_percent(accuracy['test'])} on the test set (seed {config['seed']}).")
+        # of classes trained without, as after `purge --keys reinit`, there was nothing to forget
+        knew = before is None or any(before[c] is not None for c in config["forgotten"])
+        when = "As trained, before anything was forgotten" if knew or not config["forgotten"] else "As trained, without what is forgotten"
+        parts.append(f"{when}: {_percent(accuracy['test'])} on the test set (seed {config['seed']}).")
     if now is None:
         parts.append("As exported: not measured, the test set was not at hand.")
     unknown: list[float | None] = [None] * len(classes)

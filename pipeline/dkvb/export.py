@@ -17,6 +17,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from dkvb import __version__, progress, stores
+from dkvb.artifacts import labels, present
 from dkvb.card import card
 from dkvb.classifier import About
 from dkvb.encoding import Encoding
@@ -89,12 +90,12 @@ def _place(temporary: Path, folder: Path) -> None:
 
 
 def measured(model: Model, workspace: Workspace) -> list[float | None] | None:
-    """Test accuracy of every class as the model is now, on the stored test set; None where that is not there."""
+    """Test accuracy of every class as the model is now, on the stored test set; None where that is not there, or a class was purged."""
     for features in reversed(workspace.all("embed")):
         if features.fingerprint == model.about.identity.get("embed"):
-            labels = stores.read(features, "test/labels")
-            predicted = model(torch.from_numpy(stores.read(features, "test/features"))).argmax(1).numpy()
-            return accuracies(*per_class(predicted, labels, len(model.classes)))
+            there = present(features, "test")
+            predicted = model(torch.from_numpy(stores.read(features, "test/features")[there])).argmax(1).numpy()
+            return accuracies(*per_class(predicted, labels(features, "test")[there], len(model.classes)))
     return None
 
 

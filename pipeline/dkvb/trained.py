@@ -15,7 +15,7 @@ from dkvb import stores
 from dkvb.artifacts import need_features
 from dkvb.bottleneck.masking import unpack
 from dkvb.classifier import About, Classifier, LinearModel
-from dkvb.deletion.requests import forgotten
+from dkvb.deletion.requests import PURGED, all_requests, refuse_half_purged, unite
 from dkvb.device import choose_device
 from dkvb.encoding import Encoding
 from dkvb.errors import MissingStage, UsageError
@@ -38,7 +38,7 @@ def load(
         seed: which seed's model of a workspace; by default the recipe's first, or the lowest of the model last trained.
         recipe: which recipe's model of a workspace, by name, path or as a Recipe; by default the one last trained.
         device: where the encoder runs, "auto", "cpu" or "cuda".
-        requests: also mask what deletion requests (`dkvb forget`) have masked in this model.
+        requests: also mask what deletion requests (`dkvb forget`) have masked in this model; what they have purged is masked always.
 
     Raises:
         UsageError: there is no such folder, or nothing in it that can be loaded.
@@ -98,8 +98,9 @@ def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu",
     Raises:
         UsageError: an artifact that holds no model.
         MissingStage: what it was made from is gone.
-        DamagedArtifact: a file has been altered or is missing.
+        DamagedArtifact: a file has been altered or is missing, or a purge was cut short.
     """
+    refuse_half_purged(workspace)
     artifact.check()
     if artifact.stage == "train":
         return _trained(workspace, artifact, device, requests)
@@ -156,12 +157,14 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
     weights = Weights(load_file(codes.path / PROJECTION)["projection"], keys, load_file(trained.path / VALUES)["values"], unused)
     top_k, pool = int(codes.settings["keys"]["top_k"]), settings["train"]["pool"]
     model = Model(about, weights, np.zeros_like(unused), top_k, pool, counts)
-    return _requested(workspace, trained, model) if requests else model
+    return _requested(workspace, trained, model, requests)
 
 
-def _requested(workspace: Workspace, trained: Artifact, model: Model) -> Model:
-    """The model under the masks of all deletion requests that were not taken back."""
-    found = forgotten(workspace, trained)
+def _requested(workspace: Workspace, trained: Artifact, model: Model, masked: bool) -> Model:
+    """The model under the masks of all deletion requests that were not taken back, or of those alone whose values are gone."""
+    found = unite(
+        [r for r in all_requests(workspace, trained.fingerprint) if (r.in_force if masked else r.state == PURGED or "purging" in r.data)]
+    )
     return model if found.mask is None else model.masked(found.mask & ~model.unused.numpy(), found.classes)
 
 

@@ -16,6 +16,7 @@ Which = Annotated[
     Path | None,
     typer.Option(
         "--model",
+        "--from",
         help="A folder of `dkvb export`, or a train or unlearn artifact [default: the recipe's model, what was forgotten masked].",
     ),
 ]
