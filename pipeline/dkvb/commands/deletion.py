@@ -44,14 +44,15 @@ def _requests(app: typer.Typer) -> None:
         entry = forgetting.restore(options.workspace(), request)
         options.show({"restore": [entry]}, lambda: [f"{entry['request']}: {entry['state']}"])
 
-
     @app.command("purge")
     @command(COMMON)
     def purge(
         options: Options,
         request: Annotated[str, typer.Argument(help="A request's id.", metavar="REQUEST")],
         yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-        keys: Annotated[str, typer.Option("--keys", help="keep, or reinit to fit keys and train values anew without the classes.")] = "keep",
+        keys: Annotated[
+            str, typer.Option("--keys", help="keep, or reinit to fit keys and train values anew without the classes.")
+        ] = "keep",
     ) -> None:
         """Erase a request's pairs and its classes' samples from the whole workspace. Irreversible."""
         from dkvb.deletion import purge as purging
@@ -85,13 +86,22 @@ def _purged(entry: dict[str, Any]) -> Iterable[Any]:
     purge = entry["purge"]
     scanned, rows = purge["scan"], purge["rows"]
     yield escape(
-        f"{entry['request']}: erased {rows['train']:,} training and {rows['test']:,} test rows and the values of {entry['masked']:,} pairs; "
+        f"{entry['request']}: erased {rows['train']:,} training and {rows['test']:,} test rows and the values of {sum(purge['done']['values'].values()):,} pairs; "
         f"scanned {scanned['files']:,} files ({scanned['bytes'] / 1e6:,.0f} MB), found none of them, in {purge['seconds']:.1f} s."
     )
     yield "The data that they were embedded from lie outside of the workspace and were not touched."
 
 
 def _records(app: typer.Typer) -> None:
+    @app.command("receipt")
+    @command(COMMON)
+    def receipt(options: Options, request: Annotated[str, typer.Argument(help="A request's id.", metavar="REQUEST")]) -> None:
+        """Write a request's receipt, as JSON and as a page, and its hash into the ledger."""
+        from dkvb.deletion import receipt as receipts
+
+        entry = receipts.run(options.workspace(), request)
+        options.show({"receipt": [entry]}, lambda: [f"{entry['path']}", f"{entry['page']}", *entry["done"], *entry["not_claimed"]])
+
     @app.command("ledger")
     @command(COMMON)
     def ledger_(options: Options) -> None:

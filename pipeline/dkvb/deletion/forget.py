@@ -12,11 +12,13 @@ import numpy as np
 from dkvb import progress
 from dkvb.artifacts import need_features
 from dkvb.deletion import ledger, requests
+from dkvb.deletion.receipt import model_hash
 from dkvb.errors import SettingsClash, UsageError
 from dkvb.evaluate import masked_predictions
 from dkvb.methods import METHODS
+from dkvb.methods.activations import Activations
 from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint
-from dkvb.methods.masking import Masking
+from dkvb.methods.examples import Examples
 from dkvb.metrics.accuracy import accuracies, per_class, retain_and_forget
 from dkvb.recipe import Recipe
 from dkvb.study import Study
@@ -111,6 +113,9 @@ def _forget(study: Study, wanted: Sequence[int], plan: bool) -> dict[str, Any]:
         "masked_together": after - int((study.no_mask < 0).sum()),
         "allowed": int(under.size - after),
         "pairs_total": int(under.size),
+        "earlier": earlier.classes,
+        "model_before_sha256": model_hash(study.bottleneck.values, base < 0),
+        "model_after_sha256": model_hash(study.bottleneck.values, under < 1),
         **result,
         "note": note,
         "seconds": round(masking, 4),
@@ -133,19 +138,19 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def _method(study: Study, forget: list[int]) -> Masking:
+def _method(study: Study, forget: list[int]) -> Activations | Examples:
     """The recipe's first method that masks pairs."""
     for name in study.recipe.unlearn.methods:
-        if issubclass(METHODS[name], Masking):
+        if issubclass(METHODS[name], Activations | Examples):
             method = METHODS[name](study, forget)
-            assert isinstance(method, Masking)
+            assert isinstance(method, Activations | Examples)
             return method
     raise UsageError(
         f"`dkvb forget` masks pairs, and {', '.join(study.recipe.unlearn.methods)} does not: give --method activations or examples."
     )
 
 
-def _n(study: Study, method: Masking, order: np.ndarray, earlier: requests.Union) -> tuple[int, str | None]:
+def _n(study: Study, method: Activations | Examples, order: np.ndarray, earlier: requests.Union) -> tuple[int, str | None]:
     """N as given, or chosen under what is masked already."""
     if method.given != "auto":
         return int(method.given), None

@@ -54,7 +54,9 @@ class Tree:
         quantized = workspace.all("quantize")
         above = {a.fingerprint: a for a in quantized}
         if not trained or trained[0].manifest["inputs"]["quantize"] not in above:
-            raise MissingStage(f"The model of request {request.id}, or its codes, are no longer in {workspace.root}: nothing can be purged.")
+            raise MissingStage(
+                f"The model of request {request.id}, or its codes, are no longer in {workspace.root}: nothing can be purged."
+            )
         self.model = trained[0]
         self.codes = above[self.model.manifest["inputs"]["quantize"]]
         self.features = next((a for a in workspace.all("embed") if a.fingerprint == self.codes.manifest["inputs"]["embed"]), None)
@@ -103,7 +105,9 @@ def run(recipe: Recipe, workspace: Workspace, wanted: str, keys: str = "keep") -
             raise SettingsClash(f"Request {request.id} was restored, so that nothing of it is masked: `dkvb forget` the class again first.")
         for other in requests.all_requests(workspace):
             if other.id != request.id and "purging" in other.data:
-                raise SettingsClash(f"The purge of request {other.id} did not come to its end: `dkvb purge {other.id} --yes` ends it first.")
+                raise SettingsClash(
+                    f"The purge of request {other.id} did not come to its end: `dkvb purge {other.id} --yes` ends it first."
+                )
         return _purge(recipe, workspace, request, keys) | {"skipped": False}
 
 
@@ -351,4 +355,3 @@ def _features(tree: Tree, rows: dict[str, np.ndarray], staging: Path) -> None:
         stored[mine] = -1 - stored[mine]
         erase.rewrite_array(features.path, f"{split}/labels", stored, staging)
     erase.rewrite_manifest(features, purged=_purged(features, tree.request.classes))
-

@@ -52,4 +52,6 @@ def run(recipe: Recipe, workspace: Workspace, tree: Tree) -> None:
         mask = np.zeros_like(request.mask())
         with atomic(request.path / "mask.safetensors") as temporary:
             save_file({"mask": pack(mask), "shape": np.array(mask.shape)}, temporary)
-        requests.change(request, mask_sha256=sha256(request.path / "mask.safetensors"), masked_before_reinit=request.data["masked"], masked=0)
+        requests.change(
+            request, mask_sha256=sha256(request.path / "mask.safetensors"), masked_before_reinit=request.data["masked"], masked=0
+        )

@@ -61,9 +61,7 @@ class Needles:
 
     def save(self, path: Path) -> None:
         with atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez(
-                file, salt=np.frombuffer(self.salt, np.uint8), quick=self.quick, length=self.length, digest=self.digest, row=self.row
-            )
+            np.savez(file, salt=np.frombuffer(self.salt, np.uint8), quick=self.quick, length=self.length, digest=self.digest, row=self.row)
 
     @classmethod
     def load(cls, path: Path) -> Needles:
