@@ -77,6 +77,12 @@ def disk(step: str, recipe: Recipe, size: Size) -> int:
     }.get(step, pairs // 8 + 100_000)
 
 
+def kind(step: str, recipe: Recipe) -> str:
+    """What a step's time is scaled from: steps of one kind, and of embeddings those by one encoder, or by none."""
+    encoder = "" if recipe.data.source == "features" else recipe.encoder.name
+    return {"embed": f"embed {encoder}", "membership": "train"}.get(step, step)
+
+
 class Estimator:
     """Seconds per unit of work, by kind of step: from the workspace, else from a run of the digits recipe, made when first needed."""
 
@@ -89,11 +95,11 @@ class Estimator:
         if step == "membership":  # another model, trained without a class, and a sweep or two
             parts = [self.estimate(name, recipe, size)[0] for name in ("quantize", "train", "activations", "examples")]
             return round(sum(part or 0.0 for part in parts), 3), disk(step, recipe, size)
-        rate = self.measured.get(f"embed {recipe.encoder.name}" if step == "embed" else step)
+        rate = self.measured.get(kind(step, recipe))
         if rate is None and step != "embed":
             rate = self._calibration.get(step)
         if rate is None and step == "embed" and recipe.data.source == "features":
-            rate = 1e-5  # reading and writing rows; a hundred thousand a second
+            rate = self._calibration.get("embed pixels")  # no encoder either: rows are read and written
         return None if rate is None else round(rate * work(step, recipe, size), 3), disk(step, recipe, size)
 
     @cached_property

@@ -12,7 +12,7 @@ from typing import Any
 from dkvb import embed, membership, progress, quantize, report, train, unlearn
 from dkvb.artifacts import dkvb_spec, embed_settings, linear_spec, quantize_spec
 from dkvb.errors import DkvbError, NotHere, UsageError, nearest
-from dkvb.estimates import Estimator, Size
+from dkvb.estimates import Estimator, Size, kind
 from dkvb.methods import METHODS as MADE
 from dkvb.published import EXPERIMENTS
 from dkvb.recipe import OWN_DATA, Recipe, load
@@ -104,9 +104,8 @@ def plan(chosen: Sequence[Recipe], workspace: Workspace, force: bool = False) ->
                 step.state, step.why = "skipped", reason
             elif step.state == "missing" and size:
                 step.estimate_seconds, step.estimate_bytes = estimator.estimate(step.name, recipe, size)
-                kind = {"embed": f"embed {recipe.encoder.name}", "membership": "train"}.get(step.name, step.name)
                 if step.estimate_seconds is not None:
-                    step.estimate_from = "workspace" if kind in estimator.measured else "digits"
+                    step.estimate_from = "workspace" if kind(step.name, recipe) in estimator.measured else "digits"
         steps += mine
     return steps
 
