@@ -16,7 +16,7 @@ from altair.utils.schemapi import debug_mode
 from dkvb import __version__, progress
 from dkvb.errors import MissingStage
 from dkvb.files import atomic, canonical_hash, write_json, write_text
-from dkvb.pages import bottleneck, compare, index, paper
+from dkvb.pages import bottleneck, compare, index, paper, verify
 from dkvb.pages import run as run_page
 from dkvb.pages.collect import collect
 from dkvb.pages.page import Page, data_name, library_name, sources, vega_bundle
@@ -68,7 +68,7 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
             listing[page.name] = {"key": keys[page.name], "files": sorted(beside)}
             task.advance()
         # the index comes last, so that it never links to a page that is not there yet
-        write_text(folder / "index.html", index.page(found, recipe.name, planned))
+        write_text(folder / "index.html", index.page(found, recipe.name, planned, _beside(folder)))
         task.advance()
     gone = set(listing) - set(keys)
     kept = {file for page in keys for file in listing[page]["files"]}
@@ -82,6 +82,13 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
 def plan(found: Collected, workspace: Workspace) -> Sequence[Page]:
     """Every page but the index, in the order in which the index links to them."""
     return [*run_page.pages(found), *compare.pages(found), *bottleneck.pages(found), *paper.pages(found, workspace)]
+
+
+def _beside(folder: Path) -> list[tuple[str, str, str]]:
+    """Pages that other commands have written: the last verdict, and receipts."""
+    found = [(verify.NAME, "The last verdict", "all forgotten classes measured again")] if (folder / verify.NAME).is_file() else []
+    receipts = sorted(folder.glob("receipt*.html")) + sorted((folder / "receipts").glob("*.html"))
+    return found + [(path.relative_to(folder).as_posix(), f"Receipt {path.stem}", "what was done for a request") for path in receipts]
 
 
 def _current(folder: Path, page: str, key: str, listing: Listing) -> bool:

@@ -22,8 +22,12 @@ class Spark:
     description: str
 
 
-def page(found: Collected, recipe: str, others: Sequence[Page] = ()) -> str:
-    """The index's HTML."""
+def page(found: Collected, recipe: str, others: Sequence[Page] = (), beside: Sequence[tuple[str, str, str]] = ()) -> str:
+    """The index's HTML.
+
+    Args:
+        beside: (file name, title, what it shows) of pages that other commands have written.
+    """
     unlearned = {run.setup.key for run in found.runs}
     bottlenecks = [setup for setup in found.setups if setup.model == "dkvb"]
     groups: dict[str, list[Setup]] = {}
@@ -41,7 +45,7 @@ def page(found: Collected, recipe: str, others: Sequence[Page] = ()) -> str:
         groups=list(groups.values()),
         orphans=found.orphans,
         recipe=recipe,
-        others=[page for page in others if page.kind != "run"],
+        others=[*((page.name, page.title, page.about) for page in others if page.kind != "run"), *beside],
         words=words,
         width=WIDTH,
         height=HEIGHT,
