@@ -76,7 +76,7 @@ def missed(setup: Setup, forget: tuple[int, ...]) -> tuple[dict[str, Any] | None
     """Figure 5: misclassified test samples of every class before unlearning, mean over seeds; the forgotten classes stand out."""
     columns = zip(*(trained.artifact.result.get("misclassified_test", []) for trained in setup.seeds), strict=True)
     found = [stat(float(value) for value in column) for column in columns]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"class": index, "name": short(class_label(index, setup.classes[index])), "missed": one.mean, "forget": index in forget}
         for index, one in enumerate(found)
         if one
