@@ -84,9 +84,9 @@ def _purged(entry: dict[str, Any]) -> Iterable[Any]:
         yield escape(f"{entry['request']} was purged before, at {entry['purge']['finished']}.")
         return
     purge = entry["purge"]
-    scanned, rows = purge["scan"], purge["rows"]
+    scanned, rows, pairs = purge["scan"], purge["rows"], sum(purge["done"]["values"].values())
     yield escape(
-        f"{entry['request']}: erased {rows['train']:,} training and {rows['test']:,} test rows and the values of {sum(purge['done']['values'].values()):,} pairs; "
+        f"{entry['request']}: erased {rows['train']:,} training and {rows['test']:,} test rows and the values of {pairs:,} pairs; "
         f"scanned {scanned['files']:,} files ({scanned['bytes'] / 1e6:,.0f} MB), found none of them, in {purge['seconds']:.1f} s."
     )
     yield "The data that they were embedded from lie outside of the workspace and were not touched."

@@ -141,9 +141,8 @@ def _percent(share: float | None) -> str:
 def _method(study: Study, forget: list[int]) -> Activations | Examples:
     """The recipe's first method that masks pairs."""
     for name in study.recipe.unlearn.methods:
-        if issubclass(METHODS[name], Activations | Examples):
-            method = METHODS[name](study, forget)
-            assert isinstance(method, Activations | Examples)
+        method = METHODS[name](study, forget)
+        if isinstance(method, Activations | Examples):
             return method
     raise UsageError(
         f"`dkvb forget` masks pairs, and {', '.join(study.recipe.unlearn.methods)} does not: give --method activations or examples."

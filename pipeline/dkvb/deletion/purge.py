@@ -130,7 +130,7 @@ def _purge(recipe: Recipe, workspace: Workspace, request: Request, keys: str) ->
             "stage": "erase",
             "keys": keys,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "rows": {split: int(len(_rows(tree, split))) for split in SPLITS},
+            "rows": {split: len(_rows(tree, split)) for split in SPLITS},
             "shared_rows": shared,
             "before_sha256": sha256(tree.model.path / VALUES),
             "together": [r.id for r in tree.together],
@@ -147,7 +147,8 @@ def _purge(recipe: Recipe, workspace: Workspace, request: Request, keys: str) ->
         looked = scan([workspace.root, workspace.reports], needles)
         if looked["unreadable"]:
             raise DkvbError(
-                f"The scan could not look at {looked['unreadable'][0]}; mend its permissions, then run `dkvb purge {request.id} --yes` again."
+                f"The scan could not look at {looked['unreadable'][0]}; mend its permissions, then run "
+                f"`dkvb purge {request.id} --yes` again."
             )
         if looked["found"]:
             name, rows = next(iter(looked["found"].items()))

@@ -49,7 +49,9 @@ class Needles:
         salt = secrets.token_bytes(16) if salt is None else salt
         telling = np.flatnonzero((rows != rows[:, :1]).any(1)) if rows.size else np.empty(0, int)
         parts = [_needles(np.ascontiguousarray(rows[telling], dtype), salt) for dtype in dtypes]
-        return cls(salt, *(np.concatenate([part[i] for part in parts]) for i in range(3)), np.tile(telling + first, len(dtypes)))
+        quick, length, digest = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        counts = [len(telling) if len(part[0]) else 0 for part in parts]  # half as wide, a row may be too short for a needle
+        return cls(salt, quick, length, digest, np.concatenate([telling[:count] + first for count in counts]))
 
     def __add__(self, other: Needles) -> Needles:
         names = ("quick", "length", "digest", "row")
@@ -87,7 +89,7 @@ class Needles:
 
     def found_in(self, data: bytes | memoryview) -> set[int]:
         """The rows that some bytes hold, at any offset."""
-        data, found = memoryview(data).cast("B"), set()
+        data, found = memoryview(data).cast("B"), set[int]()
         if not len(self.quick):
             return found
         for start in range(0, len(data), BLOCK):
