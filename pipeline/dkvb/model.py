@@ -1,9 +1,9 @@
 """The trained bottleneck as a torch module, and unlearning in memory: features (B, D) to logits (B, L).
 
 Lookup is exact under the mask, and logits are those of `dkvb.evaluate` on stored samples to the bit: queries come from matrix products
-over the same units of codebooks, keys are searched by FAISS, and votes are added up in codebook order. (At k = 1 FAISS rounds distances
-otherwise than in the neighbour lists that `evaluate` reads: two keys as near as their last bits may change places there.) A sample's
-logits do not depend on the batch it comes in, nor on the number of threads. Nothing here takes part in a gradient.
+over the same units of codebooks, keys are searched by FAISS, and votes are added up in codebook order, so that a sample's logits depend
+neither on its batch nor on threads. Both hold up to near ties: FAISS's last bits of a distance depend on where query and key lie in a block
+(k > 1, d >= 8), and at k = 1 on the kernel, so that two keys as near as these bits may change places. Nothing takes part in a gradient.
 """
 
 from __future__ import annotations

@@ -12,14 +12,9 @@ from dkvb.console import COMMON, Options, command
 if TYPE_CHECKING:
     from dkvb.classifier import Classifier
 
-Which = Annotated[
-    Path | None,
-    typer.Option(
-        "--model",
-        "--from",
-        help="A folder of `dkvb export`, or a train or unlearn artifact [default: the recipe's model, what was forgotten masked].",
-    ),
-]
+HELP = "A folder of `dkvb export`, or a train or unlearn artifact [default: the recipe's model, what was forgotten masked]."
+Which = Annotated[Path | None, typer.Option("--model", help=HELP)]
+From = Annotated[Path | None, typer.Option("--from", "--model", help=HELP)]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +50,7 @@ def register(app: typer.Typer) -> None:
     def export(
         options: Options,
         folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
-        which: Which = None,
+        which: From = None,
     ) -> None:
         """Write the trained bottleneck as a folder of its own, without the pairs that are masked."""
         from dkvb import export, tables
