@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CLASSES, TOML, blobs
 from typer.testing import CliRunner
 
+from conftest import CLASSES, TOML, blobs
 from dkvb import embed, progress, status, train
 from dkvb.artifacts import need_features
 from dkvb.cli import app
@@ -56,10 +56,12 @@ def test_masks_unite_and_measures_start_from_what_is_forgotten(recipe: Recipe, w
     first = forget.run(recipe, workspace, ["cat"])[0]
     second = forget.run(recipe, workspace, ["1"])[0]
     assert first["masked"] == second["masked"] == 60
-    assert second["classes"] == [1] and second["names"] == ["bird"]
+    assert second["classes"] == [1]
+    assert second["names"] == ["bird"]
     alone = [request.mask() for request in requests.all_requests(workspace)]
     together = union(recipe, workspace)
-    assert together.mask is not None and (together.mask == (alone[0] | alone[1])).all()
+    assert together.mask is not None
+    assert (together.mask == (alone[0] | alone[1])).all()
     assert together.classes == [1, 2]
     assert second["newly_masked"] == together.mask.sum() - 60 == second["masked_together"] - 60
     # retain of the second request: the classes that neither forgets, measured under the first mask
@@ -71,7 +73,8 @@ def test_masks_unite_and_measures_start_from_what_is_forgotten(recipe: Recipe, w
 def test_a_class_is_forgotten_once(recipe: Recipe, workspace: Workspace) -> None:
     opened = forget.run(recipe, workspace, ["cat"])[0]
     again = forget.run(recipe, workspace, ["cat"])
-    assert [entry["request"] for entry in again] == [opened["request"]] and again[0]["skipped"]
+    assert [entry["request"] for entry in again] == [opened["request"]]
+    assert again[0]["skipped"]
     assert len(requests.all_requests(workspace)) == 1
     both = forget.run(recipe, workspace, ["cat", "dog"])[0]
     assert both["classes"] == [3]
@@ -79,7 +82,8 @@ def test_a_class_is_forgotten_once(recipe: Recipe, workspace: Workspace) -> None
 
 def test_what_is_asked_at_once_is_one_request(recipe: Recipe, workspace: Workspace) -> None:
     entry = forget.run(recipe, workspace, ["dog", "cat"])[0]
-    assert entry["classes"] == [2, 3] and len(requests.all_requests(workspace)) == 1
+    assert entry["classes"] == [2, 3]
+    assert len(requests.all_requests(workspace)) == 1
 
 
 def test_plan_measures_the_same_and_writes_nothing(recipe: Recipe, workspace: Workspace) -> None:
@@ -97,12 +101,14 @@ def test_auto_is_chosen_under_what_is_masked_already(recipe: Recipe, workspace: 
     auto = recipe.with_(unlearn={"na": "auto", "target": "zero"})
     for name in ("cat", "dog"):
         entry = forget.run(auto, workspace, [name])[0]
-        assert entry["settings"]["given"] == "auto" and entry["after"]["forget_validation"] == 0
+        assert entry["settings"]["given"] == "auto"
+        assert entry["after"]["forget_validation"] == 0
 
 
 def test_examples_can_be_the_method(recipe: Recipe, workspace: Workspace) -> None:
     entry = forget.run(recipe.with_(unlearn={"method": "examples", "ne": 10}), workspace, ["cat"])[0]
-    assert entry["method"] == "examples" and entry["masked"] > 0
+    assert entry["method"] == "examples"
+    assert entry["masked"] > 0
     with pytest.raises(UsageError, match="--method activations"):
         forget.run(recipe.with_(unlearn={"method": "scrub"}), workspace, ["dog"])
 
@@ -113,12 +119,16 @@ def test_restore_is_exact_and_leaves_other_masks(recipe: Recipe, workspace: Work
     second = forget.run(recipe, workspace, ["dog"])[0]
     assert forget.restore(workspace, second["request"])["state"] == "restored"
     left = union(recipe, workspace)
-    assert mask is not None and left.mask is not None and (left.mask == mask).all() and left.classes == [2]
+    assert mask is not None
+    assert left.mask is not None
+    assert (left.mask == mask).all()
+    assert left.classes == [2]
     assert forget.restore(workspace, second["request"])["skipped"]
     forget.restore(workspace, first["request"])
     assert union(recipe, workspace).mask is None
     again = forget.run(recipe, workspace, ["cat"])[0]
-    assert again["request"] != first["request"] and again["after"] == first["after"]
+    assert again["request"] != first["request"]
+    assert again["after"] == first["after"]
 
 
 def test_requests_in_sequence_until_one_class_is_left(recipe: Recipe, workspace: Workspace) -> None:
@@ -156,11 +166,14 @@ def test_status_lists_requests_and_warns_before_a_codebook_runs_dry(recipe: Reci
     forget.run(recipe, workspace, ["cat"])
     found = status.status(recipe, workspace)
     assert [(r["id"], r["classes"], r["state"], r["masked"]) for r in found["requests"]] == [("r0001-cat", [2], "masked", 60)]
-    assert found["capacity"][0]["allowed"] == pytest.approx(1 - 60 / 640) and found["capacity"][0]["warning"] is None
+    assert found["capacity"][0]["allowed"] == pytest.approx(1 - 60 / 640)
+    assert found["capacity"][0]["warning"] is None
     masked = np.zeros((3, 32), bool)
     masked[1, :29] = True
     room = status.room(masked, 2)
-    assert room["least"] == 3 and room["dry"] == [1] and "codebook 1 has 3 of 32" in room["warning"]
+    assert room["least"] == 3
+    assert room["dry"] == [1]
+    assert "codebook 1 has 3 of 32" in room["warning"]
 
 
 def test_receipt_holds_measures_and_escapes_names(recipe: Recipe, workspace: Workspace) -> None:
@@ -174,7 +187,8 @@ def test_receipt_holds_measures_and_escapes_names(recipe: Recipe, workspace: Wor
     assert after["low"] <= after["accuracy"] == request.data["after"]["forget_test"] <= after["high"]
     assert stored["model"]["before_sha256"] != stored["model"]["after_sha256"]
     html = Path(made["page"]).read_text(encoding="utf-8")
-    assert "<script>alert" not in html and "&lt;script&gt;alert" in html
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert" in html
     assert any("encoder is untouched" in line for line in stored["not_claimed"])
     assert receipt.run(workspace, "r0001")["skipped"]
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import polars
 import pytest
-from conftest import TOML, blobs
 from safetensors.numpy import load_file, save_file
 
+from conftest import TOML, blobs
 from dkvb import embed, progress, stores, train, unlearn
 from dkvb.artifacts import labels, need_features, stored_labels
 from dkvb.deletion import erase, forget, ledger, purge, requests
@@ -91,15 +91,18 @@ def held(workspace: Workspace, rows: np.ndarray) -> list[str]:
 
 def test_everything_of_the_class_is_gone_and_the_rest_keeps_its_bits(recipe: Recipe, workspace: Workspace) -> None:
     rows, values, before = rows_of_cat(recipe, workspace), values_of_cat(recipe, workspace), logits(recipe, workspace)
-    assert held(workspace, rows) and held(workspace, values)
+    assert held(workspace, rows)
+    assert held(workspace, values)
     done = purge.run(recipe, workspace, "r0001")
-    assert done["state"] == "purged" and done["purge"]["rows"] == {"train": 80, "test": 30}
+    assert done["state"] == "purged"
+    assert done["purge"]["rows"] == {"train": 80, "test": 30}
     assert held(workspace, rows) == held(workspace, values) == []
     after = logits(recipe, workspace)
     for split, was in before.items():
         np.testing.assert_array_equal(was, after[split], err_msg=split)
     features = need_features(recipe, workspace)
-    assert (labels(features, "train") == CAT).sum() == 80 and (stored_labels(features, "train") == CAT).sum() == 0
+    assert (labels(features, "train") == CAT).sum() == 80
+    assert (stored_labels(features, "train") == CAT).sum() == 0
     study = Study(recipe, workspace, features, 0)
     assert not any((study.splits.labels[split] == CAT).any() for split in ("train", "validation", "test"))
     assert not study.class_counts([CAT]).any()
@@ -108,8 +111,10 @@ def test_everything_of_the_class_is_gone_and_the_rest_keeps_its_bits(recipe: Rec
     assert not study.linear["weight"][CAT].any()
     # the other seed's model still knew the class; so did the student
     names = [artifact.path.name for stage in ("train", "unlearn") for artifact in workspace.all(stage)]
-    assert not any("dkvb-seed1" in name or "scrub-cat" in name for name in names) and any("activations-cat" in name for name in names)
-    assert not list(workspace.root.rglob(".tmp-*")) and not (requests.all_requests(workspace)[0].path / "staging").exists()
+    assert not any("dkvb-seed1" in name or "scrub-cat" in name for name in names)
+    assert any("activations-cat" in name for name in names)
+    assert not list(workspace.root.rglob(".tmp-*"))
+    assert not (requests.all_requests(workspace)[0].path / "staging").exists()
     assert [e["event"] for e in ledger.verify(workspace)["ledger"]] == ["masked", "purged"]
 
 
@@ -140,11 +145,13 @@ def test_keys_can_be_fitted_anew(recipe: Recipe, workspace: Workspace) -> None:
     was = Study(recipe, workspace, need_features(recipe, workspace), 0).bottleneck.keys
     rows = rows_of_cat(recipe, workspace)
     done = purge.run(recipe, workspace, "r0001", keys="reinit")
-    assert done["purge"]["keys"] == "reinit" and done["masked"] == 0
+    assert done["purge"]["keys"] == "reinit"
+    assert done["masked"] == 0
     study = Study(recipe, workspace, need_features(recipe, workspace), 0)
     assert not np.array_equal(was, study.bottleneck.keys)
     result = study.dkvb_artifact.result
-    assert result["tested"][CAT] == 0 and result["test"] > 0.9
+    assert result["tested"][CAT] == 0
+    assert result["test"] > 0.9
     assert held(workspace, rows) == []
 
 
@@ -260,7 +267,7 @@ for name in ("replace", "fsync", "unlink"):
     setattr(os, name, dying(getattr(os, name)))
 purge.run(load(sys.argv[1]), Workspace(Path(sys.argv[2]), Path(sys.argv[3])), "r0001")
 """
-SLOW = [int(n) for n in np.random.default_rng(7).integers(2, 700, 20)]
+SLOW = [int(n) for n in np.random.default_rng(7).integers(2, 600, 20)]
 
 
 @pytest.mark.parametrize("call", [3, 40, 300, 600, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
@@ -277,4 +284,5 @@ def test_values_are_zero_and_the_others_untouched(recipe: Recipe, workspace: Wor
     before, mask = load_file(path)["values"], requests.all_requests(workspace)[0].mask()
     purge.run(recipe, workspace, "r0001")
     after = load_file(path)["values"]
-    assert not after[mask].any() and np.array_equal(before[~mask], after[~mask])
+    assert not after[mask].any()
+    assert np.array_equal(before[~mask], after[~mask])

@@ -263,7 +263,7 @@ def _older(tree: Tree) -> list[str]:
     known = {a.fingerprint for a in workspace.all("train")}
     for artifact in workspace.all("unlearn"):
         of = artifact.manifest["inputs"].get("train")
-        if (artifact.path / "weights.safetensors").is_file() and of in below or of not in known:
+        if ((artifact.path / "weights.safetensors").is_file() and of in below) or of not in known:
             gone.append(artifact)
     for artifact in workspace.all("retrained"):
         never = set(tree.request.classes) <= set(artifact.settings["forget"])
