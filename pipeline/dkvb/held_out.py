@@ -31,6 +31,10 @@ def without_class(
 
     The training rows of the class are appended to the test split, since training does not look there; `HeldOut` tells them apart.
     """
+    if features.result.get("purged"):
+        raise UsageError(
+            f"Classes were purged from {features.path}; membership inference needs features from which none was: another --data-dir."
+        )
     name = str(features.result["classes"][held_out])
     readable = f"{recipe.data_name}-without-{name}"
     folder = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', readable).strip('-.')[:60]}-{features.fingerprint[:8]}-{held_out}"
