@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from dkvb import embed, train, unlearn
 from dkvb.artifacts import need_features
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.errors import DkvbError, UsageError
-from dkvb.methods.scrub import NOISE, ScrubRewind, ScrubValues, scrub_epochs
+from dkvb.methods.scrub import NOISE, ScrubMethod, ScrubRewind, ScrubValues, scrub_epochs, scrub_passes
 from dkvb.recipe import Recipe, Scrub
 from dkvb.seeding import generator
 from dkvb.study import Study
@@ -31,17 +32,27 @@ def study(recipe: Recipe, workspace: Workspace) -> Study:
     return Study(recipe, workspace, need_features(recipe, workspace), 0)
 
 
+Parameters = list[torch.Tensor]
+
+
 def plain_scrub(
-    values: np.ndarray, teacher: np.ndarray, ids: np.ndarray, y: np.ndarray, forget: np.ndarray, settings: Scrub, epochs: int, seed: int
-) -> list[np.ndarray]:
-    """SCRUB on values (R, L) in float64 with torch's plain Adam and losses written out; the values after every epoch."""
-    student = torch.tensor(values, dtype=torch.float64, requires_grad=True)
-    fixed = torch.tensor(teacher, dtype=torch.float64)
-    adam = torch.optim.Adam([student], lr=settings.lr, foreach=False, fused=False)
+    start: list[np.ndarray],
+    teacher: list[np.ndarray],
+    logits_of: Callable[[Parameters, np.ndarray], torch.Tensor],
+    y: np.ndarray,
+    forget: np.ndarray,
+    settings: Scrub,
+    epochs: int,
+    seed: int,
+) -> list[list[np.ndarray]]:
+    """SCRUB in float64 with torch's plain Adam and losses written out; the parameters after every pass."""
+    student = [torch.tensor(array, dtype=torch.float64, requires_grad=True) for array in start]
+    fixed = [torch.tensor(array, dtype=torch.float64) for array in teacher]
+    adam = torch.optim.Adam(student, lr=settings.lr, foreach=False, fused=False)
     t, after = settings.temperature, []
 
-    def log_shares(table: torch.Tensor, rows: np.ndarray, temperature: float) -> torch.Tensor:
-        logits = table[torch.from_numpy(ids[rows].astype(np.int64))].mean(1) / temperature
+    def log_shares(parameters: Parameters, rows: np.ndarray, temperature: float) -> torch.Tensor:
+        logits = logits_of(parameters, rows) / temperature
         return logits - logits.exp().sum(1, keepdim=True).log()
 
     def divergence(rows: np.ndarray) -> torch.Tensor:
@@ -60,13 +71,35 @@ def plain_scrub(
                 loss = settings.gamma * entropy + settings.alpha * divergence(rows)
             loss.backward()
             adam.step()
+        after.append([parameter.detach().numpy().copy() for parameter in student])
 
     for epoch in range(1, epochs + 1):
         if epoch <= settings.max_steps:
             passes("forget", np.flatnonzero(forget), epoch, maximise=True)
         passes("retain", np.flatnonzero(~forget), epoch, maximise=False)
-        after.append(student.detach().numpy().copy())
     return after
+
+
+SETTINGS = Scrub(max_steps=2, lr=0.05, alpha=0.3, gamma=0.8, temperature=2.0, batch_size=16)
+PASSES = [("max", 1), ("min", 1), ("max", 2), ("min", 2), ("min", 3), ("min", 4)]
+
+
+def test_scrub_on_a_linear_head_is_the_plain_loop_after_every_pass() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((70, 6)).astype(np.float32), rng.integers(4, size=70)
+    student, teacher = torch.nn.Linear(6, 4), torch.nn.Linear(6, 4).requires_grad_(False)
+    start, taught = ([parameter.detach().numpy().copy() for parameter in head.parameters()] for head in (student, teacher))
+    data = torch.from_numpy(x).double()
+    expected = plain_scrub(start, taught, lambda head, rows: data[rows] @ head[0].T + head[1], y, y == 1, SETTINGS, 4, 5)
+    course = scrub_passes(
+        student, teacher, torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(y == 1), SETTINGS, len(PASSES) - 2, 5
+    )
+    for (kind, epoch), (name, number), (weight, bias) in zip(course, PASSES, expected, strict=True):
+        assert (kind, epoch) == (name, number)
+        np.testing.assert_allclose(student.weight.detach(), weight, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(student.bias.detach(), bias, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(expected[-1][0], start[0])
+    np.testing.assert_array_equal(teacher.weight.numpy(), taught[0])
 
 
 def test_scrub_on_values_is_the_plain_loop_after_every_pass() -> None:
@@ -77,15 +110,16 @@ def test_scrub_on_values_is_the_plain_loop_after_every_pass() -> None:
     y = rng.integers(classes, size=rows)
     teacher = rng.standard_normal((codebooks * pairs, classes)).astype(np.float32)
     start = teacher + 0.1 * rng.standard_normal(teacher.shape).astype(np.float32)
-    settings = Scrub(max_steps=2, lr=0.05, alpha=0.3, gamma=0.8, temperature=2.0, batch_size=16)
+    places = torch.from_numpy(ids.astype(np.int64))
     forget = y == 1
-    expected = plain_scrub(start, teacher, ids, y, forget, settings, 4, 5)
+    expected = plain_scrub([start], [teacher], lambda values, rows: values[0][places[rows]].mean(1), y, forget, SETTINGS, 4, 5)
     student = Decoder(torch.from_numpy(start.copy()), top_k, "mean")
     fixed = Decoder(torch.from_numpy(teacher.copy()), top_k, "mean").requires_grad_(False)
-    course = scrub_epochs(student, fixed, torch.from_numpy(ids), torch.from_numpy(y), torch.from_numpy(forget), settings, 4, 5)
-    for epoch in course:
-        np.testing.assert_allclose(student.values.detach().numpy(), expected[epoch - 1], rtol=1e-4, atol=1e-5)
-    assert not np.allclose(expected[-1], start)
+    course = scrub_passes(student, fixed, torch.from_numpy(ids), torch.from_numpy(y), torch.from_numpy(forget), SETTINGS, 4, 5)
+    for found, at, (values,) in zip(course, PASSES, expected, strict=True):
+        assert found == at
+        np.testing.assert_allclose(student.values.detach().numpy(), values, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(expected[-1][0], start)
     np.testing.assert_array_equal(fixed.values.detach().numpy(), teacher)
 
 
@@ -144,3 +178,11 @@ def test_scrub_needs_what_it_compares_with(trained: Recipe, workspace: Workspace
     method = ScrubRewind(study(trained, workspace), [7])
     with pytest.raises(DkvbError, match="no training samples"):
         list(method._train(method._student(), method._inputs("train"), 1))
+    everything = ScrubMethod(study(trained, workspace), [0, 1, 2, 3])
+    with pytest.raises(DkvbError, match="Nothing is left for SCRUB to retain"):
+        list(everything._train(everything._student(), everything._inputs("train"), 1))
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_pass(trained: Recipe, workspace: Workspace) -> None:
+    with pytest.raises(DkvbError, match=r"is nan in the max pass of epoch 1, step \d: a learning rate of 1e\+38"):
+        unlearn.run(trained.with_(unlearn={"method": "scrub", "forget": ["cat"]}, scrub={"lr": 1e38}), workspace)

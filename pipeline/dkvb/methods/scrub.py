@@ -8,6 +8,7 @@ minimise gamma CE + alpha KD on retain batches. One Adam for both.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -38,6 +39,57 @@ def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: floa
     return functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2
 
 
+def scrub_passes(
+    student: torch.nn.Module,
+    teacher: torch.nn.Module,
+    inputs: torch.Tensor,
+    labels: torch.Tensor,
+    forget: torch.Tensor,
+    settings: Scrub,
+    epochs: int,
+    seed: int,
+) -> Iterator[tuple[Literal["max", "min"], int]]:
+    """Train the student in place; yields every finished pass and its epoch, counted from 1. An epoch ends with its min pass.
+
+    Args:
+        teacher: frozen; a copy of the student as it was, not the student itself, or the divergence would be zero throughout.
+        inputs: (N, D) training features; labels: (N,) int64.
+        forget: (N,) bool, True on the forget set.
+
+    Raises:
+        DkvbError: the loss is not finite; names pass, epoch and step.
+    """
+    adam = optimiser(student, settings.lr)
+    sets = {"forget": torch.nonzero(forget)[:, 0], "retain": torch.nonzero(~forget)[:, 0]}
+
+    def batches(name: str, epoch: int) -> tuple[torch.Tensor, ...]:
+        order = generator(seed, "scrub", name, epoch).permutation(len(sets[name]))
+        return sets[name][torch.from_numpy(order)].split(settings.batch_size)
+
+    def step(loss: torch.Tensor, where: str) -> None:
+        if not math.isfinite(value := loss.item()):
+            raise DkvbError(
+                f"The loss of SCRUB (seed {seed}) is {value} in {where}: a learning rate of {settings.lr} is too large for these data; "
+                f"lower it in the recipe. The trained model is untouched."
+            )
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        adam.step()
+
+    for epoch in range(1, epochs + 1):
+        if epoch <= settings.max_steps:
+            for number, rows in enumerate(batches("forget", epoch), start=1):
+                loss = -distillation(student(inputs[rows]), teacher(inputs[rows]), settings.temperature)
+                step(loss, f"the max pass of epoch {epoch}, step {number}")
+            yield "max", epoch
+        for number, rows in enumerate(batches("retain", epoch), start=1):
+            logits = student(inputs[rows])
+            kept = distillation(logits, teacher(inputs[rows]), settings.temperature)
+            loss = settings.gamma * functional.cross_entropy(logits, labels[rows]) + settings.alpha * kept
+            step(loss, f"the min pass of epoch {epoch}, step {number}")
+        yield "min", epoch
+
+
 def scrub_epochs(
     student: torch.nn.Module,
     teacher: torch.nn.Module,
@@ -48,34 +100,10 @@ def scrub_epochs(
     epochs: int,
     seed: int,
 ) -> Iterator[int]:
-    """Train the student in place; yields the number of finished epochs.
-
-    Args:
-        teacher: frozen; a copy of the student as it was, not the student itself, or the divergence would be zero throughout.
-        inputs: (N, D) training features; labels: (N,) int64.
-        forget: (N,) bool, True on the forget set.
-    """
-    adam = optimiser(student, settings.lr)
-    sets = {"forget": torch.nonzero(forget)[:, 0], "retain": torch.nonzero(~forget)[:, 0]}
-
-    def batches(name: str, epoch: int) -> tuple[torch.Tensor, ...]:
-        order = generator(seed, "scrub", name, epoch).permutation(len(sets[name]))
-        return sets[name][torch.from_numpy(order)].split(settings.batch_size)
-
-    def step(loss: torch.Tensor) -> None:
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        adam.step()
-
-    for epoch in range(1, epochs + 1):
-        if epoch <= settings.max_steps:
-            for rows in batches("forget", epoch):
-                step(-distillation(student(inputs[rows]), teacher(inputs[rows]), settings.temperature))
-        for rows in batches("retain", epoch):
-            logits = student(inputs[rows])
-            kept = distillation(logits, teacher(inputs[rows]), settings.temperature)
-            step(settings.gamma * functional.cross_entropy(logits, labels[rows]) + settings.alpha * kept)
-        yield epoch
+    """`scrub_passes`, an epoch at a time; yields the number of finished epochs."""
+    for kind, epoch in scrub_passes(student, teacher, inputs, labels, forget, settings, epochs, seed):
+        if kind == "min":
+            yield epoch
 
 
 class ScrubMethod:
@@ -133,6 +161,8 @@ class ScrubMethod:
         forget = torch.from_numpy(np.isin(labels, self.forgotten))
         if not forget.any():
             raise DkvbError("The forget classes have no training samples: there is nothing for SCRUB to move away from.")
+        if forget.all():
+            raise DkvbError("Nothing is left for SCRUB to retain: the forget classes are all there is in the training set. Leave one out.")
         teacher = copy.deepcopy(student).requires_grad_(False)
         self._unsettle(student)
         with suitable_threads(student):
