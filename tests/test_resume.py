@@ -29,14 +29,14 @@ codebooks = 48
 pairs = 64
 dim = 4
 top_k = 2
-epochs = 12
+epochs = 6
 batch_size = 16
 neighbours = 16
 [train]
-epochs = 60
+epochs = 30
 batch_size = 8
 [linear]
-epochs = 60
+epochs = 30
 batch_size = 8
 [scrub]
 batch_size = 8
@@ -88,7 +88,7 @@ def kill_and_resume(folder: Path, kills: int) -> None:
 
 
 def test_a_run_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path) -> None:
-    kill_and_resume(tmp_path, kills=4)
+    kill_and_resume(tmp_path, kills=3)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dkvb.errors import DkvbError, UsageError
+from dkvb.errors import DkvbError, NotHere, UsageError
 from dkvb.leaks import content_hashes, find_leaks
 from dkvb.recipe import Data
 from dkvb.sources import FeatureSource, ImageSource, UnreadableImage, download, lacuna100, listing, open_source, vggface2
@@ -791,7 +791,7 @@ def test_failed_cifar_download_says_what_to_do(path, tmp_path, monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", fail)
     monkeypatch.setattr(download, "PAUSE", 0.0)
     where = tmp_path / "cache" / "dkvb" / "cifar100" if path is None else tmp_path / path
-    text = refused(DkvbError, "network is down", "cifar100", None if path is None else where)
+    text = refused(NotHere, "network is down", "cifar100", None if path is None else where)
     for part in ("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", str(where), "--data-root"):
         assert part in text
 
@@ -918,7 +918,7 @@ def test_cifar10_is_downloaded_in_pieces_and_opened(tmp_path, server, monkeypatc
     open_source(Data(source="cifar10"))
     assert len(server.asked) == 4
     server.cuts[:] = [1_000] * 9
-    text = refused(DkvbError, "tried 5 times", "cifar10", tmp_path / "new")
+    text = refused(NotHere, "tried 5 times", "cifar10", tmp_path / "new")
     for word in ("cifar-10-python.tar.gz", hashlib.md5(server.content).hexdigest(), f"put it in {tmp_path / 'new'}", "--data-root"):
         assert word in text
 

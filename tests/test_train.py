@@ -179,7 +179,7 @@ def test_training_needs_embeddings_and_sound_codes(recipe: Recipe, workspace: Wo
 
 
 def test_seeds_spread_over_processes_give_the_same_bits(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
-    seeds = recipe.with_(run={"seeds": [0, 1]}, unlearn={"sweep": True})
+    seeds = recipe.with_(run={"seeds": [0, 1]}, unlearn={"method": ["activations", "scrub"]})
     apart = Workspace(tmp_path / "apart", tmp_path / "reports")
     for place, settings in ((workspace, seeds), (apart, seeds.with_(run={"workers": 2}))):
         embed.run(settings, place)
