@@ -207,7 +207,7 @@ def _result(study: Study, method: Method, forget: list[int], n: int, chosen: str
         "flops_counts": outcome.flops_counts,
         "seconds_evaluate": round(
             max(0.0, seconds - outcome.seconds - outcome.seconds_counts), 4
-        ),  # a model that was there already took none of it
+        ),
         "note": outcome.note,
         "not_in_paper": method.not_in_paper,
     }
