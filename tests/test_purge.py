@@ -19,7 +19,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from conftest import TOML, blobs
-from dkvb import embed, progress, stores, train, unlearn
+from dkvb import embed, progress, quantize, stores, train, unlearn
 from dkvb.artifacts import labels, need_features, stored_labels
 from dkvb.deletion import erase, forget, ledger, purge, requests
 from dkvb.deletion.scan import Needles, scan
@@ -123,6 +123,8 @@ def test_every_stage_goes_on_afterwards(recipe: Recipe, workspace: Workspace) ->
     assert embed.run(recipe, workspace)[0]["skipped"]
     with pytest.raises(SettingsClash, match="bring them back"):
         embed.run(recipe, workspace, force=True)
+    with pytest.raises(SettingsClash, match="--keys reinit"):
+        quantize.run(recipe, workspace, force=True)
     assert [e["skipped"] for e in train.run(recipe, workspace)][:2] == [True, True]
     entries = unlearn.run(recipe.with_(unlearn={"forget": ["dog"], "method": ["activations", "scrub"]}, run={"seeds": [0]}), workspace)
     assert all(entry["after"]["retain_test"] > 0.5 for entry in entries)

@@ -22,7 +22,7 @@ from dkvb.bottleneck.keys import fit_keys, key_statistics
 from dkvb.bottleneck.lookup import make_lookup
 from dkvb.bottleneck.projection import GROUP, UNIT, draw_projections, groups
 from dkvb.device import choose_device
-from dkvb.errors import UsageError
+from dkvb.errors import SettingsClash, UsageError
 from dkvb.files import atomic
 from dkvb.parallel import cores, distributed_run, one_thread_per_worker, spread
 from dkvb.queries import PROJECTION, group_queries
@@ -68,14 +68,23 @@ class Job:
         return {split: rows for split, rows in sizes.items() if rows and self.keys.neighbours}
 
 
-def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[str, Any]]:
+def run(recipe: Recipe, workspace: Workspace, force: bool = False, masks_go: bool = False) -> list[dict[str, Any]]:
     """Fit keys and code every sample, for each seed of the recipe.
+
+    Args:
+        masks_go: whoever forces new keys takes the masks of purged classes away, which belong to the old ones.
 
     Raises:
         MissingStage: nothing embedded yet.
         UsageError: settings that these data cannot serve.
+        SettingsClash: forced, where masks of purged classes belong to the keys that are there.
     """
     features = need_features(recipe, workspace)
+    if force and not masks_go and features.result.get("purged"):
+        raise SettingsClash(
+            f"Classes were purged from {features.path}, and their masks belong to the keys that are there: new keys would leave the masks "
+            f"without meaning. `dkvb purge REQUEST --keys reinit` fits new keys and trains new values together."
+        )
     return [_one(recipe, workspace, features, seed, force) for seed in recipe.run.seeds]
 
 

@@ -46,7 +46,7 @@ def run(recipe: Recipe, workspace: Workspace, tree: Tree) -> None:
     for artifact in workspace.all("train"):
         if artifact.manifest["inputs"].get("quantize") == tree.codes.fingerprint and artifact.fingerprint != tree.request.train:
             erase.shred_folder(artifact.path)  # values of the old keys
-    quantize.run(own, workspace, force=True)
+    quantize.run(own, workspace, force=True, masks_go=True)
     train.run(own, workspace, force=True)
     for request in requests.all_requests(workspace, tree.request.train):
         mask = np.zeros_like(request.mask())
