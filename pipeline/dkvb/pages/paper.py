@@ -12,7 +12,7 @@ from dkvb.pages import palette, paper_charts, words
 from dkvb.pages import retraining as retraining_page
 from dkvb.pages.dial import paper_n
 from dkvb.pages.page import Page, data_name, render
-from dkvb.pages.records import Collected, MethodResult, Run, Setup, Stat, stat
+from dkvb.pages.records import Collected, MethodResult, Run, Setup, Stat, flatten, stat
 from dkvb.published import PAPER, SPLITS, Published
 from dkvb.recipe import load
 from dkvb.workspace import Artifact, Workspace
@@ -44,9 +44,15 @@ class Part:
     published: Published | None
     """Of the same data and encoder, else of the same data."""
     attacks: list[Artifact] = field(default_factory=list)
+    settings: str = ""
+    """What tells it from another part of the same name."""
 
     @property
     def title(self) -> str:
+        return self.name + (f" ({self.settings})" if self.settings else "")
+
+    @property
+    def name(self) -> str:
         return self.published.name if self.exact and self.published else f"{self.setup.data} · {self.setup.encoder}"
 
     @property
@@ -116,12 +122,23 @@ def _parts(found: Collected, workspace: Workspace) -> list[Part]:
             continue
         runs = [run for run in found.runs if run.setup is setup]
         run = max(runs, key=lambda run: (len(run.methods) + len(run.retraining), run.made), default=None)
-        heads = [head for head in found.setups if head.model == "linear" and head.embed.fingerprint == setup.embed.fingerprint]
+        # of several heads the most recent
+        heads = [head for head in found.setups if head.model == "linear" and head.embed.fingerprint == setup.embed.fingerprint][-1:]
         source, encoder = setup.embed.settings["data"]["source"], setup.embed.result["encoder"]
         mine = [artifact for artifact in attacks if artifact.manifest["inputs"].get("embed") == setup.embed.fingerprint]
         parts.append(Part(setup, run, heads, PAPER.get((source, str(encoder))) or PAPER.get((source, CLIP)), mine))
+    for part in parts:
+        same = [_flat(other.setup) for other in parts if other.name == part.name]
+        mine_ = _flat(part.setup)
+        apart = [key for key in mine_ if any(other.get(key) != mine_[key] for other in same)]
+        part.settings = ", ".join(f"{key.split('.')[-1].replace('_', ' ')} {mine_[key]}" for key in apart)
     order = list(PAPER.values())
     return sorted(parts, key=lambda part: (order.index(part.published) if part.published else len(order), part.title))
+
+
+def _flat(setup: Setup) -> dict[str, Any]:
+    trained = setup.seeds[0]
+    return flatten({"keys": trained.quantize.settings["keys"] if trained.quantize else {}, "train": trained.artifact.settings["train"]})
 
 
 def page(parts: Sequence[Part]) -> tuple[str, dict[str, pl.DataFrame]]:
