@@ -205,9 +205,7 @@ def _result(study: Study, method: Method, forget: list[int], n: int, chosen: str
         "seconds_counts": round(outcome.seconds_counts, 4),
         "flops": outcome.flops,
         "flops_counts": outcome.flops_counts,
-        "seconds_evaluate": round(
-            max(0.0, seconds - outcome.seconds - outcome.seconds_counts), 4
-        ),
+        "seconds_evaluate": round(max(0.0, seconds - outcome.seconds - outcome.seconds_counts), 4),
         "note": outcome.note,
         "not_in_paper": method.not_in_paper,
     }
