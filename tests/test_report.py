@@ -17,9 +17,9 @@ import pytest
 
 from dkvb import progress, report, stores
 from dkvb.errors import MissingStage
+from dkvb.metrics.intervals import stat
 from dkvb.pages import bottleneck, compare
 from dkvb.pages.collect import collect
-from dkvb.pages.records import stat
 from dkvb.recipe import Recipe
 from dkvb.study import Splits
 from dkvb.workspace import Workspace

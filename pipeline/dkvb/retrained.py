@@ -20,12 +20,12 @@ from dkvb import progress, quantize
 from dkvb.artifacts import dkvb_spec, linear_spec, quantize_spec
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.masking import selection_counts
-from dkvb.bottleneck.values import start_values
+from dkvb.bottleneck.values import flat_ids, start_values
 from dkvb.errors import DamagedArtifact, DkvbError
 from dkvb.files import atomic
 from dkvb.fitting import CHECKPOINT, fit
 from dkvb.metrics.flops import linear_flops, selection_flops, values_flops
-from dkvb.selections import Rows, masked_ids
+from dkvb.selections import Rows
 from dkvb.study import LINEAR, VALUES, Bottleneck, Study
 from dkvb.train import new_head
 from dkvb.workspace import Artifact, Claim, Spec
@@ -115,7 +115,7 @@ def _values(study: Study, forget: Sequence[int], rows: np.ndarray, what: What, c
     settings, keys, splits = study.recipe.train, study.recipe.keys, study.splits
     model = bottleneck(study, forget, what, np.empty(0))
     start = start_values(settings.values, keys.codebooks, keys.pairs, len(splits.classes), study.seed)
-    ids = masked_ids(model, "train", np.zeros((keys.codebooks, keys.pairs), bool))
+    ids = flat_ids(model.codes("train"), keys.pairs)
     decoder = Decoder(start, keys.top_k, settings.pool)
     seconds = _fit(Rows(decoder, ids), torch.from_numpy(rows), study, rows, what, settings, claim.path)
     values = decoder.values.detach().reshape(keys.codebooks, keys.pairs, -1)

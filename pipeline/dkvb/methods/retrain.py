@@ -2,62 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from dkvb.evaluate import masked_predictions
-from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, Forgotten, Point, point
+from dkvb.methods.base import Forgotten
+from dkvb.methods.control import Control
 from dkvb.retrained import What, load_bottleneck, load_head, retrained
-from dkvb.study import Bottleneck, Study
+from dkvb.study import Bottleneck
 from dkvb.train import new_head, predict
 
 
-class Retrain:
-    """n is 0, the trained model, or 1, the one that is trained again: the same keys and codes, values from scratch."""
+class Retrain(Control):
+    """The same keys and codes, values from scratch."""
 
     name: What = "retrain"
-    model: Literal["dkvb", "linear"] = "dkvb"
-    dial = ""
-    given: int | str = 1
-
-    def __init__(self, study: Study, forget: Sequence[int]) -> None:
-        self.study, self.forgotten = study, list(forget)
-        self.settings: dict[str, Any] = {}
-        self.not_in_paper = ["the control itself"]
-
-    def grid(self) -> list[int]:
-        return [0, 1]
-
-    def check(self, n: int) -> None:
-        """Nothing to choose."""
 
     @cached_property
     def _again(self) -> tuple[Bottleneck, np.ndarray]:
         return load_bottleneck(self.study, self.forgotten, self.name)
 
-    def _predictions(self, split: str, n: int) -> np.ndarray:
+    def predictions(self, split: str, n: int) -> np.ndarray:
         model, order = self._again if n else (self.study.bottleneck, self.study.no_mask)
         return masked_predictions(model, order, [0], split)[0]
 
-    def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
-        points = []
-        for split in self.study.splits.evaluation:
-            for n in grid:
-                points.append(point(self.study.splits, split, self._predictions(split, n), n))
-                advance(1)
-        return points
-
-    def choose(self, curve: Sequence[CurvePoint], target: float) -> tuple[int, str | None]:
-        return 1, None
-
     def forget(self, n: int) -> Forgotten:
         """Train again, where that has not been done; `seconds` and `flops` are those of the training, whenever it was."""
-        before = {split: self._predictions(split, 0) for split in TRAIN_AND_TEST}
-        after = {split: self._predictions(split, 1) for split in TRAIN_AND_TEST}
+        before, after = self.both()
         result = retrained(self.study, self.forgotten, self.name).result
         # the model is an artifact of its own
         arrays = {"excluded": np.array(self.forgotten)}
@@ -85,5 +58,5 @@ class RetrainLinear(Retrain):
             heads.append(head)
         return heads
 
-    def _predictions(self, split: str, n: int) -> np.ndarray:
+    def predictions(self, split: str, n: int) -> np.ndarray:
         return predict(self._heads[n], torch.from_numpy(self.study.splits.features_of(split)))

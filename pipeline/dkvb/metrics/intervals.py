@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
-
-import numpy as np
 
 MEASURES = {
     "train": ("train", "test", "seconds"),
@@ -16,23 +17,44 @@ GROUPS = {"train": ("model",), "unlearn": ("method", "forget")}
 """Stage -> what an entry is about, beside its seed."""
 
 
-def over_seeds(values: Iterable[float | None]) -> dict[str, float | int | None] | None:
-    """Mean, sample standard deviation and Student's 95 % interval of the mean; None without values.
+@cache
+def student(count: int) -> float:
+    """The 97.5% quantile of Student's t for a mean of `count` values."""
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
 
-    Returns:
-        `mean`, `sd`, `low`, `high` and `seeds`; of a single value, no deviation and no interval.
-    """
-    found = np.array([value for value in values if value is not None], float)
-    if len(found) == 0:
+    return float(stdtrit(count - 1, 0.975))
+
+
+@dataclass(frozen=True)
+class Stat:
+    """Mean over seeds and, where there are several, the sample standard deviation."""
+
+    mean: float
+    sd: float | None
+    count: int
+
+    @property
+    def ci95(self) -> float | None:
+        """Half the width of Student's 95% interval of the mean; None for a single value."""
+        return None if self.sd is None else student(self.count) * self.sd / self.count**0.5
+
+
+def stat(values: Iterable[float | None]) -> Stat | None:
+    """None where no seed has a value."""
+    known = [float(value) for value in values if value is not None]
+    if not known:
         return None
-    mean = float(found.mean())
-    if len(found) == 1:
-        return {"mean": mean, "sd": None, "low": None, "high": None, "seeds": 1}
-    from scipy.stats import t
+    return Stat(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
 
-    sd = float(found.std(ddof=1))
-    half = float(t.ppf(0.975, len(found) - 1)) * sd / len(found) ** 0.5
-    return {"mean": mean, "sd": sd, "low": mean - half, "high": mean + half, "seeds": len(found)}
+
+def over_seeds(values: Iterable[float | None]) -> dict[str, float | int | None] | None:
+    """`stat` as JSON: `mean`, `sd`, `low`, `high` and `seeds`; of a single value, no deviation and no interval; None without values."""
+    found = stat(values)
+    if found is None:
+        return None
+    half = found.ci95
+    ends = {"low": None, "high": None} if half is None else {"low": found.mean - half, "high": found.mean + half}
+    return {"mean": found.mean, "sd": found.sd, **ends, "seeds": found.count}
 
 
 def summary(stage: str, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -13,9 +13,10 @@ from safetensors import SafetensorError
 
 from dkvb.errors import DkvbError
 from dkvb.files import canonical_hash
+from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages import bottleneck_charts, palette, words
 from dkvb.pages.page import Page, data_name, render
-from dkvb.pages.records import Collected, MethodResult, Run, Setup, Stat, class_label, stat
+from dkvb.pages.records import Collected, MethodResult, Run, Setup, class_label
 from dkvb.pages.words import Missing
 from dkvb.workspace import Artifact
 

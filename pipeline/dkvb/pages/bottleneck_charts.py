@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
+from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.charts import MANY, SEEDS, SHOWN, data, finish, spread_tips
-from dkvb.pages.records import Setup, Stat, class_label, stat
+from dkvb.pages.records import Setup, class_label
 from dkvb.pages.run_charts import ROLES, class_axis
 from dkvb.pages.words import percent
 

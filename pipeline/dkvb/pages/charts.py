@@ -7,8 +7,8 @@ from typing import Any
 
 import altair as alt
 
+from dkvb.metrics.intervals import Stat
 from dkvb.pages import palette
-from dkvb.pages.records import Stat
 from dkvb.pages.words import exact
 
 SHOWN = 24

@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from dkvb.files import canonical_hash
+from dkvb.metrics.intervals import student
 from dkvb.pages import palette
-from dkvb.pages.records import Collected, MethodResult, Run, Setup, Trained, flatten, student, without
+from dkvb.pages.records import Collected, MethodResult, Run, Setup, Trained, flatten, without
 from dkvb.workspace import Artifact, Workspace
 
 KINDS = ("forget", "sweep", "retraining")

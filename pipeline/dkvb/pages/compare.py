@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 
 from dkvb.files import canonical_hash
+from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages import compare_charts, palette, words
 from dkvb.pages.page import Page, data_name, render
-from dkvb.pages.records import Collected, MethodResult, Run, Setup, Stat, stat
+from dkvb.pages.records import Collected, MethodResult, Run, Setup
 
 CONTROL = "logit-mask"
 

@@ -7,9 +7,10 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from dkvb.metrics.intervals import stat
 from dkvb.pages import palette
 from dkvb.pages.charts import MANY, SEEDS, SHOWN, Legend, data, finish, spread_tips
-from dkvb.pages.records import Run, class_label, stat
+from dkvb.pages.records import Run, class_label
 from dkvb.pages.words import percent, points
 
 SAID = {

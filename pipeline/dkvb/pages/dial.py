@@ -8,9 +8,10 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.charts import MANY, SEEDS, SHOWN, data, finish, seeds_text, spread_tips
 from dkvb.pages.collect import per_seed
-from dkvb.pages.records import Run, Stat, class_label, short, stat
+from dkvb.pages.records import Run, class_label, short
 from dkvb.pages.run_charts import ROLES, class_axis
 from dkvb.pages.words import count, deviation, exact, forgotten, others
 

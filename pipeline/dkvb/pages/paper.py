@@ -8,12 +8,13 @@ from typing import Any
 
 import polars as pl
 
+from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages import palette, paper_charts, words
 from dkvb.pages import retraining as retraining_page
 from dkvb.pages.dial import paper_n
 from dkvb.pages.page import Page, data_name, render
 from dkvb.pages.paper_parts import Part, all_parts
-from dkvb.pages.records import Collected, MethodResult, Run, Setup, Stat, stat
+from dkvb.pages.records import Collected, MethodResult, Run, Setup
 from dkvb.published import PAPER, SPLITS, Published
 from dkvb.workspace import Workspace
 

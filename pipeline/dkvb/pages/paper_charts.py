@@ -8,9 +8,10 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from dkvb.metrics.intervals import stat
 from dkvb.pages import palette
 from dkvb.pages.charts import MANY, SHOWN, data, finish
-from dkvb.pages.records import Run, Setup, class_label, short, stat
+from dkvb.pages.records import Run, Setup, class_label, short
 from dkvb.pages.words import count, percent
 
 FINE = alt.Axis(format=".1%", tickCount=5, title=None)

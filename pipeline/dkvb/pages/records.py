@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from dkvb.files import canonical_hash
+from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages import palette
 from dkvb.workspace import Artifact
 
@@ -25,36 +24,6 @@ DATA_NAMES = {
     "imagenet1k": "ImageNet-1k",
 }
 SPLITS = ("retain_test", "forget_test", "retain_train", "forget_train")
-
-
-@cache
-def student(count: int) -> float:
-    """The 97.5% quantile of Student's t for a mean of `count` values."""
-    from scipy.special import stdtrit  # scipy.stats takes a second to import
-
-    return float(stdtrit(count - 1, 0.975))
-
-
-@dataclass(frozen=True)
-class Stat:
-    """Mean over seeds and, where there are several, the sample standard deviation."""
-
-    mean: float
-    sd: float | None
-    count: int
-
-    @property
-    def ci95(self) -> float | None:
-        """Half the width of Student's 95% interval of the mean; None for a single value."""
-        return None if self.sd is None else student(self.count) * self.sd / self.count**0.5
-
-
-def stat(values: Iterable[float | None]) -> Stat | None:
-    """None where no seed has a value."""
-    known = [float(value) for value in values if value is not None]
-    if not known:
-        return None
-    return Stat(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
 
 
 def without(settings: Mapping[str, Any], *keys: str) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from dkvb.metrics.intervals import stat
 from dkvb.pages import palette
 from dkvb.pages.charts import PERCENT, SEEDS, Legend, data, finish, seeds_text, spread_tips
-from dkvb.pages.records import Run, stat
+from dkvb.pages.records import Run
 from dkvb.pages.words import forgotten, others, percent
 
 WHICH = {"retain": "the classes that stay", "forget": "the forgotten class"}

@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 
 from dkvb.files import canonical_hash
+from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages import dial, palette, retraining, run_charts, words
 from dkvb.pages.page import Page, data_name, render
-from dkvb.pages.records import SPLITS, Collected, MethodResult, Run, Setup, Stat, flatten, stat, without
+from dkvb.pages.records import SPLITS, Collected, MethodResult, Run, Setup, flatten, without
 from dkvb.workspace import Artifact
 
 CHOSEN = {"given": "given beforehand", "validation": "chosen on validation data", "test": "read off the test curve"}

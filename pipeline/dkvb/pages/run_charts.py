@@ -8,10 +8,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from dkvb.metrics.intervals import Stat
 from dkvb.pages import palette
 from dkvb.pages.charts import MANY, PERCENT, SEEDS, SHOWN, THOUSANDS, Legend, data, finish, label, seeds_text, zoomed
 from dkvb.pages.collect import per_seed
-from dkvb.pages.records import Run, Stat, class_label, short
+from dkvb.pages.records import Run, class_label, short
 from dkvb.pages.words import count, forgotten, others, percent, plural
 
 ROLES = alt.Scale(domain=["retain", "forget"], range=["@retain", "@forget"])

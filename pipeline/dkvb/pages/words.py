@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dkvb.metrics.intervals import Stat
 from dkvb.pages import palette
-from dkvb.pages.records import MethodResult, Run, Stat, short
+from dkvb.pages.records import MethodResult, Run, short
 
 CLOSE = 0.01
 """Retain accuracy within one point counts as kept."""
