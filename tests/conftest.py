@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dkvb import progress
+from dkvb import embed, progress, train
+from dkvb.artifacts import need_features
 from dkvb.recipe import Recipe, load
+from dkvb.study import Study
 from dkvb.workspace import Workspace
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -75,6 +77,19 @@ def recipe(tmp_path: Path) -> Recipe:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "data", tmp_path / "reports")
+
+
+@pytest.fixture
+def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
+    """The recipe, with its models in the workspace."""
+    embed.run(recipe, workspace)
+    train.run(recipe, workspace)
+    return recipe
+
+
+def study(recipe: Recipe, workspace: Workspace) -> Study:
+    """What an unlearning method is given, of seed 0."""
+    return Study(recipe, workspace, need_features(recipe, workspace), 0)
 
 
 def artifact_bytes(root: Path) -> dict[str, bytes]:

@@ -9,27 +9,17 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from conftest import study
 from dkvb import embed, stores, train, unlearn
-from dkvb.artifacts import need_features, quantize_spec
+from dkvb.artifacts import quantize_spec
 from dkvb.bottleneck.values import start_values
 from dkvb.errors import DkvbError
 from dkvb.evaluate import masked_logits
 from dkvb.recipe import Recipe
 from dkvb.retrained import load_bottleneck, load_head, retrained
 from dkvb.seeding import generator
-from dkvb.study import VALUES, Study
+from dkvb.study import VALUES
 from dkvb.workspace import Workspace
-
-
-@pytest.fixture
-def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
-    return recipe
-
-
-def study(recipe: Recipe, workspace: Workspace) -> Study:
-    return Study(recipe, workspace, need_features(recipe, workspace), 0)
 
 
 def test_retrained_values_are_those_of_a_plain_loop_on_the_retain_set(trained: Recipe, workspace: Workspace) -> None:

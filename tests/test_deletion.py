@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from conftest import CLASSES, TOML, blobs
+from conftest import CLASSES, TOML, blobs, study
 from dkvb import embed, progress, status, train
-from dkvb.artifacts import need_features
 from dkvb.cli import app
 from dkvb.deletion import forget, receipt, requests
 from dkvb.errors import DamagedArtifact, MissingStage, UsageError
 from dkvb.recipe import Recipe, load
-from dkvb.study import Study
 from dkvb.workspace import Workspace
 
 
@@ -42,10 +40,6 @@ def recipe(made: tuple[Path, Path]) -> Recipe:
 def workspace(made: tuple[Path, Path], tmp_path: Path) -> Workspace:
     shutil.copytree(made[1], tmp_path / "data")
     return Workspace(tmp_path / "data", tmp_path / "reports")
-
-
-def study(recipe: Recipe, workspace: Workspace) -> Study:
-    return Study(recipe, workspace, need_features(recipe, workspace), 0)
 
 
 def union(recipe: Recipe, workspace: Workspace) -> requests.Union:

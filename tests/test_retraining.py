@@ -13,9 +13,8 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 import oracle
-from conftest import artifact_bytes
+from conftest import artifact_bytes, study
 from dkvb import embed, fitting, retraining, train, unlearn
-from dkvb.artifacts import need_features
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.masking import unpack
 from dkvb.cli import app
@@ -23,7 +22,6 @@ from dkvb.errors import UsageError
 from dkvb.queries import group_projections
 from dkvb.recipe import Recipe, load
 from dkvb.seeding import generator
-from dkvb.study import Study
 from dkvb.workspace import Workspace
 
 SPLITS = ("retain_test", "forget_test", "retain_train", "forget_train")
@@ -35,10 +33,6 @@ def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
     embed.run(recipe, workspace)
     train.run(recipe, workspace)
     return recipe
-
-
-def study(recipe: Recipe, workspace: Workspace) -> Study:
-    return Study(recipe, workspace, need_features(recipe, workspace), 0)
 
 
 def only(recipe: Recipe, workspace: Workspace, method: str, **settings: object) -> dict[str, Any]:

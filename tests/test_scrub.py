@@ -10,27 +10,14 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from dkvb import embed, train, unlearn
-from dkvb.artifacts import need_features
+from conftest import study
+from dkvb import train, unlearn
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.errors import DkvbError, UsageError
 from dkvb.methods.scrub import NOISE, ScrubMethod, ScrubRewind, ScrubValues, scrub_epochs, scrub_passes
 from dkvb.recipe import Recipe, Scrub
 from dkvb.seeding import generator
-from dkvb.study import Study
 from dkvb.workspace import Workspace
-
-
-@pytest.fixture
-def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
-    return recipe
-
-
-def study(recipe: Recipe, workspace: Workspace) -> Study:
-    return Study(recipe, workspace, need_features(recipe, workspace), 0)
-
 
 Parameters = list[torch.Tensor]
 

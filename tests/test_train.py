@@ -9,9 +9,8 @@ import torch
 from safetensors.numpy import load_file
 
 import oracle
-from conftest import artifact_bytes
+from conftest import artifact_bytes, study
 from dkvb import embed, fitting, stores, train, unlearn
-from dkvb.artifacts import need_features
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.values import start_values
 from dkvb.converged import ITERATIONS, converged_head
@@ -20,7 +19,7 @@ from dkvb.evaluate import masked_logits
 from dkvb.metrics.intervals import over_seeds
 from dkvb.queries import group_projections
 from dkvb.recipe import Recipe
-from dkvb.study import COUNTS, VALUES, Study
+from dkvb.study import COUNTS, VALUES
 from dkvb.workspace import Workspace
 
 
@@ -28,10 +27,6 @@ from dkvb.workspace import Workspace
 def embedded(recipe: Recipe, workspace: Workspace) -> Recipe:
     embed.run(recipe, workspace)
     return recipe
-
-
-def study(recipe: Recipe, workspace: Workspace) -> Study:
-    return Study(recipe, workspace, need_features(recipe, workspace), 0)
 
 
 def test_training_quantizes_first_learns_and_reports(embedded: Recipe, workspace: Workspace) -> None:

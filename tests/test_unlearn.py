@@ -9,9 +9,8 @@ import torch
 from safetensors.numpy import load_file
 
 import oracle
-from conftest import CLASSES, artifact_bytes
+from conftest import CLASSES, artifact_bytes, study
 from dkvb import embed, evaluate, quantize, stores, train, unlearn
-from dkvb.artifacts import need_features
 from dkvb.bottleneck.masking import unpack
 from dkvb.errors import DkvbError, MissingStage, UsageError
 from dkvb.methods import METHODS
@@ -19,21 +18,9 @@ from dkvb.methods.base import CurvePoint, smallest_reaching
 from dkvb.methods.scrub import ScrubMethod, distillation, scrub_epochs
 from dkvb.recipe import Recipe, Scrub
 from dkvb.seeding import generator
-from dkvb.study import Study
 from dkvb.workspace import Workspace
 
 SPLITS = {"retain_test", "forget_test", "retain_train", "forget_train"}
-
-
-@pytest.fixture
-def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
-    return recipe
-
-
-def study(recipe: Recipe, workspace: Workspace) -> Study:
-    return Study(recipe, workspace, need_features(recipe, workspace), 0)
 
 
 def only(recipe: Recipe, workspace: Workspace, method: str, **unlearned: object) -> dict:

@@ -13,8 +13,8 @@ import torch
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
+from conftest import study
 from dkvb import embed, fitting, train
-from dkvb.artifacts import need_features
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.values import flat_ids, start_values
 from dkvb.cli import app
@@ -38,10 +38,6 @@ def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
     embed.run(recipe, workspace)
     train.run(recipe, workspace)
     return recipe
-
-
-def study(recipe: Recipe, workspace: Workspace) -> Study:
-    return Study(recipe, workspace, need_features(recipe, workspace), 0)
 
 
 def mask_of(found: Study, *classes: int, share: float = 0.6) -> np.ndarray:
