@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional
 from turns import Side, show, take_turns, timed
 
-from dkvb.bottleneck.flat import nearest
 from dkvb.bottleneck.keys import EPSILON, REPLACE_BELOW, fit_keys
+from dkvb.bottleneck.lookup import nearest
 
 PAIRS, DIM, BATCH, DECAY = 4096, 8, 256, 0.95
 THRESHOLD = REPLACE_BELOW * BATCH / PAIRS

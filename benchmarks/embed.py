@@ -27,12 +27,13 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from dkvb.device import choose_device
-from dkvb.encoders import FrozenEncoder, load_encoder, stack
-from dkvb.loading import encode_rows
-from dkvb.parallel import cores
+from dkvb.encoders.batches import encode_rows
+from dkvb.encoders.networks import FrozenEncoder, load_encoder, stack
 from dkvb.recipe import Data, Encoder
-from dkvb.sources import ImageSplit, open_source
+from dkvb.runtime.device import choose_device
+from dkvb.runtime.parallel import cores
+from dkvb.sources.base import ImageSplit
+from dkvb.sources.opening import open_source
 
 
 class Files(Dataset[torch.Tensor]):

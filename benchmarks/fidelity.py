@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from dkvb import embed, quantize, recipe, train, unlearn
-from dkvb.workspace import Workspace
+from dkvb import recipe
+from dkvb.stages import embed, quantize, train, unlearn
+from dkvb.workspace.artifacts import Workspace
 
 COLUMNS = ("used", "unique", "dead", "error", "test %", "forget %", "first N_a at 0", "retain before %", "retain after %")
 

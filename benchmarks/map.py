@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from dkvb import embed, quantize, recipe, train, unlearn
-from dkvb.workspace import Workspace
+from dkvb import recipe
+from dkvb.stages import embed, quantize, train, unlearn
+from dkvb.workspace.artifacts import Workspace
 
 COLUMNS = (
     *("test", "linear", "forget before", "N_a/all chance", "N_a/all zero", "retain before", "at chance", "at zero", "at end", "logit mask"),

@@ -23,10 +23,10 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from dkvb import embed, quantize
 from dkvb.recipe import Recipe, load
-from dkvb.sources import FeatureSource, FeatureSplit, ImageSource, ImageSplit
-from dkvb.workspace import Workspace
+from dkvb.sources.base import FeatureSource, FeatureSplit, ImageSource, ImageSplit
+from dkvb.stages import embed, quantize
+from dkvb.workspace.artifacts import Workspace
 
 WIDTH, CLASSES, TEST = 512, 1000, 50_000
 

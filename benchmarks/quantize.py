@@ -33,16 +33,18 @@ from ema import BATCH, DECAY, DIM, PAIRS, data, dense_step, ema, fit, last_epoch
 from threadpoolctl import threadpool_limits
 from turns import Side, machine, ratio, show, take_turns, timed
 
-from dkvb import embed, quantize
-from dkvb.artifacts import need_features, quantize_spec
 from dkvb.bottleneck.lookup import CpuLookup, gpu_ready, make_lookup
-from dkvb.bottleneck.masking import order_by_count, selection_counts
-from dkvb.evaluate import masked_predictions
-from dkvb.parallel import cores, one_thread_per_worker
+from dkvb.bottleneck.mask_order import order_by_count, selection_counts
+from dkvb.evaluation.splits import Splits
+from dkvb.evaluation.stored_bottleneck import StoredBottleneck
+from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.recipe import load
-from dkvb.sources import FeatureSource, FeatureSplit
-from dkvb.study import Bottleneck, Splits
-from dkvb.workspace import Workspace
+from dkvb.runtime.parallel import cores, one_thread_per_worker
+from dkvb.sources.base import FeatureSource, FeatureSplit
+from dkvb.stages import embed, quantize
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.requests import need_features
+from dkvb.workspace.specs import quantize_spec
 
 ROWS, TEST, LISTED = 50_000, 10_000, 64
 CVAR = "distance_compute_"
@@ -175,7 +177,7 @@ def sweep(rounds: int, codebooks: int) -> None:
             features = need_features(recipe, workspace)
             codes = workspace.need_spec(quantize_spec(recipe, 0, features), "The codes")
             values = rng.standard_normal((codebooks, PAIRS, 10), np.float32)
-            model = Bottleneck(Splits(features, 0.0, 0), codes, values, "mean")
+            model = StoredBottleneck(Splits(features, 0.0, 0), codes, values, "mean")
             chosen = np.flatnonzero(splits["train"].labels == 1)
             order = order_by_count(selection_counts(model.codes("train")[:, chosen], PAIRS), rng)
             sides = {
@@ -191,7 +193,7 @@ def gpu(rounds: int) -> None:
     if not (gpu_ready() and torch.cuda.is_available()):
         print("\ngpu: this FAISS or torch sees none, skipped")
         return
-    from dkvb.bottleneck.batched import fit_keys_batched
+    from dkvb.bottleneck.keys_gpu import fit_keys_batched
 
     count, device = 16, torch.device("cuda")
     queries = np.stack([data("normal", ROWS, seed) for seed in range(count)])

@@ -21,9 +21,8 @@ import torch
 from torch.nn import functional
 from turns import Side, machine, ratio, show, take_turns, timed
 
-from dkvb.bottleneck.decoder import Decoder
-from dkvb.bottleneck.values import flat_ids
-from dkvb.fitting import optimiser
+from dkvb.bottleneck.decoder import Decoder, flat_ids
+from dkvb.training.loop import optimiser
 
 CODEBOOKS, PAIRS, DIM, BATCH, ROWS = 256, 4096, 8, 256, 10_240
 SHAPES = {"cifar10": (1, 10), "cifar100": (10, 100)}

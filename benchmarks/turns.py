@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from dkvb.parallel import cores
+from dkvb.runtime.parallel import cores
 
 Side = Callable[[], float]
 """Runs once; returns seconds."""

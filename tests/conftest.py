@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dkvb import embed, progress, train
-from dkvb.artifacts import need_features
+from dkvb.evaluation.seed import TrainedSeed
 from dkvb.recipe import Recipe, load
-from dkvb.study import Study
-from dkvb.workspace import Workspace
+from dkvb.runtime import progress
+from dkvb.stages import embed, train
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.requests import need_features
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 CLASSES = ["airplane", "bird", "cat", "dog"]
@@ -87,9 +88,9 @@ def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
     return recipe
 
 
-def study(recipe: Recipe, workspace: Workspace) -> Study:
+def study(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
     """What an unlearning method is given, of seed 0."""
-    return Study(recipe, workspace, need_features(recipe, workspace), 0)
+    return TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
 
 
 def artifact_bytes(root: Path) -> dict[str, bytes]:

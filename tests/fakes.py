@@ -11,9 +11,10 @@ from typing import Any
 import polars as pl
 
 from conftest import TOML, blobs
-from dkvb import embed, progress, quantize, report, train, unlearn
 from dkvb.recipe import Recipe, load
-from dkvb.workspace import Artifact, Spec, Workspace
+from dkvb.runtime import progress
+from dkvb.stages import embed, quantize, report, train, unlearn
+from dkvb.workspace.artifacts import Artifact, Spec, Workspace
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 PAIRS = 256 * 4096

@@ -1,7 +1,7 @@
 """dkvb: class unlearning by masking a discrete key-value bottleneck (arXiv 2311.15268).
 
-`dkvb.load(path)` gives a trained model as a torch module, `dkvb.unlearn(model, forget=…, na=…)` one that has forgotten; see docs/api.md.
-Both are imported when first asked for, so that `import dkvb` stays light.
+`dkvb.load(path)` gives a trained model, `dkvb.unlearn(model, forget=…, na=…)` one that has forgotten; see docs/api.md. The stages are in
+`dkvb.stages`. Everything is imported when first asked for, so that `import dkvb` stays light.
 """
 
 from __future__ import annotations
@@ -9,16 +9,33 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from dkvb.trained import load
+from dkvb.errors import DkvbError
+from dkvb.version import __version__
 
-__version__ = "0.1.0"
-__all__ = ["__version__", "load", "unlearn"]
+if TYPE_CHECKING:
+    from dkvb.inference.bottleneck_model import Model, unlearn
+    from dkvb.inference.classifier import LinearModel
+    from dkvb.inference.load import load
+    from dkvb.recipe import Recipe
+    from dkvb.recipe import load as load_recipe
+
+_HOMES = {
+    "load": ("inference.load", "load"),
+    "unlearn": ("inference.bottleneck_model", "unlearn"),
+    "Model": ("inference.bottleneck_model", "Model"),
+    "LinearModel": ("inference.classifier", "LinearModel"),
+    "Recipe": ("recipe", "Recipe"),
+    "load_recipe": ("recipe", "load"),
+}
+__all__ = ["DkvbError", "LinearModel", "Model", "Recipe", "__version__", "load", "load_recipe", "unlearn"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":
-        return importlib.import_module("dkvb.trained").load
-    if name == "unlearn":  # the stage's module, which can be called
-        return importlib.import_module("dkvb.unlearn")
+    if name in _HOMES:
+        module, attribute = _HOMES[name]
+        return getattr(importlib.import_module(f"dkvb.{module}"), attribute)
     raise AttributeError(f"module 'dkvb' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,5 +1,6 @@
 """`python -m dkvb` is `dkvb`."""
 
+
 from dkvb.cli import main
 
 if __name__ == "__main__":

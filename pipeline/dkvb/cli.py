@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dkvb import __version__
 from dkvb.commands import deletion, membership, reproduce, use, verify
-from dkvb.console import COMMON, EMBED, UNLEARN, Options, command, shard_range
+from dkvb.commands.console import COMMON, EMBED, UNLEARN, Options, command, shard_range
+from dkvb.version import __version__
 
 app = typer.Typer(
     name="dkvb",
@@ -21,7 +21,10 @@ app = typer.Typer(
     epilog="Stages: embed, quantize, train, unlearn, report; `dkvb run` does all. Each picks up where it stopped.",
 )
 
+
 Recipe = Annotated[str | None, typer.Argument(help="Built-in recipe or path of a .toml file.", metavar="[RECIPE]")]
+
+
 Sweep = Annotated[bool, typer.Option("--sweep/--no-sweep", help="Also measure the curve over N.")]
 
 
@@ -40,13 +43,14 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 @command(COMMON, EMBED, UNLEARN)
 def run(options: Options, which: Recipe = None, sweep: Sweep = True) -> None:
     """All five stages in order, ending in an HTML report."""
-    from dkvb import embed, quantize, report, tables, train, unlearn
+    from dkvb.commands import tables
+    from dkvb.stages import embed, quantize, report, train, unlearn
 
     recipe = options.recipe(which, unlearn={"sweep": sweep})
     workspace = options.workspace()
     result: dict[str, Any] = {}
     for stage in (embed, quantize, train, unlearn):
-        result[stage.__name__.removeprefix("dkvb.")] = stage.run(recipe, workspace, force=options.force)
+        result[stage.__name__.rpartition(".")[2]] = stage.run(recipe, workspace, force=options.force)
     result["report"] = report.run(recipe, workspace)
     options.show(result, lambda: tables.run(result))
 
@@ -58,7 +62,8 @@ def embed_(
     part: Annotated[str | None, typer.Option("--shard-range", help="Only shards FIRST:LAST (last excluded), for job arrays.")] = None,
 ) -> None:
     """Stage 1: run the frozen encoder once and keep the features."""
-    from dkvb import embed, tables
+    from dkvb.commands import tables
+    from dkvb.stages import embed
 
     entries = embed.run(options.recipe(), options.workspace(), force=options.force, shard_range=shard_range(part))
     options.show({"embed": entries}, lambda: tables.embed(entries))
@@ -68,7 +73,8 @@ def embed_(
 @command(COMMON)
 def quantize_(options: Options) -> None:
     """Stage 2: fit the keys and code every sample."""
-    from dkvb import quantize, tables
+    from dkvb.commands import tables
+    from dkvb.stages import quantize
 
     result = {"quantize": quantize.run(options.recipe(), options.workspace(), force=options.force)}
     options.show(result, lambda: tables.quantize(result["quantize"]))
@@ -78,8 +84,9 @@ def quantize_(options: Options) -> None:
 @command(COMMON)
 def train_(options: Options) -> None:
     """Stage 3: train the values and the linear head (quantizes first if that is missing)."""
-    from dkvb import tables, train
+    from dkvb.commands import tables
     from dkvb.metrics.intervals import summary
+    from dkvb.stages import train
 
     entries = train.run(options.recipe(), options.workspace(), force=options.force)
     result = {"train": entries, "summary": summary("train", entries)}
@@ -90,8 +97,9 @@ def train_(options: Options) -> None:
 @command(COMMON, UNLEARN)
 def unlearn_(options: Options, sweep: Sweep = False) -> None:
     """Stage 4: forget classes, starting from the trained model."""
-    from dkvb import tables, unlearn
+    from dkvb.commands import tables
     from dkvb.metrics.intervals import summary
+    from dkvb.stages import unlearn
 
     recipe = options.recipe(unlearn={"sweep": sweep})
     entries = unlearn.run(recipe, options.workspace(), force=options.force)
@@ -103,7 +111,8 @@ def unlearn_(options: Options, sweep: Sweep = False) -> None:
 @command(COMMON)
 def report_(options: Options) -> None:
     """Stage 5: HTML pages of everything in the workspace."""
-    from dkvb import report, tables
+    from dkvb.commands import tables
+    from dkvb.stages import report
 
     result = {"report": report.run(options.recipe(), options.workspace(), force=options.force)}
     options.show(result, lambda: tables.report(result["report"]))
@@ -113,7 +122,7 @@ def report_(options: Options) -> None:
 @command(COMMON)
 def status_(options: Options) -> None:
     """What is done, how large it is, and the next command."""
-    from dkvb import status, tables
+    from dkvb.commands import status, tables
 
     result = status.status(options.recipe(), options.workspace())
     options.show(result, lambda: tables.status(result))
@@ -129,8 +138,8 @@ def init(
 ) -> None:
     """Write dkvb.toml here, from a built-in recipe."""
     from dkvb.errors import UsageError
-    from dkvb.files import write_text
     from dkvb.recipe import builtin_text
+    from dkvb.workspace.files import write_text
 
     name = name or options.values["recipe"] or "cifar10"
     text, path = builtin_text(name), Path.cwd() / "dkvb.toml"
@@ -144,16 +153,24 @@ def init(
 @command(COMMON)
 def doctor_(options: Options) -> None:
     """What this machine offers: devices and why, FAISS build, weights and data found."""
-    from dkvb import doctor, tables
+    from dkvb.commands import doctor, tables
 
     result = {"doctor": doctor.examine(options.recipe(), options.workspace())}
     options.show(result, lambda: tables.doctor(result["doctor"]))
 
 
 membership.register(app)
+
+
 reproduce.register(app)
+
+
 verify.register(app)
+
+
 use.register(app)
+
+
 deletion.register(app)
 
 

@@ -10,17 +10,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dkvb import registry
 from dkvb.errors import UsageError, nearest
 
-SOURCES = ("digits", "cifar10", "cifar100", "lacuna100", "lacuna10", "imagenet1k", "folder", "features")
-OWN_DATA = ("folder", "features")
-"""Sources that are told apart by their path; any other is one data set, wherever it lies."""
 WEIGHTS_FILES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
-METHODS = (
-    *("activations", "examples", "scrub", "logit-mask"),
-    *("scrub-values", "scrub-r", "retrain", "retrain-keys", "retrain-linear"),
-)
-"""Unlearning methods and controls; the first four by default."""
+
+
 Auto = Literal["auto"]
 
 
@@ -42,6 +37,11 @@ class Data(Section):
     """Images that cannot be read: fail, naming them all, or leave them out and record them."""
     strict: bool = False
     """Fail, rather than warn, where contents are shared between train and test or between classes."""
+
+    @property
+    def own(self) -> bool:
+        """Whether this data set is told apart by its path; any other is one data set, wherever it lies."""
+        return registry.sources()[self.source].own_data
 
 
 class Encoder(Section):
@@ -110,7 +110,7 @@ class Scrub(Section):
 class Unlearn(Section):
     forget: str | int | list[str | int] = "best"
     """"best", the class with the fewest test misclassifications; "each", all in turn; or class names or ids."""
-    method: str | list[str] = list(METHODS[:4])
+    method: str | list[str] = [name for name, entry in registry.methods().items() if entry.default]
     na: int | Auto = 180_000
     ne: int | Auto = 3_200
     counts: Literal["forget-set", "last-epoch", "proxy"] = "forget-set"
@@ -178,7 +178,7 @@ class Recipe(Section):
     @property
     def data_name(self) -> str:
         """A short name of the data set."""
-        return Path(self.data.path).name if self.data.source in OWN_DATA and self.data.path else self.data.source
+        return Path(self.data.path).name if self.data.own and self.data.path else self.data.source
 
     def with_(self, **sections: Mapping[str, Any]) -> Recipe:
         """A copy with some keys of some sections replaced, validated again."""
@@ -270,11 +270,9 @@ def validate(settings: Mapping[str, Any], where: str) -> Recipe:
         message = first["msg"].removeprefix("Value error, ")
         given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
         raise UsageError(f"{where}: {place}: {message}{given}.") from None
-    if recipe.data.source not in SOURCES:
-        raise UsageError(f"{where}: unknown data.source '{recipe.data.source}'{nearest(recipe.data.source, SOURCES)}")
+    registry.find("sources", recipe.data.source, where)
     for method in recipe.unlearn.methods:
-        if method not in METHODS:
-            raise UsageError(f"{where}: unknown unlearning method '{method}'{nearest(method, METHODS)}")
+        registry.find("methods", method, where)
     for key, n in (("na", recipe.unlearn.na), ("ne", recipe.unlearn.ne)):
         if n != "auto" and n < 0:
             raise UsageError(f'{where}: unlearn.{key} = {n} is negative; give 0 or more, or "auto".')

@@ -7,7 +7,7 @@ costs little more than Adam's pass over values, gradient and moments.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from scipy.sparse import _sparsetools
 from torch.nn import functional
 
 from dkvb.bottleneck.values import Pool
+from dkvb.runtime.seeding import integer
 
 CHUNK = 2**16
 """Selections that a second thread is worth."""
@@ -96,3 +97,21 @@ def add_rows(total: np.ndarray, rows: np.ndarray, added: np.ndarray, weights: np
         return
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(add, (slice(0, half), slice(half, None))))
+
+
+def start_values(kind: Literal["normal", "zeros", "uniform"], codebooks: int, pairs: int, classes: int, seed: int) -> torch.Tensor:
+    """(C * M, L) float32: N(0, 1), zeros, or uniform in [0, 1) (Table 4)."""
+    shape = (codebooks * pairs, classes)
+    if kind == "zeros":
+        return torch.zeros(shape)
+    source = torch.Generator().manual_seed(integer(seed, "train", "values"))
+    return torch.randn(shape, generator=source) if kind == "normal" else torch.rand(shape, generator=source)
+
+
+def flat_ids(codes: np.ndarray, pairs: int) -> torch.Tensor:
+    """Codes (C, N, k), none missing, as row numbers of the flat values: (N, C * k) int32."""
+    codebooks, rows, top_k = codes.shape
+    ids = np.empty((rows, codebooks, top_k), np.int32)
+    for codebook in range(codebooks):
+        np.add(codes[codebook], codebook * pairs, out=ids[:, codebook], dtype=np.int32)
+    return torch.from_numpy(ids.reshape(rows, -1))

@@ -10,13 +10,19 @@ from typing import Literal
 
 import numpy as np
 
-from dkvb.bottleneck.flat import nearest as search
+from dkvb.bottleneck.lookup import nearest as search
 
 EPSILON = 1e-5
+
+
 PERIOD = 1021
 """Steps after which the table of random rows that replace dead keys comes round again."""
+
+
 GATHERED = 32
 """Batches whose queries are gathered at a time."""
+
+
 REPLACE_BELOW = 0.1
 """A key is replaced when its moving count falls below this share of batch_size / pairs (the official code's setting)."""
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from dkvb.seeding import generator
+from dkvb.runtime.seeding import generator
 
 UNIT = 4
 """Codebooks projected by one matrix product, always the same ones, so that the bits don't depend on how codebooks are grouped."""
+
+
 GROUP = 16
 """Codebooks that one pass over the features serves by default."""
 

@@ -5,30 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import torch
 
 from dkvb.bottleneck.lookup import NONE
-from dkvb.seeding import integer
 
 Pool = Literal["mean", "sum"]
-
-
-def start_values(kind: Literal["normal", "zeros", "uniform"], codebooks: int, pairs: int, classes: int, seed: int) -> torch.Tensor:
-    """(C * M, L) float32: N(0, 1), zeros, or uniform in [0, 1) (Table 4)."""
-    shape = (codebooks * pairs, classes)
-    if kind == "zeros":
-        return torch.zeros(shape)
-    source = torch.Generator().manual_seed(integer(seed, "train", "values"))
-    return torch.randn(shape, generator=source) if kind == "normal" else torch.rand(shape, generator=source)
-
-
-def flat_ids(codes: np.ndarray, pairs: int) -> torch.Tensor:
-    """Codes (C, N, k), none missing, as row numbers of the flat values: (N, C * k) int32."""
-    codebooks, rows, top_k = codes.shape
-    ids = np.empty((rows, codebooks, top_k), np.int32)
-    for codebook in range(codebooks):
-        np.add(codes[codebook], codebook * pairs, out=ids[:, codebook], dtype=np.int32)
-    return torch.from_numpy(ids.reshape(rows, -1))
 
 
 def codebook_logits(codes: np.ndarray, values: np.ndarray, pool: Pool) -> np.ndarray:

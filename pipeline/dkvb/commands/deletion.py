@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dkvb.console import COMMON, UNLEARN, Options, command
+from dkvb.commands.console import COMMON, UNLEARN, Options, command
 from dkvb.errors import UsageError
 
 MASKING = {name: UNLEARN[name] for name in ("method", "na", "ne", "counts", "proxy", "target", "choose")}
+
+
 Entries = list[dict[str, Any]]
 
 
@@ -119,7 +121,7 @@ def tables(entries: Entries) -> Iterable[Any]:
     """Requests for a person: pairs masked, accuracies before and after, neighbours harmed."""
     from rich.markup import escape
 
-    from dkvb.tables import _table, percent
+    from dkvb.commands.tables import _table, percent
 
     table = _table("Forgotten", "request", "classes", "pairs masked", "new", "forget test", "retain test", "seconds")
     for e in entries:
@@ -142,7 +144,7 @@ def tables(entries: Entries) -> Iterable[Any]:
 def _ledger(result: dict[str, Any]) -> Iterable[Any]:
     from rich.markup import escape
 
-    from dkvb.tables import _table
+    from dkvb.commands.tables import _table
 
     table = _table("Ledger", "entry", "time", "event", "request", "hash")
     for e in result["ledger"]:

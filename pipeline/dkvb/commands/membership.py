@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dkvb.console import COMMON, Options, command
+from dkvb.commands.console import COMMON, Options, command
 
 Names = Annotated[
     list[str] | None,
@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
         methods: Names = None,
     ) -> None:
         """Attack unlearned models: was this class ever trained on? (needs embed; trains models without the held-out class)."""
-        from dkvb import membership as attacks
-        from dkvb import tables
+        from dkvb.commands import tables
+        from dkvb.experiments import membership as attacks
 
         unlearn: dict[str, Any] = {"forget": forget[0] if forget in (["best"], ["each"]) else forget} if forget else {}
         names = [name.strip() for part in methods or [] for name in part.split(",") if name.strip()] or attacks.DEFENCES

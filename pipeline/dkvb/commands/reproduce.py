@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dkvb.console import COMMON, Options, command
+from dkvb.commands.console import COMMON, Options, command
 
 
 def register(app: typer.Typer) -> None:
@@ -21,8 +21,8 @@ def register(app: typer.Typer) -> None:
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
     ) -> None:
         """The paper's experiments as a plan, then run it; with --recipe, the same experiments on your own data."""
-        from dkvb import reproduce as experiments
-        from dkvb import tables
+        from dkvb.commands import tables
+        from dkvb.experiments import paper_plan as experiments
 
         names = [name.strip() for name in (only or "").split(",") if name.strip()]
         own = options.recipe() if options.values["recipe"] else None

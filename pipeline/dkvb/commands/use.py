@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dkvb.console import COMMON, Options, command
+from dkvb.commands.console import COMMON, Options, command
 
 if TYPE_CHECKING:
-    from dkvb.classifier import Classifier
+    from dkvb.inference.classifier import Classifier
 
 HELP = "A folder of `dkvb export`, or a train or unlearn artifact [default: the recipe's model, what was forgotten masked]."
+
+
 Which = Annotated[Path | None, typer.Option("--model", help=HELP)]
+
+
 From = Annotated[Path | None, typer.Option("--from", "--model", help=HELP)]
 
 
@@ -28,8 +32,10 @@ def register(app: typer.Typer) -> None:
         table: Annotated[str | None, typer.Option("--csv", help="Write a CSV file ('-': to standard output).", metavar="FILE|-")] = None,
     ) -> None:
         """Classify images or features with the trained bottleneck, masks applied."""
-        from dkvb import predict, progress, tables
+        from dkvb.commands import tables
         from dkvb.errors import UsageError
+        from dkvb.inference import predict
+        from dkvb.runtime import progress
 
         if table == "-" and options.json:
             raise UsageError("--csv - and --json both write to standard output: give --csv a file, or leave one of them out.")
@@ -53,9 +59,10 @@ def register(app: typer.Typer) -> None:
         which: From = None,
     ) -> None:
         """Write the trained bottleneck as a folder of its own, without the pairs that are masked."""
-        from dkvb import export, tables
+        from dkvb.commands import tables
         from dkvb.errors import UsageError
-        from dkvb.model import Model
+        from dkvb.inference import export
+        from dkvb.inference.bottleneck_model import Model
 
         model = _model(options, which)
         if not isinstance(model, Model):
@@ -65,11 +72,11 @@ def register(app: typer.Typer) -> None:
 
 
 def _model(options: Options, which: Path | None) -> Classifier:
-    from dkvb.trained import load, load_seed
+    from dkvb.inference.load import load, load_seed
 
     if which is not None:
         return load(which, options.values["seed"], device=options.values["device"] or "auto")
-    from dkvb.device import choose_device
+    from dkvb.runtime.device import choose_device
 
     recipe = options.recipe()
     return load_seed(recipe, options.workspace(), recipe.run.seeds[0], choose_device(recipe.run.device)[0])

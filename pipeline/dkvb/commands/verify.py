@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dkvb.console import COMMON, Options, command
+from dkvb.commands.console import COMMON, Options, command
 from dkvb.errors import UsageError
 
 
@@ -61,7 +61,7 @@ def tables(entries: list[dict[str, Any]], path: str) -> Any:
     """The verdict for a person: a row per check, and what was measured beside them."""
     from rich.markup import escape
 
-    from dkvb.tables import _table, percent
+    from dkvb.commands.tables import _table, percent
 
     for entry in entries:
         table = _table(

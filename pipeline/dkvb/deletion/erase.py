@@ -15,8 +15,8 @@ import numpy as np
 import zarr
 from safetensors.numpy import load_file, save_file
 
-from dkvb.files import canonical_hash, write_json
-from dkvb.workspace import MANIFEST, Artifact, _listing
+from dkvb.workspace.artifacts import MANIFEST, Artifact, _listing
+from dkvb.workspace.files import canonical_hash, write_json
 
 ZEROS = bytes(2**20)
 

@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from dkvb import progress
-from dkvb.artifacts import need_features
-from dkvb.deletion import ledger, requests
-from dkvb.deletion.receipt import model_hash
+from dkvb.bottleneck.mask_order import model_hash
+from dkvb.deletion import ledger
 from dkvb.errors import SettingsClash, UsageError
-from dkvb.evaluate import masked_predictions
-from dkvb.methods import METHODS
+from dkvb.evaluation.forget_sets import class_id
+from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.methods.activations import Activations
-from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint
+from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, make
 from dkvb.methods.examples import Examples
 from dkvb.metrics.accuracy import accuracies, per_class, retain_and_forget
 from dkvb.recipe import Recipe
-from dkvb.study import Study
-from dkvb.unlearn import class_id
-from dkvb.workspace import Workspace
+from dkvb.runtime import progress
+from dkvb.workspace import requests
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.requests import need_features
 
 HARMED = 5
 """Neighbours listed by a plan."""
@@ -45,7 +45,7 @@ def run(recipe: Recipe, workspace: Workspace, names: Sequence[str], plan: bool =
         MissingStage: nothing trained yet.
         DamagedArtifact: a request, the model or the codes have been altered.
     """
-    study = Study(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
+    study = TrainedSeed(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
     _ = study.dkvb_artifact
     wanted = sorted({class_id(name, study.splits.classes) for name in names})
     if not wanted:
@@ -59,12 +59,12 @@ def run(recipe: Recipe, workspace: Workspace, names: Sequence[str], plan: bool =
         return [_forget(study, wanted, plan)]
 
 
-def _left(study: Study, wanted: Sequence[int]) -> list[int]:
+def _left(study: TrainedSeed, wanted: Sequence[int]) -> list[int]:
     known = requests.forgotten(study.workspace, study.dkvb_artifact).classes
     return [c for c in wanted if c not in known]
 
 
-def _already(study: Study, wanted: Sequence[int]) -> list[dict[str, Any]]:
+def _already(study: TrainedSeed, wanted: Sequence[int]) -> list[dict[str, Any]]:
     entries = []
     for request in requests.forgotten(study.workspace, study.dkvb_artifact).requests:
         if same := [study.splits.classes[c] for c in wanted if c in request.classes]:
@@ -77,7 +77,7 @@ def _entry(request: requests.Request) -> dict[str, Any]:
     return {"request": request.id, **{k: v for k, v in request.data.items() if k not in ("id", "mask_sha256", "train")}}
 
 
-def _forget(study: Study, wanted: Sequence[int], plan: bool) -> dict[str, Any]:
+def _forget(study: TrainedSeed, wanted: Sequence[int], plan: bool) -> dict[str, Any]:
     started = time.perf_counter()
     earlier = requests.forgotten(study.workspace, study.dkvb_artifact)
     forget = [c for c in wanted if c not in earlier.classes]
@@ -138,10 +138,10 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def _method(study: Study, forget: list[int]) -> Activations | Examples:
+def _method(study: TrainedSeed, forget: list[int]) -> Activations | Examples:
     """The recipe's first method that masks pairs."""
     for name in study.recipe.unlearn.methods:
-        method = METHODS[name](study, forget)
+        method = make(name, study, forget)
         if isinstance(method, Activations | Examples):
             return method
     raise UsageError(
@@ -149,7 +149,7 @@ def _method(study: Study, forget: list[int]) -> Activations | Examples:
     )
 
 
-def _n(study: Study, method: Activations | Examples, order: np.ndarray, earlier: requests.Union) -> tuple[int, str | None]:
+def _n(study: TrainedSeed, method: Activations | Examples, order: np.ndarray, earlier: requests.Union) -> tuple[int, str | None]:
     """N as given, or chosen under what is masked already."""
     if method.given != "auto":
         return int(method.given), None
@@ -179,7 +179,7 @@ def _shares(
     return retain_and_forget(correct, total, forget)
 
 
-def _measured(study: Study, order: np.ndarray, forget: Sequence[int], earlier: Sequence[int]) -> dict[str, Any]:
+def _measured(study: TrainedSeed, order: np.ndarray, forget: Sequence[int], earlier: Sequence[int]) -> dict[str, Any]:
     """`before` and `after` on train and test, and per class on test and, where there is one, validation."""
     result: dict[str, Any] = {"before": {}, "after": {}, "correct": {}}
     count = len(study.splits.classes)
@@ -196,7 +196,7 @@ def _measured(study: Study, order: np.ndarray, forget: Sequence[int], earlier: S
     return result
 
 
-def _harmed(study: Study, data: dict[str, Any], forget: Sequence[int]) -> list[dict[str, Any]]:
+def _harmed(study: TrainedSeed, data: dict[str, Any], forget: Sequence[int]) -> list[dict[str, Any]]:
     """The retained classes that lose most, on validation data where there are some, else on test data."""
     split = study.splits.evaluation[-1]
     rows = []

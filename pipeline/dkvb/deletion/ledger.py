@@ -12,14 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dkvb.deletion.requests import Request, all_requests, change
 from dkvb.errors import DamagedArtifact
-from dkvb.files import canonical_hash, write_json
-from dkvb.workspace import Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.files import canonical_hash, write_json
+from dkvb.workspace.requests import Request, all_requests, change
 
 LEDGER, HEAD = "ledger.jsonl", "ledger.head.json"
+
+
 START = "0" * 64
 """What stands for the line before the first."""
+
+
 NEEDED = {"masked": ("masked",), "restored": ("masked", "restored"), "purged": ("masked", "purged")}
 """State of a request -> the events that the ledger must hold of it."""
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dkvb import progress
-from dkvb.deletion import ledger, requests
-from dkvb.deletion.requests import MASKED, PURGED, Request
-from dkvb.deletion.verify_measures import accuracy
-from dkvb.files import sha256, write_json, write_text
-from dkvb.versions import versions
-from dkvb.workspace import Workspace
+from dkvb.deletion import ledger
+from dkvb.metrics.proportions import accuracy
+from dkvb.runtime import progress
+from dkvb.runtime.versions import versions
+from dkvb.workspace import requests
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.files import sha256, write_json, write_text
+from dkvb.workspace.requests import MASKED, PURGED, Request
 
 FOLDER = "receipts"
 
@@ -47,13 +45,6 @@ def run(workspace: Workspace, wanted: str) -> dict[str, Any]:
             | {"receipt_sha256": entry["receipt"], "entry": entry["number"], "path": str(path), "page": str(page)}
             | {"skipped": skipped}
         )
-
-
-def model_hash(values: np.ndarray, masked: np.ndarray) -> str:
-    """sha256 over a mask (C, M) and the values (C, M, L) of the pairs that it allows: all that answers depend on beside keys."""
-    digest = hashlib.sha256(np.packbits(masked, axis=1).tobytes())
-    digest.update(np.ascontiguousarray(values[~masked], "<f4").tobytes())
-    return digest.hexdigest()
 
 
 def _issued(workspace: Workspace, request: Request, path: Path) -> dict[str, Any] | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 from safetensors.numpy import save_file
 
-from dkvb import quantize, train
-from dkvb.artifacts import dkvb_spec, need_features, quantize_spec
-from dkvb.bottleneck.masking import pack
-from dkvb.deletion import erase, requests
-from dkvb.deletion.purge import Tree
+from dkvb.bottleneck.mask_order import pack
+from dkvb.deletion import erase
+from dkvb.deletion.lineage import Tree
 from dkvb.errors import SettingsClash
-from dkvb.files import atomic, sha256
 from dkvb.recipe import Recipe
-from dkvb.workspace import Artifact, Workspace
+from dkvb.stages import quantize, train
+from dkvb.workspace import requests
+from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.files import atomic, sha256
+from dkvb.workspace.requests import need_features
+from dkvb.workspace.specs import dkvb_spec, quantize_spec
 
 
 def _own(recipe: Recipe, workspace: Workspace, tree: Tree) -> tuple[Recipe, Artifact]:

@@ -22,14 +22,22 @@ from typing import Any
 
 import numpy as np
 
-from dkvb.files import atomic
+from dkvb.workspace.files import atomic
 
 WINDOW, LONGEST = 8, 256
 """Bytes hashed fast, and the most that are confirmed."""
+
+
 BLOCK = 8 * 2**20
 """Bytes of a file looked at at a time."""
+
+
 BITS = 24
+
+
 TEXT = {".json", ".jsonl", ".csv", ".tsv", ".txt", ".html", ".md", ".toml", ".log", ".js"}
+
+
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 

@@ -14,18 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from dkvb import progress
-from dkvb.artifacts import need_features
-from dkvb.deletion import verify_measures as measures
 from dkvb.deletion.ledger import append
-from dkvb.deletion.requests import MASKED, PURGED, Request, forgotten
-from dkvb.deletion.verify_relearn import Masked, relearning
+from dkvb.deletion.relearning import Masked, relearning
 from dkvb.errors import DamagedArtifact, MissingStage
-from dkvb.evaluate import masked_predictions
+from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.under_masks import masked_predictions
+from dkvb.metrics import proportions as measures
 from dkvb.recipe import Recipe
-from dkvb.retrained import load_bottleneck, retrained
-from dkvb.study import Study
-from dkvb.workspace import Workspace
+from dkvb.runtime import progress
+from dkvb.training.on_retain_set import load_bottleneck, retrained
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.requests import MASKED, PURGED, Request, forgotten, need_features
 
 
 def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
@@ -38,7 +37,7 @@ def run(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
     features = need_features(recipe, workspace)
     entries = []
     for seed in recipe.run.seeds:
-        study = Study(recipe, workspace, features, seed)
+        study = TrainedSeed(recipe, workspace, features, seed)
         found = forgotten(workspace, study.dkvb_artifact)
         if not found.classes:
             progress.note(f"verify seed {seed}: nothing is forgotten in this model")
@@ -81,7 +80,7 @@ def _record(workspace: Workspace, entry: dict[str, Any], requests: Sequence[Requ
     return bool(requests)
 
 
-def verify(study: Study, mask: np.ndarray | None, classes: Sequence[int], requests: Sequence[Request] = ()) -> dict[str, Any]:
+def verify(study: TrainedSeed, mask: np.ndarray | None, classes: Sequence[int], requests: Sequence[Request] = ()) -> dict[str, Any]:
     """The verdict on one trained bottleneck.
 
     Args:
@@ -140,7 +139,7 @@ def verify(study: Study, mask: np.ndarray | None, classes: Sequence[int], reques
     }
 
 
-def _before(study: Study, forget: Sequence[int]) -> measures.Accuracy | None:
+def _before(study: TrainedSeed, forget: Sequence[int]) -> measures.Accuracy | None:
     """Retain accuracy on test as training measured it: after a purge the model can no longer say."""
     result = study.dkvb_artifact.result
     if "tested" not in result or "misclassified_test" not in result:
@@ -151,7 +150,7 @@ def _before(study: Study, forget: Sequence[int]) -> measures.Accuracy | None:
 
 
 def _checks(
-    study: Study,
+    study: TrainedSeed,
     found: dict[str, Any],
     before: measures.Accuracy | None,
     forget: Sequence[int],
@@ -187,7 +186,7 @@ def _checks(
     return checks
 
 
-def _values_erased(study: Study, name: str, purged: Sequence[Request]) -> dict[str, Any]:
+def _values_erased(study: TrainedSeed, name: str, purged: Sequence[Request]) -> dict[str, Any]:
     """What is left to check of a class whose samples were purged from the held-out data as well."""
     if any(request.data.get("purge", {}).get("keys") == "reinit" for request in purged):
         detail = "its samples were purged with it; keys and values were made again without it"
@@ -205,7 +204,7 @@ def _said(found: dict[str, Any]) -> str:
     return f"{found['accuracy']:.1%} ({found['low']:.1%} to {found['high']:.1%}, {found['correct']} of {found['samples']})"
 
 
-def _oracle(study: Study, forget: Sequence[int], unlearned: dict[str, np.ndarray], oracle: dict[str, np.ndarray]) -> dict[str, Any]:
+def _oracle(study: TrainedSeed, forget: Sequence[int], unlearned: dict[str, np.ndarray], oracle: dict[str, np.ndarray]) -> dict[str, Any]:
     artifact, splits = retrained(study, forget, "retrain"), study.splits
     labels, mine = splits.labels["test"], np.isin(splits.labels["test"], forget)
     right = [predicted["test"] == labels for predicted in (unlearned, oracle)]
@@ -220,19 +219,19 @@ def _oracle(study: Study, forget: Sequence[int], unlearned: dict[str, np.ndarray
     }
 
 
-def _request(study: Study, request: Request) -> dict[str, Any]:
+def _request(study: TrainedSeed, request: Request) -> dict[str, Any]:
     mask = request.mask()
     return {"id": request.id, "classes": request.classes, "state": request.state, "masked": int(mask.sum()), "erased": _erased(study, mask)}
 
 
-def _erased(study: Study, mask: np.ndarray) -> float | None:
+def _erased(study: TrainedSeed, mask: np.ndarray) -> float | None:
     """The share of masked pairs whose values are all zero or no numbers; None where none is masked."""
     values = study.bottleneck.values[mask]
     gone = ~np.isfinite(values).all(1) | ~values.any(1)
     return float(gone.mean()) if len(gone) else None
 
 
-def _recovery(study: Study, mask: np.ndarray, forget: Sequence[int], now: np.ndarray, lifted: np.ndarray) -> dict[str, Any]:
+def _recovery(study: TrainedSeed, mask: np.ndarray, forget: Sequence[int], now: np.ndarray, lifted: np.ndarray) -> dict[str, Any]:
     """Accuracy that comes back when the mask is lifted; `erased`, see `_erased`."""
     labels, names = study.splits.labels["test"], study.splits.classes
     erased = _erased(study, mask)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from dkvb.bottleneck.masking import order_by_count, selection_counts
-from dkvb.errors import UsageError
-from dkvb.methods.masking import Masking
-from dkvb.seeding import generator
+from dkvb.bottleneck.mask_order import check_pairs, rank_by_count, selection_counts
+from dkvb.methods.pair_masking import Masking
 
 PAPER_SWEEPS = {"cifar10": (10_000, 20), "lacuna100": (10_000, 20), "cifar100": (5_000, 18)}
 """Data set -> step and number of steps of the sweep over N_a (Appendix C)."""
+
+
 OWN_SWEEP = (0.01, 30)
 """Step, as a share of all pairs, and number of steps for any other data."""
 
@@ -56,17 +54,3 @@ class Activations(Masking):
         if n <= activated:
             return None
         return f"N_a = {n:,} is more than the {activated:,} pairs that the forget set ever selects; those {activated:,} are masked"
-
-
-def rank_by_count(counts: np.ndarray, seed: int, forget: Sequence[int]) -> np.ndarray:
-    """The mask order (C, M) of some classes from their counts (C, M); ties fall as seed and classes (ids, sorted) have it."""
-    return order_by_count(counts, generator(seed, "unlearn", "ties", *forget))
-
-
-def check_pairs(n: int, pairs: int) -> None:
-    """Raise UsageError where N_a = n is more than all pairs, or negative."""
-    if not 0 <= n <= pairs:
-        raise UsageError(
-            f"N_a = {n:,} is not between 0 and all {pairs:,} pairs (keys.codebooks x keys.pairs): "
-            f"give a smaller --na, or --na auto to have it chosen."
-        )

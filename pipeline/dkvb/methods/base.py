@@ -1,14 +1,17 @@
-"""What every method returns."""
+"""What every unlearning method is, what it returns, and what controls without a dial share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from dkvb import registry
+from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.splits import Splits
 from dkvb.metrics.accuracy import per_class
-from dkvb.study import Splits
 
 TRAIN_AND_TEST = ("test", "train")
 
@@ -43,7 +46,7 @@ def smallest_reaching(curve: Sequence[CurvePoint], target: float) -> tuple[int, 
 
 
 @dataclass
-class Forgotten:
+class Outcome:
     """The outcome of unlearning at one n.
 
     `before` and `after` hold predicted classes (N,) for "train" and "test"; `arrays` is what is kept: a packed mask or weights.
@@ -65,3 +68,104 @@ class Forgotten:
 def point(splits: Splits, split: str, predicted: np.ndarray, n: int, masked: int = 0) -> Point:
     """A sweep's point from predictions (N,)."""
     return Point(n, split, *per_class(predicted, splits.labels[split], len(splits.classes)), masked)
+
+
+class Method(Protocol):
+    """What the unlearn stage asks of a method."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def model(self) -> Literal["dkvb", "linear"]:
+        """The trained model on which it works."""
+        ...
+
+    @property
+    def dial(self) -> str:
+        """What n counts: "N_a", "N_e", "epochs", or "" where there is nothing to choose."""
+        ...
+
+    @property
+    def given(self) -> int | str:
+        """The recipe's n, or "auto"."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything beside n on which its results depend."""
+        ...
+
+    @property
+    def not_in_paper(self) -> list[str]:
+        """Settings whose values the paper does not give."""
+        ...
+
+    def grid(self) -> list[int]:
+        """The values of n in a sweep; the first is 0, the trained model."""
+        ...
+
+    def check(self, n: int) -> None:
+        """Raise UsageError for an n that makes no sense."""
+        ...
+
+    def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
+        """Correct predictions per class at every n, on test and, where there is one, validation data."""
+        ...
+
+    def choose(self, curve: Sequence[CurvePoint], target: float) -> tuple[int, str | None]:
+        """The n to take from a curve, aiming at a forget accuracy of `target`, and what a user should know about it."""
+        ...
+
+    def forget(self, n: int) -> Outcome:
+        """Unlearn, and predict every split."""
+        ...
+
+
+class Control:
+    """A method with nothing to choose."""
+
+    name: str
+    model: Literal["dkvb", "linear"] = "dkvb"
+    dial = ""
+    given: int | str = 1
+
+    def __init__(self, study: TrainedSeed, forget: Sequence[int]) -> None:
+        self.study, self.forgotten = study, list(forget)
+        self.settings: dict[str, Any] = {}
+        self.not_in_paper = ["the control itself"]
+
+    def predictions(self, split: str, n: int) -> np.ndarray:
+        """Predicted classes (N,) of a split."""
+        raise NotImplementedError
+
+    def grid(self) -> list[int]:
+        return [0, 1]
+
+    def check(self, n: int) -> None:
+        """Nothing to choose."""
+
+    def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
+        points = []
+        for split in self.study.splits.evaluation:
+            for n in grid:
+                points.append(point(self.study.splits, split, self.predictions(split, n), n))
+                advance(1)
+        return points
+
+    def choose(self, curve: Sequence[CurvePoint], target: float) -> tuple[int, str | None]:
+        return 1, None
+
+    def both(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Predictions of the trained model and of the control, by split."""
+        before, after = ({split: self.predictions(split, n) for split in TRAIN_AND_TEST} for n in (0, 1))
+        return before, after
+
+
+def make(name: str, study: TrainedSeed, forget: Sequence[int]) -> Method:
+    """The method of a name, on the trained models of a seed.
+
+    Raises:
+        UsageError: there is no such method, or it is another package's and cannot be imported.
+    """
+    return registry.find("methods", name).load()(study, forget)  # type: ignore[no-any-return]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from dkvb.bottleneck.masking import order_by_first_example
+from dkvb.bottleneck.mask_order import order_by_first_example
 from dkvb.errors import UsageError
-from dkvb.methods.masking import Masking
-from dkvb.seeding import generator
+from dkvb.methods.pair_masking import Masking
+from dkvb.runtime.seeding import generator
 
 PAPER_SWEEPS = {"cifar10": (200, 20), "cifar100": (10, 15), "lacuna100": (20, 15)}
 """Data set -> step and number of steps of the sweep over N_e (Appendix C)."""
+
+
 OWN_STEPS = 20
 """Steps to the whole forget set for any other data."""
 

@@ -8,10 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from dkvb.evaluate import masked_logits
-from dkvb.methods.base import Forgotten
-from dkvb.methods.control import Control
-from dkvb.study import Study
+from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.under_masks import masked_logits
+from dkvb.methods.base import Control, Outcome
 
 
 class LogitMask(Control):
@@ -19,7 +18,7 @@ class LogitMask(Control):
 
     name = "logit-mask"
 
-    def __init__(self, study: Study, forget: Sequence[int]) -> None:
+    def __init__(self, study: TrainedSeed, forget: Sequence[int]) -> None:
         super().__init__(study, forget)
         self.not_in_paper = ["the method itself"]
 
@@ -36,9 +35,9 @@ class LogitMask(Control):
             logits[:, self.forgotten] = -np.inf
         return logits.argmax(1)
 
-    def forget(self, n: int) -> Forgotten:
+    def forget(self, n: int) -> Outcome:
         started = time.perf_counter()
         excluded = np.array(self.forgotten)
         seconds = time.perf_counter() - started
         before, after = self.both()
-        return Forgotten(before, after, seconds, arrays={"excluded": excluded}, flops=0)
+        return Outcome(before, after, seconds, arrays={"excluded": excluded}, flops=0)

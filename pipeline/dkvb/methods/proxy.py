@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from dkvb.errors import DkvbError, UsageError
-from dkvb.files import canonical_hash, sha256
-from dkvb.workspace import Artifact
+from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.files import canonical_hash, sha256
 
 
 def proxy_fingerprint(path: str | None) -> str:
@@ -59,7 +59,7 @@ def _rows(path: Path, forget: list[int]) -> np.ndarray:
 
 
 def _encoded(path: Path, features: Artifact) -> np.ndarray:
-    from dkvb.encoders import load_encoder, stack
+    from dkvb.encoders.networks import load_encoder, stack
     from dkvb.recipe import Encoder
     from dkvb.sources.folder import list_images, read_image
 

@@ -7,12 +7,11 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from dkvb.evaluate import masked_predictions
-from dkvb.methods.base import Forgotten
-from dkvb.methods.control import Control
-from dkvb.retrained import What, load_bottleneck, load_head, retrained
-from dkvb.study import Bottleneck
-from dkvb.train import new_head, predict
+from dkvb.evaluation.stored_bottleneck import StoredBottleneck
+from dkvb.evaluation.under_masks import masked_predictions
+from dkvb.methods.base import Control, Outcome
+from dkvb.training.linear_head import new_head, predict
+from dkvb.training.on_retain_set import What, load_bottleneck, load_head, retrained
 
 
 class Retrain(Control):
@@ -21,20 +20,20 @@ class Retrain(Control):
     name: What = "retrain"
 
     @cached_property
-    def _again(self) -> tuple[Bottleneck, np.ndarray]:
+    def _again(self) -> tuple[StoredBottleneck, np.ndarray]:
         return load_bottleneck(self.study, self.forgotten, self.name)
 
     def predictions(self, split: str, n: int) -> np.ndarray:
         model, order = self._again if n else (self.study.bottleneck, self.study.no_mask)
         return masked_predictions(model, order, [0], split)[0]
 
-    def forget(self, n: int) -> Forgotten:
+    def forget(self, n: int) -> Outcome:
         """Train again, where that has not been done; `seconds` and `flops` are those of the training, whenever it was."""
         before, after = self.both()
         result = retrained(self.study, self.forgotten, self.name).result
         # the model is an artifact of its own
         arrays = {"excluded": np.array(self.forgotten)}
-        return Forgotten(before, after, float(result["seconds"]), arrays=arrays, flops=int(result["flops"]))
+        return Outcome(before, after, float(result["seconds"]), arrays=arrays, flops=int(result["flops"]))
 
 
 class RetrainKeys(Retrain):

@@ -19,16 +19,18 @@ from torch.nn import functional
 
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.errors import DkvbError, UsageError
-from dkvb.fitting import optimiser, suitable_threads
-from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, Forgotten, Point, point
+from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.selections import masked_ids
+from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, Outcome, Point, point
 from dkvb.metrics.flops import linear_flops, values_flops
 from dkvb.recipe import Scrub
-from dkvb.seeding import generator, integer
-from dkvb.selections import masked_ids
-from dkvb.study import Study
-from dkvb.train import predict
+from dkvb.runtime.seeding import generator, integer
+from dkvb.training.linear_head import predict
+from dkvb.training.loop import optimiser, suitable_threads
 
 NOISE = 1e-2
+
+
 LONGEST = 10
 """Epochs after which the paper stops (Appendix E.3)."""
 
@@ -113,7 +115,7 @@ class ScrubMethod:
     model: Literal["dkvb", "linear"] = "linear"
     dial = "epochs"
 
-    def __init__(self, study: Study, forget: Sequence[int]) -> None:
+    def __init__(self, study: TrainedSeed, forget: Sequence[int]) -> None:
         self.study, self.forgotten = study, list(forget)
         self.recipe = study.recipe.scrub
         self.settings: dict[str, Any] = self.recipe.model_dump(exclude={"min_steps", "values_lr"})
@@ -198,7 +200,7 @@ class ScrubMethod:
             pass
         return None
 
-    def forget(self, n: int) -> Forgotten:
+    def forget(self, n: int) -> Outcome:
         student = self._student()
         inputs = {split: self._inputs(split) for split in TRAIN_AND_TEST}
         before = {split: predict(student, x) for split, x in inputs.items()}
@@ -206,7 +208,7 @@ class ScrubMethod:
         note = self._scrubbed(student, inputs["train"], n)
         seconds = time.perf_counter() - started
         after = {split: predict(student, x) for split, x in inputs.items()}
-        return Forgotten(before, after, seconds, arrays=self._arrays(student), note=note, flops=self._flops(n))
+        return Outcome(before, after, seconds, arrays=self._arrays(student), note=note, flops=self._flops(n))
 
 
 class ScrubValues(ScrubMethod):
@@ -219,7 +221,7 @@ class ScrubValues(ScrubMethod):
     name = "scrub-values"
     model = "dkvb"
 
-    def __init__(self, study: Study, forget: Sequence[int]) -> None:
+    def __init__(self, study: TrainedSeed, forget: Sequence[int]) -> None:
         super().__init__(study, forget)
         self.recipe = self.recipe.model_copy(update={"lr": self.recipe.values_lr})
         self.settings |= {"lr": self.recipe.lr}

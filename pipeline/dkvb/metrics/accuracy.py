@@ -35,3 +35,16 @@ def retain_and_forget(correct: np.ndarray, total: np.ndarray, forget: Sequence[i
 def accuracies(correct: np.ndarray, total: np.ndarray) -> list[float | None]:
     """Accuracy of each class; None where it has no samples."""
     return [float(c / t) if t else None for c, t in zip(correct, total, strict=True)]
+
+
+def worst_retained(predicted: np.ndarray, labels: np.ndarray, forget: Sequence[int]) -> float | None:
+    """Accuracy of the retained class that is recognised worst, higher is better; None where no retained class has samples.
+
+    Args:
+        predicted, labels: (N,) integers.
+    """
+    classes = int(max(labels.max(initial=0), predicted.max(initial=0))) + 1
+    correct, total = per_class(predicted, labels, classes)
+    total[list(forget)] = 0
+    found = [c for c in accuracies(correct, total) if c is not None]
+    return min(found) if found else None

@@ -13,6 +13,8 @@ MEASURES = {
     "unlearn": ("before", "after", "change", "n", "masked", "seconds"),
 }
 """Stage -> what is averaged over seeds, of entries in `--json`."""
+
+
 GROUPS = {"train": ("model",), "unlearn": ("method", "forget")}
 """Stage -> what an entry is about, beside its seed."""
 

@@ -14,6 +14,7 @@ from sklearn.metrics import balanced_accuracy_score
 LARGEST = 100.0
 """Losses are cut off here, where a float32 probability vanishes: a class whose logit is minus infinity has an infinite loss."""
 
+
 Losses = Mapping[str, np.ndarray]
 """`forget` and `held_out`, (N,) each."""
 

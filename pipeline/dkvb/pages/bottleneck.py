@@ -12,23 +12,31 @@ import polars as pl
 from safetensors import SafetensorError
 
 from dkvb.errors import DkvbError
-from dkvb.files import canonical_hash
 from dkvb.metrics.intervals import Stat, stat
-from dkvb.pages import bottleneck_charts, palette, words
+from dkvb.pages.charts import bottleneck as bottleneck_charts
+from dkvb.pages.charts import palette
+from dkvb.pages.facts import words
+from dkvb.pages.facts.records import Collected, MethodResult, ReportRun, Setup, class_label
+from dkvb.pages.facts.words import Missing
 from dkvb.pages.page import Page, data_name, render
-from dkvb.pages.records import Collected, MethodResult, Run, Setup, class_label
-from dkvb.pages.words import Missing
-from dkvb.workspace import Artifact
+from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.files import canonical_hash
 
 if TYPE_CHECKING:  # brings torch, which takes seconds to import: only where there is something to look into
-    from dkvb.pages import inside
+    from dkvb.pages.facts import look_ups
 
 PARTS = ("masked", "kept", "others", "unused")
-"""Kinds of pairs, as `inside.whereabouts` counts them."""
+"""Kinds of pairs, as `look_ups.whereabouts` counts them."""
+
+
 MASKS = 12
 """Masks looked into, those of the most recent runs first; with more masks times seeds than this, only of the first seed."""
+
+
 FILES = ("counts", "values.safetensors", "mask.safetensors", "test")
 """What the page reads of its artifacts, beside their manifests."""
+
+
 UNREADABLE = (DkvbError, OSError, KeyError, SafetensorError, ValueError)
 
 
@@ -36,13 +44,13 @@ UNREADABLE = (DkvbError, OSError, KeyError, SafetensorError, ValueError)
 class Mask:
     """One masking method's masks for one forget set, over seeds."""
 
-    run: Run
+    run: ReportRun
     result: MethodResult
     where: np.ndarray | None = None
-    """(4, C) of the first seed, see `inside.whereabouts`."""
+    """(4, C) of the first seed, see `look_ups.whereabouts`."""
     hidden: list[Stat | None] = field(default_factory=list)
     """Of every class's look-ups, the share that is masked, over seeds."""
-    falls: list[inside.Fallback] = field(default_factory=list)
+    falls: list[look_ups.Fallback] = field(default_factory=list)
     size: Stat | None = None
     exclusive: Stat | None = None
     """Of the masked pairs, the share that no other class uses."""
@@ -55,7 +63,7 @@ class Mask:
     def label(self) -> str:
         return f"{words.forgotten(self.run)}, {palette.look(self.result.method).name.lower()}"
 
-    def fall(self, pick: Callable[[inside.Fallback], float | None]) -> Stat | None:
+    def fall(self, pick: Callable[[look_ups.Fallback], float | None]) -> Stat | None:
         return stat(pick(found) for found in self.falls)
 
 
@@ -63,7 +71,7 @@ class Mask:
 class Insight:
     """All that the page shows; what could not be read is in `lacking`."""
 
-    usage: dict[int, inside.Usage] = field(default_factory=dict)
+    usage: dict[int, look_ups.Usage] = field(default_factory=dict)
     """Seed -> usage."""
     classes: list[int] = field(default_factory=list)
     pairs: np.ndarray | None = None
@@ -75,11 +83,11 @@ class Insight:
 
 def pages(found: Collected) -> list[Page]:
     """A page per bottleneck."""
-    by_setup: dict[str, list[Run]] = defaultdict(list)
+    by_setup: dict[str, list[ReportRun]] = defaultdict(list)
     for run in found.runs:
         by_setup[run.setup.key].append(run)
 
-    def one(setup: Setup, runs: list[Run]) -> Page:
+    def one(setup: Setup, runs: list[ReportRun]) -> Page:
         used = [artifact for trained in setup.seeds for artifact in (trained.quantize, trained.artifact) if artifact]
         used += [artifact for mask in _masks(setup, runs) for artifact in mask.result.artifacts]
         inputs = [[canonical_hash(artifact.manifest), *_there(artifact)] for artifact in used]
@@ -93,13 +101,13 @@ def _there(artifact: Artifact) -> list[bool]:
     return [(artifact.path / name).exists() for name in FILES]
 
 
-def _masks(setup: Setup, runs: list[Run]) -> list[Mask]:
+def _masks(setup: Setup, runs: list[ReportRun]) -> list[Mask]:
     """The most recent result of each masking method on this bottleneck, most recent runs first."""
     found = [(run, run.find(method)) for run in runs for method in palette.MASKING]
     return [Mask(run, result) for run, result in found if result and result.setup is setup][:MASKS]
 
 
-def page(setup: Setup, runs: list[Run]) -> tuple[str, dict[str, pl.DataFrame]]:
+def page(setup: Setup, runs: list[ReportRun]) -> tuple[str, dict[str, pl.DataFrame]]:
     """The page's HTML, and its data."""
     seen = look_inside(setup, runs)
     charts = {
@@ -130,9 +138,9 @@ def page(setup: Setup, runs: list[Run]) -> tuple[str, dict[str, pl.DataFrame]]:
     return html, tables
 
 
-def look_inside(setup: Setup, runs: list[Run]) -> Insight:
+def look_inside(setup: Setup, runs: list[ReportRun]) -> Insight:
     """Read counts, masks and codes, and compute everything; a piece that cannot be read is noted and left out."""
-    from dkvb.pages import inside
+    from dkvb.pages.facts import look_ups
 
     seen = Insight()
     masks = _masks(setup, runs)
@@ -142,10 +150,10 @@ def look_inside(setup: Setup, runs: list[Run]) -> Insight:
     owners: dict[int, np.ndarray] = {}
     for trained in setup.seeds:
         try:
-            totals[trained.seed] = inside.total_counts(trained)
-            seen.usage[trained.seed] = inside.usage(totals[trained.seed])
-            seen.classes = inside.fitting(trained, forgotten)
-            overlaps.append(inside.overlap(inside.counts_of(trained, seen.classes)))
+            totals[trained.seed] = look_ups.total_counts(trained)
+            seen.usage[trained.seed] = look_ups.usage(totals[trained.seed])
+            seen.classes = look_ups.fitting(trained, forgotten)
+            overlaps.append(look_ups.overlap(look_ups.counts_of(trained, seen.classes)))
         except UNREADABLE:
             gap = Missing(
                 f"The selection counts of seed {trained.seed} are missing or damaged", f"dkvb train --force --seed {trained.seed}"
@@ -162,7 +170,7 @@ def look_inside(setup: Setup, runs: list[Run]) -> Insight:
 
 
 def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], owners: dict[int, np.ndarray], several: bool, seen: Insight) -> None:
-    from dkvb.pages import inside
+    from dkvb.pages.facts import look_ups
 
     by_fingerprint = {trained.artifact.fingerprint: trained for trained in setup.seeds}
     hidden, exclusive, sizes = [], [], []
@@ -173,23 +181,23 @@ def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], owners: di
             continue
         flags = f"--method {mask.result.method} --seed {trained.seed}" + "".join(f" --forget {index}" for index in mask.run.forget)
         try:
-            hide = inside.mask_of(artifact, total.shape[1])
-            mine = inside.counts_of(trained, mask.run.forget).sum(0, dtype=np.int64)
+            hide = look_ups.mask_of(artifact, total.shape[1])
+            mine = look_ups.counts_of(trained, mask.run.forget).sum(0, dtype=np.int64)
         except UNREADABLE:
             seen.lacking.append(
                 Missing(f"The mask of {mask.label}, seed {trained.seed}, is missing or damaged", f"dkvb unlearn --force {flags}")
             )
             continue
         if mask.where is None:
-            mask.where = inside.whereabouts(hide, mine, total)
-        hidden.append(inside.hidden_shares(trained, hide, len(setup.classes)))
+            mask.where = look_ups.whereabouts(hide, mine, total)
+        hidden.append(look_ups.hidden_shares(trained, hide, len(setup.classes)))
         sizes.append(float(hide.sum()))
         exclusive.append(float((hide & (total == mine)).sum() / max(1, hide.sum())))
         if several or not mask.falls:
             try:
                 if trained.seed not in owners:
-                    owners[trained.seed] = inside.owners_of(trained, len(setup.classes))
-                found = inside.fallback(trained, hide, mask.run.forget, owners[trained.seed], total == 0)
+                    owners[trained.seed] = look_ups.owners_of(trained, len(setup.classes))
+                found = look_ups.fallback(trained, hide, mask.run.forget, owners[trained.seed], total == 0)
                 mask.falls += [found] if found else []
             except UNREADABLE:
                 seen.lacking.append(

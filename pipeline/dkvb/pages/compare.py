@@ -8,11 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from dkvb.files import canonical_hash
 from dkvb.metrics.intervals import Stat, stat
-from dkvb.pages import compare_charts, palette, words
+from dkvb.pages.charts import compare as compare_charts
+from dkvb.pages.charts import palette
+from dkvb.pages.facts import words
+from dkvb.pages.facts.records import Collected, MethodResult, ReportRun, Setup
 from dkvb.pages.page import Page, data_name, render
-from dkvb.pages.records import Collected, MethodResult, Run, Setup
+from dkvb.workspace.files import canonical_hash
 
 CONTROL = "logit-mask"
 
@@ -40,12 +42,12 @@ class Summary:
 
 def pages(found: Collected) -> list[Page]:
     """A page per bottleneck from which something was unlearned."""
-    by_setup: dict[str, list[Run]] = defaultdict(list)
+    by_setup: dict[str, list[ReportRun]] = defaultdict(list)
     for run in found.runs:
         if run.methods:
             by_setup[run.setup.key].append(run)
 
-    def one(setup: Setup, runs: list[Run]) -> Page:
+    def one(setup: Setup, runs: list[ReportRun]) -> Page:
         inputs = [[run.page, canonical_hash(artifact.manifest)] for run in runs for result in run.methods for artifact in result.artifacts]
         title = f"Methods compared on {setup.data}"
         about = f"{setup.encoder}, {setup.shape}: every method over {words.plural(len(runs), 'forget set', 'forget sets')} and all seeds"
@@ -54,7 +56,7 @@ def pages(found: Collected) -> list[Page]:
     return [one(setup, by_setup[setup.key]) for setup in found.setups if setup.key in by_setup]
 
 
-def page(setup: Setup, runs: list[Run]) -> tuple[str, dict[str, pl.DataFrame]]:
+def page(setup: Setup, runs: list[ReportRun]) -> tuple[str, dict[str, pl.DataFrame]]:
     """The page's HTML, and its data."""
     runs = sorted(runs, key=lambda run: run.forget)
     results = pl.DataFrame(_rows(runs), infer_schema_length=None)
@@ -82,13 +84,13 @@ def page(setup: Setup, runs: list[Run]) -> tuple[str, dict[str, pl.DataFrame]]:
     return html, tables
 
 
-def _latest(run: Run) -> list[MethodResult]:
+def _latest(run: ReportRun) -> list[MethodResult]:
     """The most recent setting of each method and model."""
     latest = {(result.method, result.setup.model): result for result in run.methods}
     return sorted(latest.values(), key=lambda result: (palette.rank(result.method), result.method))
 
 
-def _rows(runs: list[Run]) -> list[dict[str, Any]]:
+def _rows(runs: list[ReportRun]) -> list[dict[str, Any]]:
     """A row per forget set, method and seed."""
     return [
         {
@@ -109,7 +111,7 @@ def _rows(runs: list[Run]) -> list[dict[str, Any]]:
     ]
 
 
-def _changes(runs: list[Run]) -> list[dict[str, Any]]:
+def _changes(runs: list[ReportRun]) -> list[dict[str, Any]]:
     """A row per forget set, method and class: the mean change of its test accuracy over seeds."""
     rows = []
     for run in runs:

@@ -9,11 +9,11 @@ import altair as alt
 import polars as pl
 
 from dkvb.metrics.intervals import Stat, stat
-from dkvb.pages.charts import MANY, SEEDS, SHOWN, data, finish, seeds_text, spread_tips
-from dkvb.pages.collect import per_seed
-from dkvb.pages.records import Run, class_label, short
-from dkvb.pages.run_charts import ROLES, class_axis
-from dkvb.pages.words import count, deviation, exact, forgotten, others
+from dkvb.pages.charts.base import MANY, SEEDS, SHOWN, data, finish, seeds_text, spread_tips
+from dkvb.pages.charts.run import ROLES, class_axis
+from dkvb.pages.facts.collect import per_seed
+from dkvb.pages.facts.records import ReportRun, class_label, short
+from dkvb.pages.facts.words import count, deviation, exact, forgotten, others
 
 DIALS = {"activations": "N_a", "examples": "N_e"}
 
@@ -39,13 +39,13 @@ class Dial:
     start: int
 
 
-def dials(run: Run) -> list[Dial]:
+def dials(run: ReportRun) -> list[Dial]:
     """One per masking method that was swept with test samples."""
     found = [_dial(run, method) for method in DIALS if (method, "dkvb") in run.sweeps]
     return [dial for dial in found if dial]
 
 
-def _dial(run: Run, method: str) -> Dial | None:
+def _dial(run: ReportRun, method: str) -> Dial | None:
     frame = run.sweeps[method, "dkvb"].filter(pl.col("split") == "test").sort("n")
     if not {"retain", "forget"} <= set(frame.columns):
         return None
@@ -64,7 +64,7 @@ def _dial(run: Run, method: str) -> Dial | None:
     return Dial(method, DIALS[method], grid, said, near, start)
 
 
-def choices(run: Run, method: str) -> list[Choice]:
+def choices(run: ReportRun, method: str) -> list[Choice]:
     """The N that was used (a mean over seeds), and the paper's: the first on the test curve at which the target is met."""
     found = []
     used = run.find(method)
@@ -77,7 +77,7 @@ def choices(run: Run, method: str) -> list[Choice]:
     return found
 
 
-def paper_n(run: Run, method: str) -> Stat | None:
+def paper_n(run: ReportRun, method: str) -> Stat | None:
     """The smallest N whose forget accuracy on test data is at most the target, over the seeds that reach it."""
     used = run.find(method)
     aim = used.artifacts[0].settings.get("target") if used else None
@@ -92,7 +92,7 @@ def paper_n(run: Run, method: str) -> Stat | None:
     return stat(reached["n"].to_list())
 
 
-def _per_class(run: Run, found: list[Dial]) -> list[dict[str, Any]]:
+def _per_class(run: ReportRun, found: list[Dial]) -> list[dict[str, Any]]:
     """A row per method, N and class that is worth drawing."""
     rows: list[dict[str, Any]] = []
     chosen: list[int] | None = None
@@ -112,7 +112,7 @@ def _per_class(run: Run, found: list[Dial]) -> list[dict[str, Any]]:
     return rows
 
 
-def _worth(run: Run, dial: Dial, cells: dict[tuple[int, int], list[tuple[int, float]]]) -> list[int]:
+def _worth(run: ReportRun, dial: Dial, cells: dict[tuple[int, int], list[tuple[int, float]]]) -> list[int]:
     known = sorted({index for _, index in cells})
     if len(known) <= MANY:
         return known
@@ -126,7 +126,7 @@ def _worth(run: Run, dial: Dial, cells: dict[tuple[int, int], list[tuple[int, fl
     return sorted([index for index in known if index in run.forget] + rest[:SHOWN])
 
 
-def charts(run: Run, found: list[Dial]) -> dict[str, dict[str, Any]]:
+def charts(run: ReportRun, found: list[Dial]) -> dict[str, dict[str, Any]]:
     """`dial-tradeoff`, retain against forget accuracy with the slider's place on it, and `dial-classes`, the bars at that place."""
     if not found:
         return {}
@@ -135,11 +135,11 @@ def charts(run: Run, found: list[Dial]) -> dict[str, dict[str, Any]]:
     return {"dial-tradeoff": _tradeoff(run, found, params, here), "dial-classes": _bars(run, found, params, here, several)}
 
 
-def _seeds(run: Run, found: list[Dial]) -> list[list[int]]:
+def _seeds(run: ReportRun, found: list[Dial]) -> list[list[int]]:
     return [run.counts[dial.method, "dkvb"]["seed"].unique().to_list() for dial in found]
 
 
-def _tradeoff(run: Run, found: list[Dial], params: list[Any], here: str) -> dict[str, Any]:
+def _tradeoff(run: ReportRun, found: list[Dial], params: list[Any], here: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     singles: list[dict[str, Any]] = []
     for dial in found:
@@ -186,7 +186,7 @@ def _tradeoff(run: Run, found: list[Dial], params: list[Any], here: str) -> dict
     return finish(alt.layer(*layers).add_params(*params).properties(height=260), description, top=8)
 
 
-def _bars(run: Run, found: list[Dial], params: list[Any], here: str, several: bool) -> dict[str, Any]:
+def _bars(run: ReportRun, found: list[Dial], params: list[Any], here: str, several: bool) -> dict[str, Any]:
     rows = []
     singles = []
     for cell in _per_class(run, found):

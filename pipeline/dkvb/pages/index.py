@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dkvb.pages import words
+from dkvb.pages.facts import words
+from dkvb.pages.facts.records import Collected, ReportRun, Setup
 from dkvb.pages.page import Page, render
-from dkvb.pages.records import Collected, Run, Setup
 
 WIDTH, HEIGHT, EDGE = 240, 72, 4
 
@@ -34,7 +34,7 @@ def page(found: Collected, recipe: str, others: Sequence[Page] = (), beside: Seq
     for setup in found.setups:
         groups.setdefault(setup.embed.fingerprint, []).append(setup)
 
-    def heads(run: Run) -> int:
+    def heads(run: ReportRun) -> int:
         return sum(setup.model == "linear" for setup in groups[run.setup.embed.fingerprint])
 
     return render(
@@ -52,7 +52,7 @@ def page(found: Collected, recipe: str, others: Sequence[Page] = (), beside: Seq
     )
 
 
-def spark(run: Run) -> Spark | None:
+def spark(run: ReportRun) -> Spark | None:
     """The sweep of the headline's method; without one, a slope from before to after."""
     lead = run.lead
     sweep = run.sweeps.get((lead.method, lead.setup.model)) if lead else next(iter(run.sweeps.values()), None)

@@ -16,8 +16,9 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from dkvb import __version__
-from dkvb.pages import palette, words
+from dkvb.pages.charts import palette
+from dkvb.pages.facts import words
+from dkvb.version import __version__
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,19 @@ def data_name(page: str, table: str) -> str:
 
 
 def text_of(name: str) -> str:
-    return (resources.files("dkvb.pages") / name).read_text(encoding="utf-8")
+    return (resources.files("dkvb.pages") / "assets" / name).read_text(encoding="utf-8")
 
 
 @cache
 def sources() -> str:
     """sha256 over the code and templates of the pages, which change between releases while a page is worked on."""
     digest = hashlib.sha256()
-    for folder in (resources.files("dkvb.pages"), resources.files("dkvb.pages") / "templates"):
+    folders = [resources.files("dkvb.pages")]
+    for folder in folders:
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-            if entry.name.endswith((".py", ".js", ".css", ".html")):
+            if entry.is_dir():
+                folders.append(entry)
+            elif entry.name.endswith((".py", ".js", ".css", ".html")):
                 digest.update(entry.read_bytes())
     return digest.hexdigest()
 

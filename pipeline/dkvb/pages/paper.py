@@ -9,16 +9,20 @@ from typing import Any
 import polars as pl
 
 from dkvb.metrics.intervals import Stat, stat
-from dkvb.pages import palette, paper_charts, words
+from dkvb.metrics.published import PAPER, SPLITS, Published
 from dkvb.pages import retraining as retraining_page
+from dkvb.pages.charts import palette
+from dkvb.pages.charts import paper as paper_charts
 from dkvb.pages.dial import paper_n
+from dkvb.pages.facts import words
+from dkvb.pages.facts.paper_parts import Part, all_parts
+from dkvb.pages.facts.records import Collected, MethodResult, ReportRun, Setup
 from dkvb.pages.page import Page, data_name, render
-from dkvb.pages.paper_parts import Part, all_parts
-from dkvb.pages.records import Collected, MethodResult, Run, Setup
-from dkvb.published import PAPER, SPLITS, Published
-from dkvb.workspace import Workspace
+from dkvb.workspace.artifacts import Workspace
 
 NAME = "paper.html"
+
+
 MODELS = {"dkvb": "DKVB", "linear": "Linear head"}
 
 
@@ -103,7 +107,7 @@ def _untrained(title: str, model: str, published: Published) -> dict[str, Any]:
     return {"title": title, "model": MODELS[model], "cells": {split: Cell(None, published.trained[model][split]) for split in SPLITS}}
 
 
-def _before(run: Run | None, setup: Setup) -> dict[str, Stat | None]:
+def _before(run: ReportRun | None, setup: Setup) -> dict[str, Stat | None]:
     found = next((result for result in run.methods if result.setup is setup), None) if run else None
     return {split: found.split("before", split) for split in SPLITS if "_" in split} if found else {}
 
@@ -147,7 +151,7 @@ def _change(
     }
 
 
-def _latest(run: Run | None) -> list[MethodResult]:
+def _latest(run: ReportRun | None) -> list[MethodResult]:
     """The most recent result of every method and model."""
     kept = {(result.method, result.setup.model): result for result in (run.methods if run else [])}
     return list(kept.values())
@@ -159,7 +163,7 @@ def _relative(result: MethodResult, split: str) -> Stat | None:
     return stat((after - before) / before for before, after in pairs if before and after is not None)
 
 
-def _first(run: Run | None, method: str, share: float | None) -> Stat | None:
+def _first(run: ReportRun | None, method: str, share: float | None) -> Stat | None:
     """The first N of the test sweep whose forget accuracy is at most a share (chance by default), over the seeds that reach it."""
     frame = run.counts.get((method, "dkvb")) if run else None
     if run is None or frame is None or method not in palette.MASKING:

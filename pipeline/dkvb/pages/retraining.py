@@ -8,15 +8,15 @@ import altair as alt
 import polars as pl
 
 from dkvb.metrics.intervals import stat
-from dkvb.pages import palette
-from dkvb.pages.charts import PERCENT, SEEDS, Legend, data, finish, seeds_text, spread_tips
-from dkvb.pages.records import Run
-from dkvb.pages.words import forgotten, others, percent
+from dkvb.pages.charts import palette
+from dkvb.pages.charts.base import PERCENT, SEEDS, Legend, data, finish, seeds_text, spread_tips
+from dkvb.pages.facts.records import ReportRun
+from dkvb.pages.facts.words import forgotten, others, percent
 
 WHICH = {"retain": "the classes that stay", "forget": "the forgotten class"}
 
 
-def table(run: Run) -> pl.DataFrame:
+def table(run: ReportRun) -> pl.DataFrame:
     """One row per method, model, seed and epoch, with what was measured there."""
     rows = [
         {
@@ -32,7 +32,7 @@ def table(run: Run) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def means(run: Run) -> list[dict[str, Any]]:
+def means(run: ReportRun) -> list[dict[str, Any]]:
     """A row per method and epoch: test accuracies over seeds; of several settings of a method, the most recent."""
     latest = {(found.result["method"], found.result["model"], found.result["seed"]): found for found in run.retraining}
     points: dict[tuple[str, str, int], list[tuple[int, dict[str, Any]]]] = {}
@@ -50,14 +50,14 @@ def means(run: Run) -> list[dict[str, Any]]:
     return rows
 
 
-def charts(run: Run) -> dict[str, dict[str, Any]]:
+def charts(run: ReportRun) -> dict[str, dict[str, Any]]:
     """`retraining-retain` and `retraining-forget`; empty where nothing was retrained."""
     rows = means(run)
     found = {f"retraining-{which}": _chart(run, which, rows) for which in WHICH}
     return {name: spec for name, spec in found.items() if spec}
 
 
-def _chart(run: Run, which: str, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _chart(run: ReportRun, which: str, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     lines = [
         {
             "name": row["name"],

@@ -9,14 +9,19 @@ from typing import Any
 
 import polars as pl
 
-from dkvb.files import canonical_hash
 from dkvb.metrics.intervals import Stat, stat
-from dkvb.pages import dial, palette, retraining, run_charts, words
+from dkvb.pages import dial, retraining
+from dkvb.pages.charts import palette
+from dkvb.pages.charts import run as run_charts
+from dkvb.pages.facts import words
+from dkvb.pages.facts.records import SPLITS, Collected, MethodResult, ReportRun, Setup, flatten, without
 from dkvb.pages.page import Page, data_name, render
-from dkvb.pages.records import SPLITS, Collected, MethodResult, Run, Setup, flatten, without
-from dkvb.workspace import Artifact
+from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.files import canonical_hash
 
 CHOSEN = {"given": "given beforehand", "validation": "chosen on validation data", "test": "read off the test curve"}
+
+
 CURVES = {
     "activations": ("pairs to mask, most used first", "pairs masked, those the class uses most first"),
     "examples": ("samples whose pairs are masked", "samples of the forgotten class whose pairs are masked"),
@@ -26,7 +31,7 @@ CURVES = {
 def pages(found: Collected) -> list[Page]:
     """A page per run."""
 
-    def one(run: Run) -> Page:
+    def one(run: ReportRun) -> Page:
         heads = [setup for setup in found.setups if setup.model == "linear" and setup.embed.fingerprint == run.setup.embed.fingerprint]
         inputs = [canonical_hash(artifact.manifest) for artifact in [*_used(run, heads), *run.swept]]
         about = f"{run.setup.data} · {run.setup.encoder} · {run.setup.shape}"
@@ -38,7 +43,7 @@ def pages(found: Collected) -> list[Page]:
     return [one(run) for run in found.runs]
 
 
-def page(run: Run, heads: list[Setup], links: Sequence[tuple[str, str]] = ()) -> tuple[str, dict[str, pl.DataFrame]]:
+def page(run: ReportRun, heads: list[Setup], links: Sequence[tuple[str, str]] = ()) -> tuple[str, dict[str, pl.DataFrame]]:
     """The page's HTML, and the charts' data to lay beside it. `heads`: linear heads on the same embedding."""
     makers = {"curve": curve_table, "counts": count_table, "classes": class_table, "methods": method_table, "retraining": retraining.table}
     tables = {name: frame for name, maker in makers.items() if not (frame := maker(run)).is_empty()}
@@ -79,7 +84,7 @@ def page(run: Run, heads: list[Setup], links: Sequence[tuple[str, str]] = ()) ->
     return html, tables
 
 
-def _method_row(run: Run, result: MethodResult) -> dict[str, Any]:
+def _method_row(run: ReportRun, result: MethodResult) -> dict[str, Any]:
     first = result.results[0]
     masked, total = result.stat("masked"), first.get("pairs_total")
     notes = sorted({found["note"] for found in result.results if found.get("note")})
@@ -99,7 +104,7 @@ def _method_row(run: Run, result: MethodResult) -> dict[str, Any]:
     }
 
 
-def _class_rows(run: Run) -> list[tuple[int, str, list[Stat | None]]]:
+def _class_rows(run: ReportRun) -> list[tuple[int, str, list[Stat | None]]]:
     """Per class: test accuracy before, and after each method, of the models in turn."""
     columns: list[list[Stat | None]] = []
     for result in run.methods:
@@ -107,7 +112,7 @@ def _class_rows(run: Run) -> list[tuple[int, str, list[Stat | None]]]:
     return [(index, name, [column[index] for column in columns]) for index, name in enumerate(run.setup.classes)]
 
 
-def curve_table(run: Run) -> pl.DataFrame:
+def curve_table(run: ReportRun) -> pl.DataFrame:
     frames = [
         frame.select(pl.lit(method).alias("method"), pl.lit(model).alias("model"), pl.all())
         for (method, model), frame in run.sweeps.items()
@@ -115,7 +120,7 @@ def curve_table(run: Run) -> pl.DataFrame:
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
 
-def count_table(run: Run) -> pl.DataFrame:
+def count_table(run: ReportRun) -> pl.DataFrame:
     """Correct answers per seed, n, split and class, of every sweep."""
     frames = [
         frame.select(pl.lit(method).alias("method"), pl.lit(model).alias("model"), pl.all())
@@ -124,7 +129,7 @@ def count_table(run: Run) -> pl.DataFrame:
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
 
-def class_table(run: Run) -> pl.DataFrame:
+def class_table(run: ReportRun) -> pl.DataFrame:
     rows = []
     for result in run.methods:
         before, after = result.per_class("before"), result.per_class("after")
@@ -137,7 +142,7 @@ def class_table(run: Run) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def method_table(run: Run) -> pl.DataFrame:
+def method_table(run: ReportRun) -> pl.DataFrame:
     """One row per result, with every split before and after."""
     rows = []
     for result in run.methods:
@@ -148,7 +153,7 @@ def method_table(run: Run) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _settings(run: Run, heads: list[Setup]) -> list[tuple[str, list[tuple[str, Any, bool]]]]:
+def _settings(run: ReportRun, heads: list[Setup]) -> list[tuple[str, list[tuple[str, Any, bool]]]]:
     """Groups of (setting, value, whether the paper leaves it open)."""
 
     def group(settings: dict[str, Any], open_: list[str] | None = None) -> list[tuple[str, Any, bool]]:
@@ -181,18 +186,18 @@ def _plain(key: str, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _used(run: Run, heads: list[Setup]) -> list[Artifact]:
+def _used(run: ReportRun, heads: list[Setup]) -> list[Artifact]:
     found = [run.setup.embed]
     for setup in (run.setup, *heads):
         found += [artifact for trained in setup.seeds for artifact in (trained.quantize, trained.artifact) if artifact]
     return found + [artifact for result in run.methods for artifact in result.artifacts] + run.retraining
 
 
-def _artifacts(run: Run, heads: list[Setup]) -> list[Artifact]:
+def _artifacts(run: ReportRun, heads: list[Setup]) -> list[Artifact]:
     return sorted(_used(run, heads), key=lambda artifact: artifact.manifest["created"])
 
 
-def _versions(run: Run, heads: list[Setup]) -> dict[str, list[str]]:
+def _versions(run: ReportRun, heads: list[Setup]) -> dict[str, list[str]]:
     """Every version of every library, and every machine, that had a part in this page."""
     seen: dict[str, set[str]] = {}
     for artifact in _used(run, heads):

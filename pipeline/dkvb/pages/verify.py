@@ -8,11 +8,11 @@ from typing import Any
 
 from altair.utils.schemapi import debug_mode
 
-from dkvb.files import write_text
-from dkvb.pages import verify_charts
+from dkvb.pages.charts import verify as verify_charts
 from dkvb.pages.page import library_name, render, vega_bundle
 from dkvb.recipe import Recipe
-from dkvb.workspace import Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.files import write_text
 
 NAME = "verify.html"
 

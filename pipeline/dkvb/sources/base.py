@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dkvb import seeding
 from dkvb.errors import DkvbError
-from dkvb.files import atomic
+from dkvb.runtime import seeding
+from dkvb.workspace.files import atomic
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from dkvb import progress
 from dkvb.errors import DkvbError, NotHere, UsageError
 from dkvb.recipe import Data
-from dkvb.sources.arrays import ArrayImages, indices
+from dkvb.runtime import progress
 from dkvb.sources.base import ImageSource, ImageSplit, digest
 from dkvb.sources.checks import check_classes, some
 from dkvb.sources.download import download
+from dkvb.sources.images import ArrayImages, indices
 from dkvb.sources.listing import cache_folder
 from dkvb.sources.pickles import load_arrays
 

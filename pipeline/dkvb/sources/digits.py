@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dkvb.recipe import Data
-from dkvb.sources.arrays import ArrayImages, indices
 from dkvb.sources.base import ImageSource, ImageSplit, digest, hold_out
+from dkvb.sources.images import ArrayImages, indices
 
 
 def open_digits(data: Data) -> ImageSource:

@@ -12,15 +12,23 @@ from pathlib import Path
 
 import filelock
 
-from dkvb import progress
+from dkvb.runtime import progress
 
 TRIES = 5
+
+
 PAUSE = 1.0
 """Seconds before the second try; doubled before each further one."""
+
+
 TIMEOUT = 30.0
 """Seconds without a byte after which a try counts as failed."""
+
+
 WINDOW, SLOWEST = 60.0, 2048.0
 """A try also fails when, over this many seconds, fewer bytes a second than this arrive."""
+
+
 BLOCK = 1 << 18
 
 

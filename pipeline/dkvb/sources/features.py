@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from dkvb.errors import DkvbError
-from dkvb.files import sha256
 from dkvb.recipe import Data
-from dkvb.sources.arrays import indices
 from dkvb.sources.base import FeatureSource, FeatureSplit, Table, digest, hold_out
 from dkvb.sources.checks import check_classes, data_folder, some
 from dkvb.sources.clip_retrieval import read_clip_retrieval
+from dkvb.sources.images import indices
+from dkvb.workspace.files import sha256
 
 HOLDS = "a folder with train.npz and test.npz (x and y), or with img_emb/*.npy and metadata/*.parquet"
+
+
 BLOCK = 8192
 
 

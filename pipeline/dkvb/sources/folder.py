@@ -10,16 +10,28 @@ from pathlib import Path
 import numpy as np
 
 from dkvb.errors import DkvbError, UsageError
-from dkvb.parallel import in_order
 from dkvb.recipe import Data
+from dkvb.runtime.parallel import in_order
 from dkvb.sources.base import ImageSource, ImageSplit, digest, hold_out
 from dkvb.sources.checks import check_classes, data_folder, some
-from dkvb.sources.images import EXTENSIONS, ImageFiles, hidden, in_unicode, kind_of, list_images, read_image, walk_images
+from dkvb.sources.images import (
+    EXTENSIONS,
+    ImageFiles,
+    hidden,
+    in_unicode,
+    kind_of,
+    list_images,
+    read_image,
+    walk_images,
+)
 from dkvb.sources.listing import THREADS, list_classes, watched
 
 __all__ = ["list_images", "open_folder", "open_tree", "read_image"]
 
+
 HOLDS = "a folder of {train,test}/<class>/<image>"
+
+
 BLOCK = 4096
 
 

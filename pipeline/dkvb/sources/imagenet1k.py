@@ -14,6 +14,8 @@ from dkvb.sources.checks import data_folder
 from dkvb.sources.folder import open_tree
 
 HOLDS = "a folder of train/<wnid>/<image> and val/<wnid>/<image>"
+
+
 MAPPING, INDEX = "LOC_synset_mapping.txt", "imagenet_class_index.json"
 
 

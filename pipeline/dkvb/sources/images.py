@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dkvb.errors import UsageError
 from dkvb.sources.base import Mode, UnreadableImage
 
@@ -149,3 +151,20 @@ class ImageFiles:
 
     def __call__(self, row: int) -> Image.Image:
         return read_image(self.root / self.ids[row], self.mode, id=self.ids[row])
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Row to image of an (N, H, W) or (N, H, W, 3) uint8 array; a view in another order will do."""
+
+    pixels: np.ndarray
+
+    def __call__(self, row: int) -> Image.Image:
+        from PIL import Image
+
+        return Image.fromarray(np.ascontiguousarray(self.pixels[row]))
+
+
+def indices(rows: np.ndarray | int) -> list[str]:
+    """Ids of rows that have no name of their own: the row as a string."""
+    return [str(row) for row in (range(rows) if isinstance(rows, int) else rows.tolist())]

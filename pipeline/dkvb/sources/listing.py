@@ -17,14 +17,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dkvb import progress
-from dkvb.files import atomic
-from dkvb.parallel import in_order
+from dkvb.runtime import progress
+from dkvb.runtime.parallel import in_order
 from dkvb.sources.images import EXTENSIONS, walk_images
+from dkvb.workspace.files import atomic
 
 FORMAT = 1
+
+
 THREADS = 16
 """More than there are cores: on network file systems a listing waits, and does not compute."""
+
+
 SETTLED = 2.0
 """Seconds: a directory changed this recently may change again without its time changing, so its listing is not kept."""
 

@@ -19,7 +19,11 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 # taken from NumPy's own pickles, because the module that defines them has changed its name
 _RECONSTRUCT, _SCALAR = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+
+
 _ADMITTED: dict[tuple[str, str], Any] = {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype, ("_codecs", "encode"): _encode}
+
+
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
     _ADMITTED |= {(_module, "_reconstruct"): _RECONSTRUCT, (_module, "scalar"): _SCALAR}
 

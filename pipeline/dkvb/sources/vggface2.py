@@ -9,8 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 IDENTITY = re.compile(r"n\d{6}")
+
+
 ABOVE = re.compile(r"(train|train_.*|vgg-?_?face-?_?2.*|data)", re.IGNORECASE)
 """Folders above the identities: the data set's own, its training split, and aligned variants of that (train_mtcnnpy_182)."""
+
+
 META = "identity_meta.csv"
 
 

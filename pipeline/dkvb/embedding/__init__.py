@@ -1,0 +1,1 @@
+"""Stage 1's parts: shards, unreadable images, contents that train and test share."""

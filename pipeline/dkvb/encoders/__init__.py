@@ -1,0 +1,1 @@
+"""Frozen encoders, their weights, and the loops that feed them."""

@@ -1,0 +1,295 @@
+"""Frozen encoders: images to feature vectors, weights never trained (paper, section 5.1 and Appendix G)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from dkvb.encoders.weights import (
+    closest,
+    fetch,
+    fetch_url,
+    is_torchscript,
+    load_into,
+    local_file,
+    read_state_dict,
+    seeded,
+    state_hash,
+    unknown_tag,
+)
+from dkvb.errors import DkvbError, UsageError, nearest
+from dkvb.recipe import Encoder
+from dkvb.runtime.device import full_precision
+from dkvb.workspace.files import sha256
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+NAMES = ("clip-vit-b32", "resnet50", "pixels", "open_clip:ARCH", "timm:ARCH")
+
+
+LAYERS = ("layer1", "layer2", "layer3", "layer4", "avgpool")
+
+
+CLIP_ARCH = "ViT-B-32-quickgelu"  # plain ViT-B-32 computes another activation than OpenAI's weights were trained with
+
+
+class FrozenEncoder(Protocol):
+    """What every encoder does; `preprocess` may be called from several threads."""
+
+    name: str
+    device: str
+
+    @property
+    def weights_hash(self) -> str | None:
+        """sha256 hex digest of the parameters that compute the features; None where there are none."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width D of a feature vector."""
+        ...
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        """One image of any 8-bit mode to (channels, H, W) float32 on the CPU."""
+        ...
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, channels, H, W) to (B, D) float32 on the CPU, computed on the encoder's device; may be called from several threads."""
+        ...
+
+
+def load_encoder(settings: Encoder, device: str, mode: str) -> FrozenEncoder:
+    """Load the encoder that a recipe's `[encoder]` section names; `mode` is the image source's, "RGB" or "L".
+
+    `size` applies to pixels alone and `layer` to resnet50 alone. Random weights are the same on every call.
+
+    Raises:
+        UsageError: unknown encoder, architecture, tag or layer; a weights file that is missing, unreadable or of another architecture.
+        DkvbError: weights that are not on this machine and cannot be downloaded.
+    """
+    kind, _, arch = settings.name.partition(":")
+    if settings.name == "pixels":
+        return PixelEncoder(settings.size, mode)
+    if settings.name == "clip-vit-b32":
+        return _open_clip(settings, CLIP_ARCH, device)
+    if settings.name == "resnet50":
+        return _resnet50(settings, device)
+    if kind == "open_clip" and arch:
+        return _open_clip(settings, arch, device)
+    if kind == "timm" and arch:
+        return _timm(settings, arch, device)
+    raise UsageError(f"Unknown encoder.name '{settings.name}'{nearest(settings.name, NAMES)}")
+
+
+def weights_fingerprint(settings: Encoder) -> str:
+    """What the weights are: "none", "random", "tag:…" or "sha256:…" of a local file; needs no deep-learning library.
+
+    Raises:
+        UsageError: the weights file does not exist.
+    """
+    if settings.name == "pixels":
+        return "none"
+    if settings.weights == "random":
+        return "random"
+    if file := local_file(settings.weights):
+        return f"sha256:{sha256(file)}"
+    return f"tag:{settings.weights or _default_tag(settings.name)}"
+
+
+def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
+    """B tensors (channels, H, W) to one (B, channels, H, W).
+
+    Raises:
+        DkvbError: they are not of one size.
+    """
+    import torch
+
+    shapes = sorted({tuple(image.shape) for image in images})
+    if len(shapes) > 1:
+        raise _sizes_differ(*shapes[:2])
+    return torch.stack(list(images))
+
+
+class PixelEncoder:
+    """Pixels as a vector, each image standardised by its own mean and standard deviation, so nothing is learnt from the data.
+
+    Without `size`, the first image sets the size that all must have; `dim` is known from then on.
+    """
+
+    name = "pixels"
+    device = "cpu"
+    weights_hash = None
+
+    def __init__(self, size: int | None, mode: str) -> None:
+        self.size, self.mode = size, "L" if mode == "L" else "RGB"
+        self.shape: tuple[int, ...] | None = (len(self.mode), size, size) if size else None
+        self.lock = threading.Lock()
+
+    @property
+    def dim(self) -> int:
+        if self.shape is None:
+            raise DkvbError("The encoder 'pixels' without encoder.size has no width before its first image; preprocess one image first.")
+        return int(np.prod(self.shape))
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        import torch
+        from PIL.Image import Resampling
+
+        image = image if image.mode == self.mode else image.convert(self.mode)
+        if self.size and image.size != (self.size, self.size):
+            image = image.resize((self.size, self.size), Resampling.BICUBIC)
+        # per image and in double precision, so that the batch an image falls into cannot change its features
+        pixels = np.asarray(image, np.float64) / 255
+        pixels = (pixels - pixels.mean()) / (pixels.std() + 1e-6)
+        channels_first = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        with self.lock:
+            self.shape = self.shape or channels_first.shape
+        if channels_first.shape != self.shape:
+            raise _sizes_differ(*sorted((channels_first.shape, self.shape)))
+        return torch.from_numpy(np.ascontiguousarray(channels_first, np.float32))
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1).float().cpu()
+
+
+class NetworkEncoder:
+    """A network in evaluation mode and the transform that its weights were trained for.
+
+    With `precision` "bf16", matrix products and convolutions are computed in bfloat16 (weights stay, features come back in float32).
+    """
+
+    def __init__(self, settings: Encoder, network: Any, transform: Callable[[Any], Any], device: str) -> None:
+        self.name, self.device, self.precision = settings.name, device, settings.precision
+        self.network = network.eval().requires_grad_(False).to(device)
+        self.transform = transform
+        # CLIP's own forward compares images with texts
+        self.forward: Callable[[Any], Any] = getattr(network, "encode_image", network)
+        self.tower = network.visual if hasattr(network, "encode_image") else network
+
+    @cached_property
+    def weights_hash(self) -> str | None:
+        return state_hash(self.tower.state_dict())
+
+    @cached_property
+    def dim(self) -> int:
+        from PIL import Image
+
+        return int(self.encode(self.preprocess(Image.new("RGB", (8, 8)))[None]).shape[1])
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        tensor: torch.Tensor = self.transform(image if image.mode == "RGB" else image.convert("RGB"))
+        return tensor
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        reduced = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16")
+        with torch.inference_mode(), full_precision if self.device != "cpu" else nullcontext(), reduced:
+            # a copy from pinned memory need not be waited for
+            features: torch.Tensor = self.forward(images.to(self.device, non_blocking=True))
+            return features.float().cpu()
+
+
+def _sizes_differ(one: tuple[int, ...], other: tuple[int, ...]) -> DkvbError:
+    sizes = " and ".join(f"{shape[-1]}×{shape[-2]}" for shape in (one, other))
+    return DkvbError(f"The encoder needs images of one size and found {sizes} pixels; set `encoder.size = 32` (say) to resize them all.")
+
+
+def _default_tag(name: str) -> str:
+    return {"resnet50": "IMAGENET1K_V1", "timm": "default"}.get(name.partition(":")[0], "openai")
+
+
+def _open_clip(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
+    """CLIP's image tower: feature = encode_image, projected, not normalised."""
+    import open_clip
+
+    config = open_clip.get_model_config(arch)
+    if config is None:
+        raise UsageError(f"open_clip has no architecture '{arch}'{closest(arch, open_clip.list_models())}")
+    file = local_file(settings.weights)
+    tag = None if file or settings.weights == "random" else settings.weights or _default_tag(settings.name)
+    tagged = open_clip.get_pretrained_cfg(arch, tag) if tag else {}
+    if tag and not tagged:
+        tags = open_clip.list_pretrained_tags_by_model(arch)
+        raise unknown_tag(tag, arch, tags)
+    state = read_state_dict(file) if file else None
+    # OpenAI's own archives were all trained with QuickGELU, whatever the architecture's name says
+    quick = bool(tagged.get("quick_gelu")) or bool(file and is_torchscript(file))
+
+    def build() -> tuple[Any, Any]:
+        model, _, transform = open_clip.create_model_and_transforms(
+            arch, tag, precision="fp32", force_quick_gelu=quick, pretrained_text=False, pretrained_image=False
+        )
+        return model, transform
+
+    if tag:
+        example = Path(tagged.get("url") or "open_clip_model.safetensors").name
+        model, transform = fetch(build, f"'{tag}' of {arch}", example)
+    else:
+        model, transform = seeded(build)
+    if state is not None:
+        visual = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
+        load_into(model.visual, visual, file, f"the image tower of {arch}")
+    return NetworkEncoder(settings, model, transform, device)
+
+
+def _resnet50(settings: Encoder, device: str) -> FrozenEncoder:
+    """torchvision's ResNet50 up to a layer, averaged over space; averaged layer4 is what avgpool computes."""
+    from torch.nn import AdaptiveAvgPool2d, Flatten, Identity, Sequential
+    from torchvision.models import ResNet50_Weights, resnet50
+
+    layer = settings.layer or "avgpool"
+    if layer not in LAYERS:
+        raise UsageError(f"encoder.layer = '{layer}' is no layer of resnet50{nearest(layer, LAYERS)}")
+    file = local_file(settings.weights)
+    tag = None if file or settings.weights == "random" else settings.weights or _default_tag(settings.name)
+    if tag and tag not in ResNet50_Weights.__members__:
+        raise unknown_tag(tag, "resnet50", list(ResNet50_Weights.__members__))
+    trained = ResNet50_Weights[tag or _default_tag(settings.name)]
+    model: Any = seeded(resnet50)
+    model.fc = Identity()
+    if file or tag:
+        source = file or fetch_url(trained.url, f"'{tag}' of resnet50")
+        state = {key: value for key, value in read_state_dict(source).items() if not key.startswith("fc.")}
+        load_into(model, state, source, "resnet50")
+    blocks = [model.conv1, model.bn1, model.relu, model.maxpool, model.layer1, model.layer2, model.layer3, model.layer4]
+    network = Sequential(*blocks[: 5 + min(LAYERS.index(layer), 3)], AdaptiveAvgPool2d(1), Flatten())
+    return NetworkEncoder(settings, network, trained.transforms(), device)
+
+
+def _timm(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
+    """A timm model without its classifier, and the evaluation transform of its own data configuration."""
+    import timm
+    from timm.data import create_transform, resolve_model_data_config
+
+    base, _, own_tag = arch.partition(".")
+    if not timm.is_model(base):
+        raise UsageError(f"timm has no architecture '{base}'{closest(base, timm.list_models())}")
+    file = local_file(settings.weights)
+    tag = own_tag if file or settings.weights in (None, "random") else settings.weights
+    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{base}*") if name.partition(".")[0] == base]
+    if tag and tag not in tags:
+        raise unknown_tag(tag, base, tags)
+    full = f"{base}.{tag}" if tag else base
+
+    def build(pretrained: bool = False) -> Any:
+        return timm.create_model(full, pretrained=pretrained, num_classes=0)
+
+    if file or settings.weights == "random":
+        model = seeded(build)
+    else:
+        model = fetch(lambda: build(True), f"'{tag or 'default'}' of {base}", "model.safetensors")
+    if file:
+        classifier = model.pretrained_cfg.get("classifier") or ()
+        heads = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))
+        state = {key: value for key, value in read_state_dict(file).items() if not key.startswith(heads)}
+        load_into(model, state, file, base)
+    return NetworkEncoder(settings, model, create_transform(**resolve_model_data_config(model), is_training=False), device)

@@ -1,0 +1,97 @@
+"""A trained model's frozen encoder: what it was, and features of new images through the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from dkvb.errors import DkvbError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    from dkvb.encoders.networks import FrozenEncoder
+    from dkvb.workspace.artifacts import Artifact
+
+@dataclass
+class Encoding:
+    """`settings` of the recipe's encoder section (None for ready-made features), the images' `mode`, the weights' sha256."""
+
+    settings: dict[str, Any] | None
+    mode: Literal["RGB", "L"] = "RGB"
+    weights_sha256: str | None = None
+    folder: Path | None = None
+    """Where a weights file given by its bare name is looked for."""
+    device: str = field(default="cpu", compare=False)
+
+    @classmethod
+    def of(cls, features: Artifact, device: str = "cpu") -> Encoding:
+        """That of an embed artifact."""
+        result = features.result
+        return cls(features.settings["encoder"], result["mode"] or "RGB", result["weights_sha256"], device=device)
+
+    @cached_property
+    def encoder(self) -> FrozenEncoder:
+        """The encoder, loaded.
+
+        Raises:
+            UsageError: there is none, or its weights file is missing.
+            DkvbError: its weights cannot be had, or are not those that the model was trained with.
+        """
+        from dkvb.encoders.networks import load_encoder
+        from dkvb.recipe import Encoder
+
+        if self.settings is None:
+            raise UsageError("This model was trained on ready-made features, without an encoder: give features (B, D), not images.")
+        settings = dict(self.settings)
+        if self.folder and settings["weights"] and (self.folder / settings["weights"]).is_file():
+            settings["weights"] = str(self.folder / settings["weights"])
+        encoder = load_encoder(Encoder(**settings), self.device, self.mode)
+        if self.weights_sha256 and encoder.weights_hash != self.weights_sha256:
+            raise DkvbError(
+                f"The weights of {settings['name']} found here are not those that the model was trained with (sha256 of their parameters "
+                f"{encoder.weights_hash}, expected {self.weights_sha256}): give the original weights."
+            )
+        return encoder
+
+    def features(self, images: torch.Tensor | Image.Image | Sequence[Image.Image]) -> torch.Tensor:
+        """Features (B, D) of PIL images, or of a tensor (B, channels, H, W) that `encoder.preprocess` has made.
+
+        Raises:
+            UsageError, DkvbError: as `encoder`; images that cannot be used.
+        """
+        import torch
+
+        from dkvb.encoders.networks import stack
+        from dkvb.sources.images import convert
+
+        encoder, size = self.encoder, int((self.settings or {})["batch_size"])
+        if isinstance(images, torch.Tensor):
+            if images.ndim != 4:
+                raise DkvbError(f"A tensor of images must be (B, channels, H, W), got {tuple(images.shape)}.")
+            parts = [encoder.encode(part) for part in images.split(size)]
+        else:
+            listed = list(images) if isinstance(images, Sequence) else [images]
+            batches = [listed[start : start + size] for start in range(0, len(listed), size)]
+            parts = [encoder.encode(stack([encoder.preprocess(convert(image, self.mode)) for image in batch])) for batch in batches]
+        return torch.cat(parts) if parts else torch.empty(0, encoder.dim)
+
+    def of_files(self, files: Sequence[Path], advance: Callable[[int], None]) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+        """Features (n, D) of those image files that can be read, their places (n,), and place -> what is wrong with the others."""
+        from dkvb.encoders.batches import encode_rows
+        from dkvb.sources.base import ImageSplit
+        from dkvb.sources.images import ImageFiles
+
+        encoder, largest = self.encoder, int((self.settings or {})["batch_size"])
+        names = [str(file) for file in files]
+        split = ImageSplit(names, np.zeros(len(names), np.int64), ImageFiles(Path(), names, self.mode))
+        # equal batches: the last one is filled up to the size of the others
+        size = -(-len(names) // -(-len(names) // largest)) if names else 1
+        found = encode_rows(split, range(len(names)), encoder, size, advance)
+        return found.features, found.kept_rows, dict(found.bad)

@@ -1,0 +1,58 @@
+"""The rows and labels of train, validation and test of one seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dkvb.workspace import arrays
+from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.rows import labels, present, stored_train_rows, train_rows
+
+
+@dataclass
+class Splits:
+    """Labels and rows of the splits of one seed: `train` (what was learned from), `validation` (kept out of it), `test`."""
+
+    features: Artifact
+    validation: float
+    seed: int
+
+    @cached_property
+    def classes(self) -> list[str]:
+        return [str(name) for name in self.features.result["classes"]]
+
+    @cached_property
+    def rows(self) -> dict[str, np.ndarray]:
+        """Split -> row numbers in its stored arrays."""
+        kept, aside = train_rows(self.features, self.validation, self.seed)
+        return {"train": kept, "validation": aside, "test": np.flatnonzero(present(self.features, "test"))}
+
+    def listed_rows(self, split: str) -> np.ndarray:
+        """Places of a split's rows in neighbour lists that were made before any row was purged."""
+        if split != "validation":
+            return self.rows[split]
+        aside = stored_train_rows(self.features, self.validation, self.seed)[1]
+        return np.flatnonzero(present(self.features, "train")[aside])
+
+    @cached_property
+    def labels(self) -> dict[str, np.ndarray]:
+        """Split -> (N,) int64."""
+        stored = {split: labels(self.features, split) for split in ("train", "test")}
+        return {split: stored[_stored(split)][rows] for split, rows in self.rows.items()}
+
+    def features_of(self, split: str) -> np.ndarray:
+        """(N, D) float32 features of a split."""
+        return arrays.read(self.features, f"{_stored(split)}/features")[self.rows[split]]
+
+    @property
+    def evaluation(self) -> list[str]:
+        """Splits on which N may be chosen or is reported."""
+        return ["test", "validation"] if len(self.rows["validation"]) else ["test"]
+
+
+def _stored(split: str) -> str:
+    """The validation split is part of the stored training set."""
+    return "test" if split == "test" else "train"

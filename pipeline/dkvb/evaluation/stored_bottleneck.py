@@ -1,0 +1,93 @@
+"""Keys, codes and values of one seed as they lie on disk, read when first asked for."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dkvb.bottleneck.mask_order import NEVER
+from dkvb.bottleneck.projection import project
+from dkvb.bottleneck.values import Pool
+from dkvb.evaluation.queries import group_projections, group_queries
+from dkvb.evaluation.splits import Splits, _stored
+from dkvb.workspace import arrays
+from dkvb.workspace.artifacts import Artifact
+
+
+@dataclass
+class StoredBottleneck:
+    """Keys, codes and values of one seed.
+
+    `values` is (C, M, L) float32. `masks_unused` excludes pairs that training never selected, as the official evaluation does.
+    """
+
+    splits: Splits
+    codes_artifact: Artifact
+    values: np.ndarray
+    pool: Pool
+    masks_unused: bool = False
+
+    def no_mask(self, selected: np.ndarray) -> np.ndarray:
+        """The mask order (C, M) of a model from which nothing is unlearned.
+
+        Args:
+            selected: (C, M), how often training selected each pair.
+        """
+        order = np.full(selected.shape, NEVER, np.int32)
+        if self.masks_unused:
+            order[selected == 0] = -1
+        return order
+
+    @property
+    def codebooks(self) -> int:
+        return int(self.codes_artifact.result["codebooks"])
+
+    @property
+    def pairs(self) -> int:
+        return int(self.codes_artifact.result["pairs"])
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """(C, M, d) float32."""
+        return arrays.read(self.codes_artifact, "keys")
+
+    @cached_property
+    def _codes(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def codes(self, split: str) -> np.ndarray:
+        """(C, N, k) uint16 codes of a split, codebook by codebook."""
+        if split not in self._codes:
+            stored = arrays.read(self.codes_artifact, f"{_stored(split)}/codes")
+            self._codes[split] = np.ascontiguousarray(stored[self.splits.rows[split]].transpose(1, 0, 2))
+        return self._codes[split]
+
+    @cached_property
+    def _neighbours(self) -> dict[str, Any]:
+        return {}
+
+    def neighbours(self, split: str, codebook: int) -> np.ndarray | None:
+        """(N, K) nearest keys of every sample, nearest first, where they were kept."""
+        name = f"{split}/neighbours"
+        if split not in self._neighbours:
+            kept = (self.codes_artifact.path / name).is_dir()
+            self._neighbours[split] = arrays.opened(self.codes_artifact, name) if kept else None
+        if self._neighbours[split] is None:
+            return None
+        with arrays.reading(self.codes_artifact, name):
+            listed = np.asarray(self._neighbours[split][:, codebook])
+        return listed if len(listed) == len(self.splits.rows[split]) else listed[self.splits.listed_rows(split)]
+
+    def queries(self, split: str, group: range, pool: ThreadPoolExecutor) -> np.ndarray:
+        """(G, N, d) float32 queries of a group of codebooks."""
+        stored = group_queries(self.splits.features, _stored(split), self.codes_artifact.path, group, pool)
+        rows = self.splits.rows[split]
+        return stored if len(rows) == stored.shape[1] else stored[:, rows]
+
+    def project(self, features: np.ndarray, group: range) -> np.ndarray:
+        """(G, N, d) float32 queries of features (N, D) that are not in the store."""
+        return project([features], len(features), group_projections(self.codes_artifact.path, group))

@@ -1,0 +1,134 @@
+"""Predictions of a bottleneck under growing masks: exact, and the same bits for a single mask as within a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from dkvb.bottleneck.lookup import NONE, CpuLookup, reselect
+from dkvb.bottleneck.mask_order import NEVER
+from dkvb.bottleneck.projection import UNIT, groups
+from dkvb.bottleneck.values import codebook_logits
+from dkvb.evaluation.stored_bottleneck import StoredBottleneck
+from dkvb.runtime.parallel import one_thread_per_worker
+
+ROWS = 2048
+"""Rows of a block that one thread works on."""
+
+
+LOGITS = 512 * 2**20
+"""Bytes of logits held at a time."""
+
+
+QUERIES = 128 * 2**20
+"""Bytes of queries held at a time, where some have to be searched: fewer groups of codebooks are fewer passes over the features."""
+
+
+def masked_predictions(
+    model: StoredBottleneck,
+    order: np.ndarray,
+    grid: Sequence[int],
+    split: str,
+    advance: Callable[[int], None] = lambda points: None,
+) -> np.ndarray:
+    """Predicted classes of a split at every N of a sweep.
+
+    Args:
+        order: (C, M) mask order, see `dkvb.bottleneck.masking`.
+        grid: G values of N.
+        split: "train", "validation" or "test".
+
+    Returns:
+        (G, N) int64.
+    """
+    rows, classes = len(model.splits.labels[split]), len(model.splits.classes)
+    at_once = max(1, LOGITS // max(1, rows * classes * 4))
+    parts = []
+    with one_thread_per_worker() as pool:
+        for start in range(0, len(grid), at_once):
+            parts.append(_logits(model, order, grid[start : start + at_once], split, pool).argmax(2))
+            advance(len(parts[-1]))
+    return np.concatenate(parts)
+
+
+def masked_logits(model: StoredBottleneck, order: np.ndarray, n: int, split: str) -> np.ndarray:
+    """Logits (N, L) float32 of a split at one N."""
+    with one_thread_per_worker() as pool:
+        return _logits(model, order, [n], split, pool)[0]
+
+
+def masked_logits_at(model: StoredBottleneck, order: np.ndarray, grid: Sequence[int], split: str, rows: np.ndarray) -> np.ndarray:
+    """Logits (G, n, L) float32 of some rows (n,) of a split at every N of a sweep."""
+    with one_thread_per_worker() as pool:
+        return _logits(model, order, grid, split, pool, rows)
+
+
+def _logits(
+    model: StoredBottleneck, order: np.ndarray, grid: Sequence[int], split: str, pool: ThreadPoolExecutor, only: np.ndarray | None = None
+) -> np.ndarray:
+    """Logits (G, N, L): the mean over codebooks, added up in codebook order, so that no bit depends on the threads."""
+    some: Any = slice(None) if only is None else only
+    everyone = model.codes(split)
+    codes = everyone[:, some]
+    rows = codes.shape[1]
+    logits = np.zeros((len(grid), rows, len(model.splits.classes)), np.float32)
+    blocks = [slice(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS)]
+    together = max(1, QUERIES // max(1, UNIT * everyone.shape[1] * model.keys.shape[2] * 4)) * UNIT
+    for group in groups(model.codebooks, together):
+        queries: np.ndarray | None = None
+        for codebook in group:
+            near = model.neighbours(split, codebook)
+            voter = _Codebook(model, codebook, order[codebook], codes[codebook], None if near is None else near[some])
+            if queries is None and voter.needs_search(max(grid)):
+                queries = model.queries(split, group, pool)[:, some]
+            voter.queries = None if queries is None else queries[codebook - group.start]
+            list(pool.map(partial(voter.add, grid, logits), blocks))
+    logits /= np.float32(model.codebooks)
+    return logits
+
+
+@dataclass
+class _Codebook:
+    """One codebook's votes under every mask of a sweep."""
+
+    model: StoredBottleneck
+    codebook: int
+    order: np.ndarray
+    codes: np.ndarray
+    neighbours: np.ndarray | None
+    queries: np.ndarray | None = None
+
+    @cached_property
+    def lookup(self) -> CpuLookup:
+        return CpuLookup(self.model.keys[self.codebook])
+
+    def needs_search(self, n: int) -> bool:
+        """Whether some row cannot be served from its neighbour list at N = n, nor therefore at a smaller N."""
+        allowed = self.order >= n
+        if self.neighbours is None:
+            return not allowed[self.codes].all()
+        return bool((allowed[self.neighbours].sum(1) < self.codes.shape[1]).any())
+
+    def add(self, grid: Sequence[int], logits: np.ndarray, block: slice) -> None:
+        """Add this codebook's votes for a block of rows at every N.
+
+        Masks are nested, so that going up the grid only rows whose selection has just been masked have to select again.
+        """
+        values, pool = self.model.values[self.codebook], self.model.pool
+        codes = self.codes[block].astype(np.int32)
+        near = None if self.neighbours is None else self.neighbours[block]
+        queries = None if self.queries is None else self.queries[block]
+        votes = codebook_logits(codes, values, pool).copy()
+        falls = self.order[codes].min(1)  # the N from which on a row's selection is no longer allowed
+        for place in np.argsort(grid, kind="stable"):
+            rows = np.flatnonzero(falls < grid[place])
+            if len(rows):
+                selected = reselect(rows, codes.shape[1], self.order >= grid[place], self.lookup, queries, near)
+                votes[rows] = codebook_logits(selected, values, pool)
+                falls[rows] = np.where(selected == NONE, NEVER, self.order[selected]).min(1)
+            logits[place, block] += votes

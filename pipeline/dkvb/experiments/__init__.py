@@ -1,0 +1,1 @@
+"""Several stages together: membership inference, the paper's experiments as a plan."""

@@ -1,0 +1,252 @@
+"""Class membership inference on unlearned models (paper, Appendix D, Table 3).
+
+A model is trained without a held-out class and unlearns a forget class; the attacker is to tell by their losses which of the two it once
+knew. Splits are those of `dkvb.held_out`; `dkvb.metrics.membership` is the attacker, fitted to validation and scored on test losses.
+Unlearning is partial where there is a dial: N is the first at which the forget class's validation loss is the held-out class's.
+Each (seed, forget set, method) is an artifact with `losses.parquet`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars
+
+from dkvb.bottleneck.mask_order import NEVER
+from dkvb.errors import DamagedArtifact, UsageError
+from dkvb.evaluation.forget_sets import class_id, forget_sets
+from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.stored_bottleneck import StoredBottleneck
+from dkvb.evaluation.under_masks import masked_logits, masked_logits_at
+from dkvb.experiments.held_out import VALIDATION, HeldOut, without_class
+from dkvb.methods.base import Method, make
+from dkvb.methods.pair_masking import Masking
+from dkvb.metrics.membership import LARGEST, attack, cross_entropy
+from dkvb.recipe import Recipe
+from dkvb.runtime import progress
+from dkvb.runtime.parallel import each_unit
+from dkvb.stages import quantize, train
+from dkvb.training.on_retain_set import load_bottleneck, load_head
+from dkvb.workspace.artifacts import Artifact, Spec, Workspace
+from dkvb.workspace.files import atomic
+from dkvb.workspace.requests import need_features
+
+DEFENCES = ("activations", "examples", "scrub-r", "logit-mask", "retrain", "retrain-linear")
+"""Those of the paper, a control, and the two oracles: no unlearning can better what has never seen the forget set."""
+
+
+COARSE, FINE = 50, 20
+"""Points of the search for N over the whole range, and then between two of them."""
+
+
+Logits = Callable[[str, np.ndarray], np.ndarray]
+"""(split, rows (n,)) -> logits (n, L)."""
+
+
+@dataclass
+class Defended:
+    """An unlearned model: its logits, what was chosen, and what a user should know about it."""
+
+    logits: Logits
+    n: int | None = None
+    n_name: str = ""
+    note: str | None = None
+
+
+def run(
+    recipe: Recipe, workspace: Workspace, held_out: str | None = None, methods: Sequence[str] = DEFENCES, force: bool = False
+) -> list[dict[str, Any]]:
+    """Train without a class, unlearn another, and attack; for each seed and forget set of the recipe and each method.
+
+    Args:
+        held_out: name or id of the class that takes no part in training; the last one by default.
+
+    Raises:
+        MissingStage: nothing embedded yet.
+        UsageError: an unknown class or method, or a class both forgotten and held out.
+        DamagedArtifact: the features, or what an earlier run left, have been altered.
+    """
+    if unknown := [name for name in methods if name not in DEFENCES]:
+        raise UsageError(f"There is no defence '{unknown[0]}' against membership inference; known: {', '.join(DEFENCES)}.")
+    features = need_features(recipe, workspace)
+    classes = [str(name) for name in features.result["classes"]]
+    absent = len(classes) - 1 if held_out is None else class_id(held_out, classes)
+    if len(classes) < 3:
+        raise UsageError("Class membership inference needs 3 classes: one to forget, one that is held out and one that stays.")
+    try:
+        derived, inner, without = without_class(recipe, workspace, features, absent, force)
+        if force:
+            quantize.run(derived, inner, force)
+        train.run(derived, inner, force)
+        made = each_unit(_seed, recipe.run.seeds, derived, workspace, inner, features, without, absent, tuple(methods), force)
+    except DamagedArtifact as error:
+        if str(features.path) in str(error):
+            raise
+        # what lies in the inner workspace is made again by no stage's own command
+        raise DamagedArtifact(f"{str(error).split(' `dkvb')[0]} `dkvb membership --force` makes it again.") from None
+    return [entry for entries in made for entry in entries]
+
+
+def _seed(
+    recipe: Recipe,
+    workspace: Workspace,
+    inner: Workspace,
+    features: Artifact,
+    without: Artifact,
+    absent: int,
+    methods: tuple[str, ...],
+    force: bool,
+    seed: int,
+) -> list[dict[str, Any]]:
+    study = TrainedSeed(recipe, inner, without, seed)
+    entries = []
+    for forget in _forget_sets(study, absent):
+        rows = HeldOut(study.splits, int(features.result["test"]), absent, forget)
+        entries += [_one(study, workspace, features, name, forget, absent, rows, force) for name in methods]
+    return entries
+
+
+def _forget_sets(study: TrainedSeed, held_out: int) -> list[list[int]]:
+    wanted = forget_sets(study)
+    if study.recipe.unlearn.forget == "each":
+        return [forget for forget in wanted if forget != [held_out]]
+    name = study.splits.classes[held_out]
+    if any(held_out in forget for forget in wanted):
+        raise UsageError(f"Class '{name}' is both forgotten and held out: name another with --forget or --held-out.")
+    if any(len(forget) == len(study.splits.classes) - 1 for forget in wanted):
+        raise UsageError(f"With '{name}' held out, all other classes would be forgotten and nothing retained: leave at least one out.")
+    return wanted
+
+
+def _one(
+    study: TrainedSeed, workspace: Workspace, features: Artifact, name: str, forget: list[int], held_out: int, rows: HeldOut, force: bool
+) -> dict[str, Any]:
+    classes = study.splits.classes
+    method = make(name, study, forget)
+    linear = method.model == "linear"
+    settings = {"kind": "membership", "method": name, "forget": forget, "held_out": held_out, "seed": study.seed}
+    settings |= {"validation": VALIDATION, "largest": LARGEST, **method.settings}
+    trained = study.linear_artifact if linear else study.dkvb_artifact
+    readable = f"{study.recipe.data_name}-membership-{name}-{'-'.join(classes[c] for c in forget)}-{classes[held_out]}-seed{study.seed}"
+    with workspace.claim(
+        Spec("unlearn", readable, settings, {"embed": features.fingerprint, "train": trained.fingerprint}), force
+    ) as claim:
+        if claim.artifact:
+            claim.artifact.check()
+            progress.note(f"membership {readable}: already done ({claim.artifact.path.name})")
+            return {**claim.artifact.result, "skipped": True, "artifact": str(claim.artifact.path)}
+        started = time.perf_counter()
+        defended = _partial(method, rows) if isinstance(method, Masking) else _whole(study, method, forget)
+        losses = {where: _losses(study, defended.logits, *stored) for where, stored in rows.rows.items()}
+        by_split = {split: {role: losses[split, role] for role in ("forget", "held_out")} for split in ("validation", "test")}
+        scores = attack(by_split["validation"], by_split["test"])
+        retained = defended.logits("test", rows.retain).argmax(1) == study.splits.labels["test"][rows.retain]
+        result: dict[str, Any] = {
+            "seed": study.seed,
+            "method": name,
+            "model": "linear" if linear else "dkvb",
+            "forget": forget,
+            "forget_names": [classes[c] for c in forget],
+            "held_out": held_out,
+            "held_out_name": classes[held_out],
+            "n": defended.n,
+            "n_name": defended.n_name,
+            **scores,
+            **{f"loss_{split}_{role}": float(values.mean()) for (split, role), values in losses.items()},
+            "retain_test": float(retained.mean()) if len(retained) else None,
+            "seconds": round(time.perf_counter() - started, 4),
+            "note": defended.note,
+        }
+        with atomic(claim.path / "losses.parquet") as temporary:
+            _frame(losses).write_parquet(temporary)
+        artifact = claim.finish(result)
+    at = f" at {defended.n_name} = {defended.n:,}" if defended.n_name else ""
+    progress.note(f"membership {readable}{at}: the attacker is right in {scores['attack_test']:.1%} of cases")
+    return {**result, "skipped": False, "artifact": str(artifact.path)}
+
+
+def _losses(study: TrainedSeed, logits: Logits, split: str, rows: np.ndarray) -> np.ndarray:
+    return cross_entropy(logits(split, rows), study.splits.labels[split][rows])
+
+
+def _frame(losses: dict[tuple[str, str], np.ndarray]) -> polars.DataFrame:
+    parts = [
+        polars.DataFrame({"loss": values}).with_columns(split=polars.lit(split), role=polars.lit(role))
+        for (split, role), values in losses.items()
+    ]
+    return polars.concat(parts).select("split", "role", "loss")
+
+
+def _partial(method: Masking, rows: HeldOut) -> Defended:
+    """Masked no further than until the forget class is as strange to the model as the held-out class."""
+    study, order = method.study, method._whole_order()
+    placed = order[(order >= 0) & (order < NEVER)]
+    top = int(placed.max()) + 1 if len(placed) else 0
+
+    def gap(grid: list[int]) -> np.ndarray:
+        means = []
+        for role in ("forget", "held_out"):
+            split, chosen = rows.rows["validation", role]
+            labels = study.splits.labels[split][chosen]
+            means.append(
+                [cross_entropy(logits, labels).mean() for logits in masked_logits_at(study.bottleneck, order, grid, split, chosen)]
+            )
+        return np.array(means[0]) - np.array(means[1])
+
+    low, high, note = 0, top, None
+    for points in (COARSE, FINE):
+        grid = sorted({round(low + (high - low) * i / points) for i in range(points + 1)})
+        reached = np.flatnonzero(gap(grid) >= 0)
+        if len(reached) == 0:
+            note = f"no {method.dial} brings the forget class's validation loss up to that of the held-out class; all {top:,} are taken"
+            low = high = top
+            break
+        place = int(reached[0])
+        low, high = grid[max(place - 1, 0)], grid[place]
+    n = high
+
+    def logits(split: str, chosen: np.ndarray) -> np.ndarray:
+        return np.asarray(masked_logits_at(study.bottleneck, order, [n], split, chosen)[0])
+
+    return Defended(logits, n, method.dial, note)
+
+
+def _whole(study: TrainedSeed, method: Method, forget: list[int]) -> Defended:
+    """Every other method, at the recipe's n."""
+    if method.name == "retrain":
+        return Defended(_bottleneck_logits(*load_bottleneck(study, forget, "retrain")))
+    if method.name == "retrain-linear":
+        return Defended(_linear_logits(study, load_head(study, forget)))
+    if method.name == "logit-mask":
+        plain = _bottleneck_logits(study.bottleneck, study.no_mask)
+
+        def masked(split: str, rows: np.ndarray) -> np.ndarray:
+            logits = plain(split, rows).copy()
+            logits[:, forget] = -np.inf
+            return logits
+
+        return Defended(masked, note=f"its loss on the forget class is infinite, and taken as {LARGEST:g}")
+    n = int(method.given)
+    method.check(n)
+    outcome = method.forget(n)
+    return Defended(_linear_logits(study, outcome.arrays), n, method.dial, outcome.note)
+
+
+def _bottleneck_logits(model: StoredBottleneck, order: np.ndarray) -> Logits:
+    """Of a bottleneck with what its order (C, M) masks at N = 0, which is what it never selected or nothing."""
+    kept: dict[str, np.ndarray] = {}
+
+    def logits(split: str, rows: np.ndarray) -> np.ndarray:
+        if split not in kept:
+            kept[split] = masked_logits(model, order, 0, split)
+        return np.asarray(kept[split][rows])
+
+    return logits
+
+
+def _linear_logits(study: TrainedSeed, head: dict[str, np.ndarray]) -> Logits:
+    return lambda split, rows: study.splits.features_of(split)[rows] @ head["weight"].T + head["bias"]

@@ -1,0 +1,238 @@
+"""The paper's experiments as a plan of steps, each an artifact or a few: what is done, what is missing, and what it will take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dkvb.errors import DkvbError, NotHere, UsageError, nearest
+from dkvb.evaluation.forget_sets import forget_sets
+from dkvb.evaluation.seed import TrainedSeed
+from dkvb.experiments import membership
+from dkvb.experiments.estimates import Estimator, Size, kind
+from dkvb.methods.base import make
+from dkvb.metrics.published import EXPERIMENTS
+from dkvb.recipe import Recipe, load
+from dkvb.runtime import progress
+from dkvb.stages import embed, quantize, report, train, unlearn
+from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.specs import dkvb_spec, embed_settings, linear_spec, quantize_spec
+
+METHODS = [
+    *("activations", "examples", "scrub", "logit-mask"),
+    *("scrub-values", "scrub-r", "retrain", "retrain-keys", "retrain-linear"),
+]
+
+
+RETRAIN = 10
+"""Epochs of training on after unlearning (Figures 4 and 6)."""
+
+
+RETRAINED = ("activations", "examples", "scrub", "scrub-values")
+"""Methods that leave something to train on."""
+
+
+@dataclass
+class Step:
+    """One line of the plan."""
+
+    recipe: Recipe
+    name: str
+    """embed, quantize, train, the unlearning method, or membership."""
+    seed: int | None
+    state: str
+    """done, missing, skipped or, once it has been tried, failed."""
+    work: Callable[[], Any]
+    why: str | None = None
+    seconds: float | None = None
+    estimate_seconds: float | None = None
+    estimate_bytes: int | None = None
+    estimate_from: str | None = None
+    """What the estimate of time was scaled from: "workspace", steps of that kind that ran in it, or "digits", a measurement made now."""
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """As in `--json`."""
+        return {
+            "data": self.recipe.name,
+            "step": self.name,
+            "seed": self.seed,
+            "state": self.state,
+            "seconds": self.seconds,
+            "estimate_seconds": self.estimate_seconds,
+            "estimate_bytes": self.estimate_bytes,
+            "estimate_from": self.estimate_from,
+            "why": self.why,
+        }
+
+
+def recipes(only: Sequence[str], seeds: int | None, own: Recipe | None, data_root: str | None = None) -> list[Recipe]:
+    """The recipes of the plan: the user's own one, or the paper's data sets, one of which may lie at `data_root`.
+
+    Raises:
+        UsageError: a name that is none of the paper's, or less than one seed.
+    """
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"--seeds {seeds}: give 1 or more.")
+    for name in only:
+        if name not in EXPERIMENTS:
+            raise UsageError(f"--only {name}: the paper has no such data set{nearest(name, EXPERIMENTS)}")
+    found = [own] if own else [load(name) for name in EXPERIMENTS if not only or name in only]
+    if data_root and not own:
+        if len({recipe.data.source for recipe in found}) > 1:
+            raise UsageError("--data-root is where one data set lies, and the plan has several: name one with --only.")
+        found = [recipe.with_(data={"path": data_root}) for recipe in found]
+    return [_whole(recipe, seeds) for recipe in found]
+
+
+def _whole(recipe: Recipe, seeds: int | None) -> Recipe:
+    usable = METHODS if recipe.data.validation else [name for name in METHODS if name != "scrub-r"]
+    over: dict[str, dict[str, Any]] = {"unlearn": {"method": usable, "sweep": True, "retrain": RETRAIN}}
+    if seeds is not None:
+        over["run"] = {"seeds": list(range(seeds))}
+    return recipe.with_(**over)
+
+
+def plan(chosen: Sequence[Recipe], workspace: Workspace, force: bool = False) -> list[Step]:
+    """Every step of every recipe with its state and, where it is missing, an estimate; nothing is written or downloaded."""
+    estimator = Estimator(workspace)
+    steps = []
+    for recipe in chosen:
+        mine = _steps(recipe, workspace, force)
+        reason = absent(recipe) if mine[0].state == "missing" else None
+        size = Size.of(recipe, workspace) if reason is None else None
+        for step in mine:
+            if step.state == "missing" and reason:
+                step.state, step.why = "skipped", reason
+            elif step.state == "missing" and size:
+                step.estimate_seconds, step.estimate_bytes = estimator.estimate(step.name, recipe, size)
+                if step.estimate_seconds is not None:
+                    step.estimate_from = "workspace" if kind(step.name, recipe) in estimator.measured else "digits"
+        steps += mine
+    return steps
+
+
+def _steps(recipe: Recipe, workspace: Workspace, force: bool) -> list[Step]:
+    features = workspace.find("embed", embed_settings(recipe))
+    unlearned = workspace.all("unlearn")
+    steps = [_step(recipe, "embed", None, features is not None, partial(embed.run, recipe, workspace, force=force))]
+    for seed in recipe.run.seeds:
+        one = recipe.with_(run={"seeds": [seed]})
+        codes = workspace.get(quantize_spec(recipe, seed, features)) if features else None
+        models: list[Artifact | None] = [None, None]
+        if features and codes:
+            specs = (dkvb_spec(recipe, seed, codes.fingerprint), linear_spec(recipe, seed, features))
+            models = [workspace.get(spec) for spec in specs]
+        steps.append(_step(recipe, "quantize", seed, codes is not None, partial(quantize.run, one, workspace, force=force)))
+        steps.append(_step(recipe, "train", seed, None not in models, partial(train.run, one, workspace, force=force)))
+        for name in recipe.unlearn.methods:
+            this = one.with_(unlearn={"method": name})
+            done = features is not None and None not in models and _unlearned(this, workspace, features, models, unlearned)
+            steps.append(_step(recipe, name, seed, done, partial(unlearn.run, this, workspace, force=force)))
+        attacked = features is not None and set(membership.DEFENCES) <= {
+            found.settings["method"]
+            for found in unlearned
+            if (found.settings.get("kind"), found.settings.get("seed")) == ("membership", seed)
+            and found.manifest["inputs"].get("embed") == features.fingerprint
+        }
+        steps.append(_step(recipe, "membership", seed, attacked, partial(membership.run, one, workspace, force=force)))
+    return steps
+
+
+def _step(recipe: Recipe, name: str, seed: int | None, done: bool, work: Callable[[], Any]) -> Step:
+    return Step(recipe, name, seed, "done" if done else "missing", work)
+
+
+def _unlearned(
+    recipe: Recipe, workspace: Workspace, features: Artifact, models: Sequence[Artifact | None], unlearned: Sequence[Artifact]
+) -> bool:
+    """Whether the recipe's only method has its result, its sweep and, where it is trained on, its retraining, all with these settings."""
+    (name,), (seed,) = recipe.unlearn.methods, recipe.run.seeds
+    study = TrainedSeed(recipe, workspace, features, seed)
+    vars(study).update(dkvb_artifact=models[0], linear_artifact=models[1])  # found already; reading them again would check gigabytes
+    kinds = {"forget", "sweep"} | ({"retraining"} if name in RETRAINED and recipe.unlearn.retrain else set())
+    for forget in forget_sets(study):
+        method = make(name, study, forget)
+        model = models[0] if method.model == "dkvb" else models[1]
+        wanted = {"method": name, "forget": forget, "seed": seed, **method.settings}
+        mine = [found.settings for found in unlearned if model and found.manifest["inputs"].get("train") == model.fingerprint]
+        mine = [settings for settings in mine if all(settings.get(key) == value for key, value in wanted.items())]
+        there = {settings["kind"] for settings in mine if settings["kind"] != "forget" or settings.get("n") == method.given}
+        if not kinds <= there:
+            return False
+    return True
+
+
+def absent(recipe: Recipe) -> str | None:
+    """Why a recipe's data or weights are not to be had here; None where they are, or where only trying can tell."""
+    from dkvb.sources.listing import cache_folder
+    from dkvb.sources.opening import open_source
+
+    source = recipe.data.source
+    archive = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}.get(source)
+    folder = Path(recipe.data.path) if recipe.data.path else cache_folder(source)
+    if archive and not folder.is_file() and not (folder / archive).is_file() and not any(_unpacked(folder)):
+        return f"{archive} is not in {folder}; `dkvb embed --recipe {recipe.name}` downloads it, or give --data-root"
+    if not archive or recipe.data.path:
+        try:
+            open_source(recipe.data)
+        except DkvbError as error:
+            return str(error)
+    return None if source in ("features", "digits") or recipe.data.own else _weights(recipe)
+
+
+def _unpacked(folder: Path) -> list[Path]:
+    """CIFAR's files, here or in the folder that the archive unpacks to."""
+    names = ("batches.meta", "meta", "data_batch_1", "train")
+    folders = (folder, folder / "cifar-10-batches-py", folder / "cifar-100-python")
+    return [place / name for place in folders for name in names if (place / name).is_file()]
+
+
+def _weights(recipe: Recipe) -> str | None:
+    from dkvb.encoders.networks import weights_fingerprint
+
+    try:
+        weights_fingerprint(recipe.encoder)
+    except DkvbError as error:
+        return str(error)
+    return None
+
+
+def run(steps: Sequence[Step], workspace: Workspace, recipe: Recipe) -> list[dict[str, Any]]:
+    """Do what is missing, in order. A step that fails skips what depends on it; the other data sets go on.
+
+    Returns:
+        An entry per step; see `Step.entry`.
+    """
+    failed: dict[str, str] = {}
+    for place, step in enumerate(steps, start=1):
+        if step.state != "missing":
+            continue
+        if step.recipe.name in failed:
+            step.state, step.why = "skipped", failed[step.recipe.name]
+            continue
+        progress.note(
+            f"reproduce {place}/{len(steps)}: {step.recipe.name}, {step.name}" + (f", seed {step.seed}" if step.seed is not None else "")
+        )
+        started = time.perf_counter()
+        try:
+            step.work()
+        except NotHere as error:
+            step.state, step.why = "skipped", str(error)
+            failed[step.recipe.name] = str(error)
+            progress.note(f"{step.recipe.name} is skipped: {error}")
+        except DkvbError as error:
+            step.state, step.why = "failed", str(error)
+            progress.note(f"{step.recipe.name}, {step.name}: {error}")
+            if step.name in ("embed", "quantize", "train"):
+                failed[step.recipe.name] = f"{step.name} failed"
+        else:
+            step.state = "done"
+        step.seconds = round(time.perf_counter() - started, 3)
+    if any(step.state == "done" and step.name == "train" for step in steps):
+        report.run(recipe, workspace)
+    return [step.entry for step in steps]

@@ -1,0 +1,228 @@
+"""The trained bottleneck as a torch module, and unlearning in memory: features (B, D) to logits (B, L).
+
+Lookup is exact under the mask, and logits are those of `dkvb.evaluate` on stored samples to the bit: queries come from matrix products
+over the same units of codebooks, keys are searched by FAISS, and votes are added up in codebook order, so that a sample's logits depend
+neither on its batch nor on threads. Both hold up to near ties: FAISS's last bits of a distance depend on where query and key lie in a block
+(k > 1, d >= 8), and at k = 1 on the kernel, so that two keys as near as these bits may change places. Nothing takes part in a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from dkvb.bottleneck.lookup import CpuLookup
+from dkvb.bottleneck.mask_order import selection_counts
+from dkvb.bottleneck.projection import UNIT, groups, project
+from dkvb.bottleneck.values import Pool, codebook_logits
+from dkvb.errors import UsageError
+from dkvb.inference.classifier import About, Classifier
+from dkvb.runtime.parallel import one_thread_per_worker
+
+ROWS = 2048
+"""Samples worked on at a time, so that memory does not grow with the batch."""
+
+
+PRODUCT = 2**20
+"""Multiplications below which BLAS may multiply matrices another way, with other bits: small batches are filled up beyond it."""
+
+
+@dataclass
+class Weights:
+    """The parts of a bottleneck: projection (C, D, d), keys (C, M, d), values (C, M, L), float32; `unused` (C, M) bool, pairs that may
+    never be selected, masked or not; `centre` (C, d), which lookup takes from keys and queries alike: none, to have it worked out."""
+
+    projection: np.ndarray
+    keys: np.ndarray
+    values: np.ndarray
+    unused: np.ndarray
+    centre: np.ndarray | None = None
+
+
+class Model(Classifier):
+    """A discrete key-value bottleneck with its mask. FAISS searches on the CPU: `.to(device)` moves nothing, features may lie anywhere.
+
+    Buffers:
+        projection: (C, D, d); keys: (C, M, d); values: (C, M, L), float32. Shared by all models that `unlearn` makes of one another.
+        mask: (C, M) bool, True where a pair has been unlearned.
+        unused: (C, M) bool, True where a pair is never selected because training never did.
+        centre: (C, d).
+    """
+
+    projection: torch.Tensor
+    keys: torch.Tensor
+    values: torch.Tensor
+    mask: torch.Tensor
+    unused: torch.Tensor
+    centre: torch.Tensor
+
+    def __init__(
+        self,
+        about: About,
+        weights: Weights,
+        mask: np.ndarray,
+        top_k: int,
+        pool: Pool,
+        class_counts: Callable[[Sequence[int]], np.ndarray] | None = None,
+    ) -> None:
+        """
+        Args:
+            class_counts: class ids -> (C, M), how often training selected each pair in its last epoch; None where that is not known.
+        """
+        super().__init__(about, weights.projection.shape[1])
+        self.top_k, self.pool, self.class_counts, self.weights = top_k, pool, class_counts, weights
+        centre = centres(weights.keys, ~(mask | weights.unused)) if weights.centre is None else weights.centre
+        parts = {"projection": weights.projection, "keys": weights.keys, "values": weights.values, "mask": mask}
+        for name, array in (parts | {"unused": weights.unused, "centre": centre}).items():
+            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Model:
+        return self
+
+    @property
+    def allowed(self) -> np.ndarray:
+        """(C, M) bool, the pairs that may be selected."""
+        return ~(self.mask | self.unused).numpy()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (B, D) -> logits (B, L) float32: the mean over codebooks of the pooled values of the k nearest allowed keys.
+
+        Raises:
+            DkvbError: features of another width, or not finite.
+        """
+        found = self.checked(features)
+        values, count = self.values.numpy(), np.float32(len(self.values))
+        logits = np.zeros((len(found), values.shape[2]), np.float32)
+        with one_thread_per_worker() as pool:
+            for start in range(0, len(found), ROWS):
+                block = logits[start : start + ROWS]
+                for votes in self._map(
+                    found[start : start + ROWS], self.allowed, pool, lambda c, codes: codebook_logits(codes, values[c], self.pool)
+                ):
+                    block += votes
+        logits /= count
+        return self.finished(logits, features)
+
+    def select(self, features: torch.Tensor) -> np.ndarray:
+        """Codes (C, B, k) int32: ids of the nearest allowed keys, nearest first; -1 where a codebook has none left."""
+        return self._codes(self.checked(features), self.allowed)
+
+    def _codes(self, features: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        codes = np.empty((len(self.keys), len(features), self.top_k), np.int32)
+        with one_thread_per_worker() as pool:
+            for start in range(0, len(features), ROWS):
+                rows = slice(start, start + ROWS)
+                for codebook, found in enumerate(self._map(features[rows], allowed, pool, lambda c, codes: codes)):
+                    codes[codebook, rows] = found
+        return codes
+
+    def _map(
+        self, block: np.ndarray, allowed: np.ndarray, pool: ThreadPoolExecutor, then: Callable[[int, np.ndarray], np.ndarray]
+    ) -> Iterator[np.ndarray]:
+        """`then(codebook, codes (B, k))` for every codebook, in order."""
+        projection, keys, centre = self.projection.numpy(), self.keys.numpy(), self.centre.numpy()
+        last = len(keys) % UNIT or UNIT
+        rows = max(len(block), PRODUCT // (block.shape[1] * last * projection.shape[2]) + 1)
+        filled = np.zeros((min(rows, max(len(block), 4 * ROWS)), block.shape[1]), np.float32)
+        filled[: len(block)] = block
+        for group in groups(len(keys)):
+            queries = project([filled], len(filled), projection[group.start : group.stop])[:, : len(block)]
+
+            def one(codebook: int, group: range = group, queries: np.ndarray = queries) -> np.ndarray:
+                lookup = Centred(keys[codebook], centre[codebook])
+                return then(codebook, lookup.search(queries[codebook - group.start], self.top_k, allowed[codebook]))
+
+            yield from pool.map(one, group)
+
+    def unlearn(self, forget: Sequence[str | int], na: int, features: torch.Tensor | None = None, labels: Any = None) -> Model:
+        """See `unlearn`."""
+        from dkvb.bottleneck.mask_order import check_pairs, rank_by_count
+        from dkvb.evaluation.forget_sets import class_ids
+
+        ids = class_ids(forget, self.classes)
+        unused, whole = self.unused.numpy(), self.mask.numpy()
+        check_pairs(na, whole.size)
+        if features is not None:
+            counts = self._counts(features, labels, ids)
+        elif self.class_counts is None:
+            raise UsageError("This model keeps no selection counts of its training (exports do not): give features of the forget set.")
+        else:
+            counts = self.class_counts(ids)
+        masked = (rank_by_count(counts, self.about.seed, ids) < na) & ~unused
+        return self.masked(masked, ids)
+
+    def _counts(self, features: torch.Tensor, labels: Any, ids: list[int]) -> np.ndarray:
+        found = self.checked(features)
+        if labels is not None:
+            wanted = np.isin(np.asarray(labels), ids)
+            if wanted.shape != (len(found),):
+                raise UsageError(f"labels has shape {wanted.shape} and must be one for each of the {len(found):,} features.")
+            found = found[wanted]
+        if len(found) == 0:
+            raise UsageError("There are no samples of the forget classes among the features.")
+        # as the trained model selects, so that masks do not depend on the order of requests; exports hold allowed keys only
+        there = np.ones_like(self.allowed) if self.weights.centre is None else self.allowed
+        codes = self._codes(found, there)
+        missing = codes < 0
+        counts = selection_counts(np.where(missing, 0, codes), there.shape[1])
+        counts[:, 0] -= missing.sum((1, 2))
+        return counts
+
+    def masked(self, more: np.ndarray, forgotten: Sequence[int] = ()) -> Model:
+        """A model that masks (C, M) bool pairs as well; it shares everything else with this one, which stays as it is."""
+        about = replace(self.about, forgotten=sorted({*self.about.forgotten, *forgotten}))
+        return Model(about, self.weights, self.mask.numpy() | more, self.top_k, self.pool, self.class_counts)
+
+
+class Centred(CpuLookup):
+    """A lookup whose centre is given: any will do, but its last bits decide near ties."""
+
+    def __init__(self, keys: np.ndarray, centre: np.ndarray) -> None:
+        self.keys, self.centre, self.centred = keys, centre, keys - centre
+
+
+def centres(keys: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """(C, d) float32: the mean of a codebook's keys (C, M, d), as `CpuLookup` takes it.
+
+    Where a single key is masked it takes no part: it could be worked out from the others and the centre, which exports hold.
+    """
+    found = np.empty((len(keys), keys.shape[2]), np.float32)
+    for codebook, (own, kept) in enumerate(zip(keys, allowed, strict=True)):
+        alone = (~kept).sum() == 1 and kept.any()
+        found[codebook] = (own[kept] if alone else own).mean(0, dtype=np.float64).astype(np.float32)
+    return found
+
+
+def unlearn(
+    model: Model,
+    forget: Sequence[str | int] | str | int,
+    na: int,
+    counts: str = "last-epoch",
+    features: torch.Tensor | None = None,
+    labels: Any = None,
+) -> Model:
+    """Unlearn classes in memory, via activations: a new model that masks the `na` pairs these classes select most often as well.
+
+    The mask is that of `dkvb unlearn --method activations` for the same seed and classes. The model given is not changed.
+
+    Args:
+        forget: names or ids of the classes.
+        counts: "last-epoch", the selection counts kept from training; "forget-set", those of `features`.
+        features: (N, D), the forget set or a proxy of it; counts are then taken from these.
+        labels: (N,) class ids, where `features` holds other classes as well.
+
+    Raises:
+        UsageError: an unknown class, all classes, `na` outside 0 … C * M, or no counts to be had.
+    """
+    if not isinstance(model, Model):
+        raise UsageError(f"unlearn takes a key-value bottleneck, and this is a {type(model).__name__}: a linear head has nothing to mask.")
+    if counts not in ("last-epoch", "forget-set"):
+        raise UsageError(f"counts = '{counts}': give 'last-epoch', or 'forget-set' with features.")
+    if counts == "forget-set" and features is None:
+        raise UsageError("counts = 'forget-set' needs the features of the forget set.")
+    return model.unlearn([forget] if isinstance(forget, str | int) else list(forget), na, features, labels)

@@ -1,0 +1,220 @@
+"""Finding a trained model, by workspace, artifact or exported folder, and putting it together with the masks it is to have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from dkvb.bottleneck.mask_order import unpack
+from dkvb.encoders.recorded import Encoding
+from dkvb.errors import DamagedArtifact, MissingStage, SettingsClash, UsageError
+from dkvb.evaluation.seed import TrainedSeed
+from dkvb.inference.bottleneck_model import Model, Weights
+from dkvb.inference.classifier import About, Classifier, LinearModel
+from dkvb.inference.export import CONFIG, FORMAT, TENSORS
+from dkvb.recipe import Recipe
+from dkvb.recipe import load as load_recipe
+from dkvb.runtime.device import choose_device
+from dkvb.version import __version__
+from dkvb.workspace import arrays
+from dkvb.workspace.artifacts import MANIFEST, Artifact, Workspace
+from dkvb.workspace.files import canonical_hash, sha256
+from dkvb.workspace.requests import PURGED, all_requests, need_features, refuse_half_purged, unite
+from dkvb.workspace.specs import COUNTS, LINEAR, PROJECTION, VALUES
+
+
+def load(
+    path: str | Path, seed: int | None = None, recipe: Recipe | str | Path | None = None, device: str = "auto", requests: bool = True
+) -> Classifier:
+    """A trained classifier as a torch module: features (B, D) -> logits (B, L), and `.images(…)` through its encoder.
+
+    Args:
+        path: a workspace (the data folder), a finished train or unlearn artifact in one, or a folder that `dkvb export` wrote.
+        seed: which seed's model of a workspace; by default the recipe's first, or the lowest of the model last trained.
+        recipe: which recipe's model of a workspace, by name, path or as a Recipe; by default the one last trained.
+        device: where the encoder runs, "auto", "cpu" or "cuda".
+        requests: also mask what deletion requests (`dkvb forget`) have masked in this model; what they have purged is masked always.
+
+    Raises:
+        UsageError: there is no such folder, or nothing in it that can be loaded.
+        MissingStage: the workspace has no such model.
+        DamagedArtifact: a file has been altered or is missing.
+    """
+    from dkvb.inference.export import CONFIG, TENSORS
+    from dkvb.inference.load import read_export
+
+    folder, device = Path(path).expanduser().absolute(), choose_device(device)[0]
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder: give a workspace, a train or unlearn artifact, or a folder written by `dkvb export`.")
+    if (folder / CONFIG).is_file() or (folder / TENSORS).is_file():
+        return read_export(folder, device)
+    if (folder / MANIFEST).is_file():
+        workspace = Workspace(folder.parent.parent, folder.parent.parent / "reports")
+        artifact = workspace.read(folder)
+        assert artifact is not None
+        return load_artifact(workspace, artifact, device, requests)
+    workspace = Workspace(folder, folder / "reports")
+    if recipe is not None:
+        settings = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
+        return load_seed(settings, workspace, settings.run.seeds[0] if seed is None else seed, device, requests)
+    return load_artifact(workspace, _last(workspace, seed), device, requests)
+
+
+def load_seed(recipe: Recipe, workspace: Workspace, seed: int, device: str, requests: bool = True) -> Model:
+    """The bottleneck that a recipe trained with a seed.
+
+    Raises:
+        MissingStage: nothing embedded or trained yet.
+        DamagedArtifact: it has been altered.
+    """
+    trained = TrainedSeed(recipe, workspace, need_features(recipe, workspace), seed).dkvb_artifact
+    model = load_artifact(workspace, trained, device, requests)
+    assert isinstance(model, Model)
+    return model
+
+
+def _last(workspace: Workspace, seed: int | None) -> Artifact:
+    """The bottleneck last trained or asked for, with this seed, or the lowest that the same settings were trained with."""
+    trained = [a for a in workspace.all("train") if a.settings["model"] == "dkvb" and seed in (None, a.settings["seed"])]
+    if not trained:
+        which = "" if seed is None else f" of seed {seed}"
+        raise MissingStage(f"There is no trained bottleneck{which} in {workspace.root}: run `dkvb train` with this --data-dir first.")
+
+    def likeness(artifact: Artifact) -> str:
+        above = _input(workspace, artifact, "quantize")
+        return canonical_hash([{**artifact.settings, "seed": 0}, {**above.settings, "seed": 0}, above.manifest["inputs"]])
+
+    wanted = likeness(trained[-1])
+    return min((a for a in trained if likeness(a) == wanted), key=lambda a: int(a.settings["seed"]))
+
+
+def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu", requests: bool = True) -> Classifier:
+    """The model of a finished train artifact, or what an unlearn artifact has made of it.
+
+    Raises:
+        UsageError: an artifact that holds no model.
+        MissingStage: what it was made from is gone.
+        DamagedArtifact: a file has been altered or is missing, or a purge was cut short.
+    """
+    refuse_half_purged(workspace)
+    artifact.check()
+    if artifact.stage == "train":
+        return _trained(workspace, artifact, device, requests)
+    if artifact.stage != "unlearn" or artifact.settings["kind"] != "forget" or artifact.settings["method"].startswith("retrain"):
+        raise UsageError(
+            f"{artifact.path} holds no model to load: give a train artifact, or an unlearn artifact that has a mask or weights."
+        )
+    trained = _input(workspace, artifact, "train")
+    trained.check()
+    model = _trained(workspace, trained, device, requests)
+    return _unlearned(model, artifact)
+
+
+def _unlearned(model: Classifier, artifact: Artifact) -> Classifier:
+    forget = [int(c) for c in artifact.settings["forget"]]
+    names = [name for name in ("mask.safetensors", "weights.safetensors") if (artifact.path / name).is_file()]
+    arrays = load_file(artifact.path / names[0])
+    about = replace(model.about, forgotten=sorted({*model.about.forgotten, *forget}))
+    if isinstance(model, LinearModel):
+        return LinearModel(about, arrays["weight"], arrays["bias"])
+    assert isinstance(model, Model)
+    if "excluded" in arrays:
+        # the values are all still there: nothing counts as forgotten
+        about = replace(model.about, excluded=sorted({*model.about.excluded, *forget}))
+        return Model(about, model.weights, model.mask.numpy(), model.top_k, model.pool, model.class_counts)
+    if "values" in arrays:
+        weights = replace(model.weights, values=arrays["values"])
+        return Model(about, weights, model.mask.numpy(), model.top_k, model.pool, model.class_counts)
+    masked = unpack(arrays["mask"], model.mask.shape[1]) & ~model.unused.numpy()
+    return model.masked(masked, forget)
+
+
+def _trained(workspace: Workspace, trained: Artifact, device: str, requests: bool) -> Classifier:
+    settings, result = trained.settings, trained.result
+    codes = _input(workspace, trained, "quantize") if settings["model"] == "dkvb" else None
+    features = _input(workspace, codes or trained, "embed")
+    about = About(
+        classes=[str(name) for name in result["classes"]],
+        seed=int(settings["seed"]),
+        encoding=Encoding.of(features, device),
+        name=str(features.result["source"]),
+        accuracy={name: result[name] for name in ("test", "per_class_test")},
+        identity={"train": trained.fingerprint, "embed": features.fingerprint},
+    )
+    if codes is None:
+        head = load_file(trained.path / LINEAR)
+        return LinearModel(about, head["weight"], head["bias"])
+    codes.check()
+    keys = arrays.read(codes, "keys")
+    counts = partial(_class_counts, trained)
+    unused = np.zeros(keys.shape[:2], bool)
+    if settings["unused"] == "mask":
+        unused = counts(range(len(about.classes))) == 0
+    weights = Weights(load_file(codes.path / PROJECTION)["projection"], keys, load_file(trained.path / VALUES)["values"], unused)
+    top_k, pool = int(codes.settings["keys"]["top_k"]), settings["train"]["pool"]
+    model = Model(about, weights, np.zeros_like(unused), top_k, pool, counts)
+    return _requested(workspace, trained, model, requests)
+
+
+def _requested(workspace: Workspace, trained: Artifact, model: Model, masked: bool) -> Model:
+    """The model under the masks of all deletion requests that were not taken back, or of those alone whose values are gone."""
+    found = unite(
+        [r for r in all_requests(workspace, trained.fingerprint) if (r.in_force if masked else r.state == PURGED or "purging" in r.data)]
+    )
+    return model if found.mask is None else model.masked(found.mask & ~model.unused.numpy(), found.classes)
+
+
+def _class_counts(trained: Artifact, classes: Sequence[int]) -> np.ndarray:
+    """(C, M): how often training samples of some classes selected each pair in the last epoch."""
+    return arrays.read(trained, COUNTS, list(classes)).sum(0, dtype=np.int64)
+
+
+def _input(workspace: Workspace, artifact: Artifact, stage: str) -> Artifact:
+    """The artifact of an earlier stage that this one was made from."""
+    fingerprint: Any = artifact.manifest["inputs"][stage]
+    for found in reversed(workspace.all(stage)):
+        if found.fingerprint == fingerprint:
+            return found
+    raise MissingStage(
+        f"{artifact.path} was made from a {stage} artifact that is no longer in {workspace.root}: run `dkvb {stage}` with the same recipe."
+    )
+
+
+def read_export(folder: Path, device: str = "cpu") -> Model:
+    """The model of a folder that `run` wrote.
+
+    Raises:
+        DamagedArtifact: a file is missing or has been altered.
+        SettingsClash: a newer dkvb wrote it.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(config, dict) or config.get("kind") != "dkvb":
+            raise UsageError(f"{folder / CONFIG} was not written by `dkvb export`.")
+        if int(config["format"]) > FORMAT:
+            raise SettingsClash(f"{folder} has format {config['format']}, this dkvb ({__version__}) reads up to {FORMAT}: upgrade dkvb.")
+        if sha256(folder / TENSORS) != config["sha256"]:
+            raise ValueError("it has changed since it was written")
+        tensors = load_file(folder / TENSORS)
+        about = About(
+            classes=list(config["classes"]),
+            seed=int(config["seed"]),
+            encoding=Encoding(config["encoder"], config["mode"] or "RGB", config["weights_sha256"], folder, device),
+            name=config["data"],
+            forgotten=list(config["forgotten"]),
+            excluded=list(config["excluded"]),
+            accuracy={name: config["accuracy"][name] for name in ("test", "per_class_test") if name in config["accuracy"]},
+            identity=dict(config["identity"]),
+        )
+        weights = Weights(tensors["projection"], tensors["keys"], tensors["values"], tensors["unused"], tensors["centre"])
+        mask = ~tensors["allowed"] & ~tensors["unused"]
+        return Model(about, weights, mask, int(config["top_k"]), config["pool"])
+    except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
+        raise DamagedArtifact(f"The export in {folder} is damaged ({error}): run `dkvb export {folder} --force` again.") from None

@@ -1,0 +1,149 @@
+"""Classes of new samples: image files, folders of images, or features in .npz files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dkvb.errors import DkvbError, UsageError
+from dkvb.inference.classifier import Classifier
+from dkvb.runtime import progress
+from dkvb.sources.images import list_images
+from dkvb.workspace.files import write_text
+
+FEATURES = ".npz"
+
+
+@dataclass
+class Inputs:
+    """What is to be predicted, in the order in which it was named."""
+
+    names: list[str] = field(default_factory=list)
+    features: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    """First place among the names, (N, D)."""
+    images: list[tuple[int, Path]] = field(default_factory=list)
+    """Place among the names, file."""
+    unreadable: list[dict[str, str]] = field(default_factory=list)
+
+
+def run(model: Classifier, paths: Sequence[Path], top: int = 1) -> dict[str, list[dict[str, Any]]]:
+    """Predict everything that can be read.
+
+    Args:
+        top: classes listed for each input, most probable first.
+
+    Returns:
+        `predict`: an entry an input with `input`, `class`, `id`, `probability` and `top`; `unreadable`: `input` and `error` of each file
+        that cannot be read.
+
+    Raises:
+        UsageError: a path that does not exist, a folder without images, images for a model without an encoder.
+        DkvbError: features of another width than the model's.
+    """
+    if top < 1:
+        raise UsageError(f"--top {top}: give 1 or more.")
+    inputs = gather(paths, model.width)
+    if inputs.images and model.encoder is None:
+        raise UsageError(
+            f"{inputs.images[0][1]} is an image, and this model was trained on ready-made features without an encoder: give .npz files "
+            f"with x (N, {model.width})."
+        )
+    logits: list[torch.Tensor | None] = [None] * len(inputs.names)
+    for start, x in inputs.features:
+        logits[start : start + len(x)] = model(torch.from_numpy(x))
+    if inputs.images:
+        _images(model, inputs, logits)
+    found = [(name, row) for name, row in zip(inputs.names, logits, strict=True) if row is not None]
+    entries = [_entry(name, row, model.classes, top) for name, row in found]
+    return {"predict": entries, "unreadable": inputs.unreadable}
+
+
+def gather(paths: Sequence[Path], width: int) -> Inputs:
+    """Find images and read features.
+
+    Raises:
+        UsageError: a path that does not exist, or a folder without images.
+        DkvbError: features of another width.
+    """
+    inputs = Inputs()
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path} does not exist: give images, folders of images, or .npz files with x (N, D).")
+        if path.is_dir():
+            files = list_images(path)
+            if not files:
+                raise UsageError(f"There are no images in {path}: give a folder of images, or .npz files by name.")
+            _add_images(inputs, files)
+        elif path.suffix.lower() == FEATURES:
+            _add_features(inputs, path, width)
+        else:
+            _add_images(inputs, [path])
+    return inputs
+
+
+def _add_images(inputs: Inputs, files: Sequence[Path]) -> None:
+    inputs.images += [(len(inputs.names) + i, file) for i, file in enumerate(files)]
+    inputs.names += [str(file) for file in files]
+
+
+def _add_features(inputs: Inputs, path: Path, width: int) -> None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            x = np.asarray(file["x"])
+        if x.ndim != 2 or not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
+            raise ValueError(f"x must be numbers (N, D), and is {x.dtype} {x.shape}")
+    except (ValueError, KeyError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        return inputs.unreadable.append({"input": str(path), "error": f"it is no .npz file with an array x (N, D): {error}"})
+    if x.shape[1] != width:
+        raise DkvbError(f"{path} has features of width {x.shape[1]}, the model was trained on {width}: use the same encoder.")
+    x = np.ascontiguousarray(x, np.float32)
+    if not np.isfinite(x).all():
+        bad = np.flatnonzero(~np.isfinite(x).all(1))
+        return inputs.unreadable.append({"input": str(path), "error": f"NaN or infinite features in {len(bad)} rows, the first {bad[0]}"})
+    inputs.features.append((len(inputs.names), x))
+    inputs.names += [f"{path}[{row}]" for row in range(len(x))]
+    return None
+
+
+def _images(model: Classifier, inputs: Inputs, logits: list[torch.Tensor | None]) -> None:
+    places = [place for place, _ in inputs.images]
+    with progress.task("predict", len(places), "images") as task:
+        features, kept, bad = model.about.encoding.of_files([file for _, file in inputs.images], task.advance)
+    inputs.unreadable += [{"input": inputs.names[places[row]], "error": message} for row, message in bad.items()]
+    for row, values in zip(kept, model(torch.from_numpy(features)) if len(kept) else (), strict=True):
+        logits[places[row]] = values
+
+
+def _entry(name: str, logits: torch.Tensor, classes: Sequence[str], top: int) -> dict[str, Any]:
+    probabilities = torch.softmax(logits.double(), 0)
+    # of equals the lowest id, as argmax has it
+    best = torch.sort(logits, descending=True, stable=True).indices[:top].tolist()
+    listed = [{"class": classes[c], "id": c, "probability": float(probabilities[c])} for c in best]
+    return {"input": name, **listed[0], "top": listed}
+
+
+def as_csv(entries: Sequence[dict[str, Any]]) -> str:
+    """A header and a line an input: `input,class,id,probability`, and the same for the 2nd, 3rd, … most probable class."""
+    ranks = max((len(entry["top"]) for entry in entries), default=1)
+    columns = [f"{name}{'' if rank == 1 else f'_{rank}'}" for rank in range(1, ranks + 1) for name in ("class", "id", "probability")]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["input", *columns])
+    for entry in entries:
+        writer.writerow([entry["input"], *(value for at in entry["top"] for value in at.values())])
+    return text.getvalue()
+
+
+def write_csv(entries: Sequence[dict[str, Any]], path: Path) -> None:
+    """`as_csv` into a file, all of it or nothing."""
+    if path.is_dir():
+        raise UsageError(f"--csv {path} is a folder: give a file, or - for standard output.")
+    write_text(path.absolute(), as_csv(entries))

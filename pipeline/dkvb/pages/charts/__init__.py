@@ -1,0 +1,1 @@
+"""How pages draw it: Vega-Lite charts and their colours."""

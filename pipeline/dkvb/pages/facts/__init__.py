@@ -1,0 +1,1 @@
+"""What pages state: artifacts read and counted, in records and words."""

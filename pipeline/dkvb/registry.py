@@ -1,0 +1,215 @@
+"""What can be named in a recipe or on the command line: unlearning methods, data sources and metrics, a line each.
+
+To add a method, write its file in `methods/` and its line here; everything that lists methods (the recipe, help texts, pages, estimates) reads
+this table. Another package adds its own through the entry point groups `dkvb.methods`, `dkvb.sources` and `dkvb.metrics`. Nothing is imported
+before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from dkvb.errors import UsageError, nearest
+
+Group = Literal["methods", "sources", "metrics"]
+Family = Literal["masking", "training", "control"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name and where what it stands for is defined, as `module:attribute`."""
+
+    name: str
+    target: str
+
+    def load(self) -> Any:
+        """Import what the name stands for.
+
+        Raises:
+            UsageError: another package's entry that cannot be imported.
+        """
+        module, _, attribute = self.target.partition(":")
+        if module.startswith("dkvb."):
+            return getattr(importlib.import_module(module), attribute)
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"'{self.name}' is registered as {self.target}, which cannot be imported: {error}.") from None
+
+
+@dataclass(frozen=True)
+class MethodEntry(Entry):
+    """An unlearning method or control (`dkvb.methods.base.Method`), and what can be said of it without importing it."""
+
+    family: Family = "control"
+    """"masking": masks pairs, no gradient; "training": trains a model on; "control": what methods are compared with."""
+    title: str = ""
+    """What pages call it."""
+    plain: str = ""
+    """What it does, in plain words."""
+    default: bool = False
+    """Whether a recipe that names no methods runs it."""
+    dial: str = ""
+    """What its N counts, as people read it; "" where there is nothing to choose."""
+    trains_on: bool = False
+    """Whether what it leaves can be trained on the retain set afterwards (paper, section 5.4)."""
+    defence: bool = False
+    """Whether class membership inference attacks it by default (paper, Appendix D)."""
+
+
+_METHODS = (
+    MethodEntry(
+        "activations",
+        "dkvb.methods.activations:Activations",
+        "masking",
+        "Masking by activations",
+        "hides the pairs that the forgotten class uses most",
+        default=True,
+        dial="N_a",
+        trains_on=True,
+        defence=True,
+    ),
+    MethodEntry(
+        "examples",
+        "dkvb.methods.examples:Examples",
+        "masking",
+        "Masking by examples",
+        "hides every pair that a sample of the forgotten class uses",
+        default=True,
+        dial="N_e",
+        trains_on=True,
+        defence=True,
+    ),
+    MethodEntry(
+        "scrub",
+        "dkvb.methods.scrub:ScrubMethod",
+        "training",
+        "SCRUB",
+        "fine-tunes away from the original on the forgotten class, towards it on the rest",
+        default=True,
+        dial="epochs",
+        trains_on=True,
+    ),
+    MethodEntry(
+        "logit-mask",
+        "dkvb.methods.logit_mask:LogitMask",
+        "control",
+        "Logit mask (control)",
+        "only forbids the answer; nothing inside the model changes",
+        default=True,
+        defence=True,
+    ),
+    MethodEntry(
+        "scrub-values",
+        "dkvb.methods.scrub:ScrubValues",
+        "training",
+        "SCRUB on the values",
+        "the same fine-tuning, on the bottleneck's values",
+        dial="epochs",
+        trains_on=True,
+    ),
+    MethodEntry(
+        "scrub-r",
+        "dkvb.methods.scrub:ScrubRewind",
+        "training",
+        "SCRUB+R",
+        "SCRUB, rewound to the epoch whose error looks most natural",
+        dial="epochs",
+        defence=True,
+    ),
+    MethodEntry(
+        "retrain",
+        "dkvb.methods.retrain:Retrain",
+        "control",
+        "Retrained",
+        "trains again without the forgotten class: what forgetting should look like",
+        defence=True,
+    ),
+    MethodEntry(
+        "retrain-keys",
+        "dkvb.methods.retrain:RetrainKeys",
+        "control",
+        "Retrained, keys too",
+        "keys and values made again without the forgotten class",
+    ),
+    MethodEntry(
+        "retrain-linear",
+        "dkvb.methods.retrain:RetrainLinear",
+        "control",
+        "Retrained linear head",
+        "the plain head, trained again without the class",
+        defence=True,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class SourceEntry(Entry):
+    """A kind of data set (a function from a recipe's `[data]` to `dkvb.sources.base`'s ImageSource or FeatureSource)."""
+
+    own_data: bool = True
+    """Whether data sets of this kind are told apart by their path; any other is one data set, wherever it lies."""
+
+
+_SOURCES = (
+    SourceEntry("digits", "dkvb.sources.digits:open_digits", own_data=False),
+    SourceEntry("cifar10", "dkvb.sources.cifar:open_cifar", own_data=False),
+    SourceEntry("cifar100", "dkvb.sources.cifar:open_cifar", own_data=False),
+    SourceEntry("lacuna100", "dkvb.sources.lacuna100:open_lacuna", own_data=False),
+    SourceEntry("lacuna10", "dkvb.sources.lacuna100:open_lacuna", own_data=False),
+    SourceEntry("imagenet1k", "dkvb.sources.imagenet1k:open_imagenet1k", own_data=False),
+    SourceEntry("folder", "dkvb.sources.folder:open_folder"),
+    SourceEntry("features", "dkvb.sources.features:open_features"),
+)
+
+_METRICS = (Entry("worst-retained", "dkvb.metrics.accuracy:worst_retained"),)
+"""Functions `(predicted (N,), labels (N,), forget) -> float | None`, measured on test data before and after unlearning."""
+
+_KINDS: dict[Group, tuple[type[Entry], tuple[Entry, ...], str]] = {
+    "methods": (MethodEntry, _METHODS, "unlearning method"),
+    "sources": (SourceEntry, _SOURCES, "data.source"),
+    "metrics": (Entry, _METRICS, "metric"),
+}
+
+
+@cache
+def _table(group: Group) -> dict[str, Entry]:
+    kind, own, _ = _KINDS[group]
+    table = {entry.name: entry for entry in own}
+    for point in sorted(entry_points(group=f"dkvb.{group}"), key=lambda point: point.name):
+        table.setdefault(point.name, kind(point.name, point.value))
+    return table
+
+
+def names(group: Group) -> list[str]:
+    """All names of a group: dkvb's own first, in the order in which pages and help list them."""
+    return list(_table(group))
+
+
+def methods() -> dict[str, MethodEntry]:
+    """Every unlearning method by name."""
+    return {name: entry for name, entry in _table("methods").items() if isinstance(entry, MethodEntry)}
+
+
+def sources() -> dict[str, SourceEntry]:
+    """Every data source by name."""
+    return {name: entry for name, entry in _table("sources").items() if isinstance(entry, SourceEntry)}
+
+
+def find(group: Group, name: str, where: str = "") -> Entry:
+    """The entry of a name.
+
+    Args:
+        where: what the message begins with, such as the recipe that holds the name.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    table = _table(group)
+    if name not in table:
+        raise UsageError(f"{where}{': ' if where else ''}unknown {_KINDS[group][2]} '{name}'{nearest(name, table)}")
+    return table[name]

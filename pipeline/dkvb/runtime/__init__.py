@@ -1,0 +1,1 @@
+"""Seeding, devices, threads and processes, progress: what every layer above runs on."""

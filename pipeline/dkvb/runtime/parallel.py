@@ -1,0 +1,109 @@
+"""Units of work spread over threads here or over Dask worker processes; results never depend on how many there are."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+from dkvb.errors import DkvbError
+from dkvb.recipe import Recipe, Run
+from dkvb.runtime import progress
+
+T = TypeVar("T")
+
+
+R = TypeVar("R")
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_thread_per_worker(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """A pool of one thread a core, with BLAS and OpenMP held to one thread each so that they don't multiply."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1), ThreadPoolExecutor(threads or cores()) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """Like `map`, but at most `ahead` results wait in memory."""
+    waiting: list[Any] = []
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.pop(0).result()
+    while waiting:
+        yield waiting.pop(0).result()
+
+
+def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: Any) -> Iterator[R]:
+    """Run `function(*args, unit)` for every unit on Dask workers, a local cluster of them or those of a running scheduler.
+
+    Results come in any order. A unit whose worker dies is given to another. `function` must be importable, its arguments picklable.
+
+    Raises:
+        DkvbError: the scheduler does not answer, or workers keep dying.
+    """
+    from distributed import Client, KilledWorker, LocalCluster, as_completed
+
+    with ExitStack() as stack:
+        if run.scheduler is None:
+            local: dict[str, Any] = {"n_workers": min(run.workers, len(units)), "threads_per_worker": 1, "processes": True}
+            address: Any = stack.enter_context(LocalCluster(**local, dashboard_address=None, silence_logs=logging.CRITICAL))
+        else:
+            address = run.scheduler
+        try:
+            client = stack.enter_context(Client(address, timeout=10))
+        except (OSError, ValueError) as error:
+            raise DkvbError(f"The Dask scheduler {address} does not answer ({error}): start it, or leave --scheduler out.") from None
+        if run.scheduler is not None:
+            progress.note(f"working on {len(client.scheduler_info()['workers'])} workers of {run.scheduler}")
+        futures = [client.submit(function, *args, unit, pure=False) for unit in units]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+                future.release()
+        except KilledWorker as error:
+            raise DkvbError(
+                f"Workers keep dying on the same unit of work ({error}): look at their logs; memory is the usual cause."
+            ) from None
+
+
+def each_unit(function: Callable[..., R], units: Sequence[Any], recipe: Recipe, *args: Any) -> list[R]:
+    """`function(recipe, *args, unit)` for every unit (a seed, a forget set), spread over processes where the recipe asks for them.
+
+    Returns:
+        Results in the order of the units.
+    """
+    if not distributed_run(recipe.run) or len(units) < 2:
+        return [function(recipe, *args, unit) for unit in units]
+    alone = recipe.with_(run={"workers": 1, "scheduler": None})
+    with progress.task(f"{function.__module__.rpartition('.')[2]}: seeds and forget sets", len(units), "units") as task:
+        results = {}
+        for place, result in spread(_quietly, list(enumerate(units)), recipe.run, function, alone, args):
+            results[place] = result
+            task.advance()
+    return [results[place] for place in range(len(units))]
+
+
+def _quietly(function: Callable[..., R], recipe: Recipe, args: tuple[Any, ...], numbered: tuple[int, Any]) -> tuple[int, R]:
+    progress.silence()
+    place, unit = numbered
+    return place, function(recipe, *args, unit)
+
+
+def distributed_run(run: Run) -> bool:
+    """Whether a run is to be spread over processes."""
+    return run.workers > 1 or run.scheduler is not None

@@ -1,0 +1,202 @@
+"""Stage 1: run the frozen encoder once over every image and keep the features (paper, section 5.1; no augmentation).
+
+Writes, for `train` and `test`, zarr v3 arrays `features` (N, D) float32, `labels` (N,) int64, `ids` (N,) and content `hashes` (N, 16);
+class names are attributes of each split's group. Finished shards are never done again; on one process or many, the bits are the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dkvb.embedding.leaks import find_leaks
+from dkvb.embedding.shards import (
+    SPLITS,
+    Job,
+    Shard,
+    Source,
+    create_arrays,
+    embed_shard,
+    feature_width,
+    remote_shard,
+    shards_of,
+    units,
+)
+from dkvb.embedding.unreadable import bad_rows, finish_swap, leave_out, left_out
+from dkvb.encoders.networks import FrozenEncoder, load_encoder, weights_fingerprint
+from dkvb.errors import DkvbError, UsageError
+from dkvb.recipe import Recipe
+from dkvb.runtime import progress
+from dkvb.runtime.device import choose_device
+from dkvb.runtime.parallel import distributed_run, spread
+from dkvb.sources.base import ImageSource
+from dkvb.sources.opening import open_source
+from dkvb.workspace import arrays
+from dkvb.workspace.artifacts import Artifact, Claim, Spec, Workspace
+from dkvb.workspace.requests import refuse_half_purged, refuse_return
+from dkvb.workspace.specs import embed_spec
+
+SHOWN = 10
+
+
+def run(recipe: Recipe, workspace: Workspace, force: bool = False, shard_range: tuple[int, int] | None = None) -> list[dict[str, Any]]:
+    """Embed the recipe's data set, or find that it has been done.
+
+    Args:
+        shard_range: only these shards, counted over train and then test, first included and last excluded; for job arrays, whose processes
+            may all write to one workspace at a time. The last one to finish completes the artifact.
+
+    Raises:
+        UsageError: data or encoder that cannot be used as asked.
+        DkvbError: data that cannot be learned from, weights that cannot be had, images that cannot be read, leaks where strict.
+    """
+    source = open_source(recipe.data)
+    inputs = {"source": source.fingerprint}
+    if isinstance(source, ImageSource):
+        inputs["weights"] = weights_fingerprint(recipe.encoder)
+    spec = embed_spec(recipe, inputs)
+    label = f"embed {recipe.name}"
+    for text in source.notes:
+        progress.note(f"{label}: {text}")
+    if shard_range:
+        return _part(recipe, workspace, source, spec, label, shard_range)
+    if purged := _purged(workspace, spec, force):
+        progress.note(f"{label}: already done ({purged.path.name}); some classes were purged from it")
+        return [_checked(recipe, purged, skipped=True)]
+    with workspace.claim(spec, force) as claim:
+        if claim.artifact and not arrays.heal(claim.artifact, arrays.Marks(claim.path), units(claim.artifact), label):
+            progress.note(f"{label}: already done ({claim.artifact.path.name})")
+            return [_checked(recipe, claim.artifact, skipped=True)]
+        job, encoder = _begin(recipe, source, claim.path, label)
+        _embed(recipe, job, source, encoder, shards_of(_lengths(source)), label)
+        return [_checked(recipe, _finish(recipe, claim, job, source, encoder, label), skipped=False)]
+
+
+def _purged(workspace: Workspace, spec: Spec, force: bool) -> Artifact | None:
+    """The finished artifact, checked, if rows were purged from it: making any of it again would bring them back."""
+    refuse_half_purged(workspace)
+    artifact = workspace.get(spec)
+    if artifact is None or not artifact.result.get("purged"):
+        return None
+    if force or artifact.wrong_files():
+        refuse_return(workspace, artifact)
+    return artifact
+
+
+def _part(recipe: Recipe, workspace: Workspace, source: Source, spec: Spec, label: str, wanted: tuple[int, int]) -> list[dict[str, Any]]:
+    """Some shards. The artifact's lock is held to begin and to finish, not in between, so that others can work on theirs."""
+    shards = shards_of(_lengths(source))
+    first, last = wanted
+    if not 0 <= first < last <= len(shards):
+        raise UsageError(f"--shard-range {first}:{last}: there are {len(shards)} shards, so that 0 <= first < last <= {len(shards)}.")
+    with workspace.claim(spec, sweep=False) as claim:
+        if claim.artifact:
+            progress.note(f"{label}: already done ({claim.artifact.path.name})")
+            return [_checked(recipe, claim.artifact, skipped=True)]
+        job, encoder = _begin(recipe, source, claim.path, label)
+    with workspace.hold(f"{spec.stage}-{claim.path.name}-{first}-{last}", f"shards {first} to {last - 1} of {claim.path.name}"):
+        _embed(recipe, job, source, encoder, shards[first:last], label)
+    with workspace.claim(spec, sweep=False) as claim:
+        if claim.artifact:
+            return [_checked(recipe, claim.artifact, skipped=False)]
+        marks = arrays.Marks(claim.path)
+        left = [number for number, shard in enumerate(shards) if marks.get(shard.name) is None]
+        if left:
+            progress.note(f"{label}: {len(shards) - len(left)} of {len(shards)} shards are done; the rest is for other ranges")
+            return [
+                {
+                    "source": recipe.data.source,
+                    "encoder": _encoder_name(recipe),
+                    "shards": len(shards),
+                    "shards_left": left,
+                    "skipped": False,
+                }
+            ]
+        return [_checked(recipe, _finish(recipe, claim, job, source, encoder, label), skipped=False)]
+
+
+def _lengths(source: Source) -> dict[str, int]:
+    return {split: len(source.splits[split].labels) for split in SPLITS}
+
+
+def _encoder_name(recipe: Recipe) -> str | None:
+    return None if recipe.data.source == "features" else recipe.encoder.name
+
+
+def _begin(recipe: Recipe, source: Source, path: Path, label: str) -> tuple[Job, FrozenEncoder | None]:
+    finish_swap(path)
+    encoder, device = None, "cpu"
+    if isinstance(source, ImageSource):
+        device, reason = choose_device(recipe.run.device)
+        progress.note(f"{label}: {recipe.encoder.name} on {device} ({reason})")
+        encoder = load_encoder(recipe.encoder, device, source.mode)
+    create_arrays(path, source, feature_width(source, encoder))
+    return Job(path, recipe.data, recipe.encoder, device, recipe.data.on_bad), encoder
+
+
+def _embed(recipe: Recipe, job: Job, source: Source, encoder: FrozenEncoder | None, shards: list[Shard], label: str) -> None:
+    """Embed the shards that are not done yet, here or on other processes.
+
+    Raises:
+        DkvbError: images that cannot be read; names them all, after everything else has been done.
+    """
+    marks = arrays.Marks(job.path)
+    left = [shard for shard in shards if marks.get(shard.name) is None]
+    lengths = _lengths(source)
+    total = sum(min(shard.rows.stop, lengths[shard.split]) - shard.rows.start for shard in shards)
+    bad: list[str] = []
+    with progress.task(label, total, "images" if encoder else "rows") as task:
+        task.skip(sum((marks.get(shard.name) or {"rows": 0})["rows"] for shard in shards))
+        if distributed_run(recipe.run) and left:
+            for rows, found in spread(remote_shard, left, recipe.run, job):
+                bad += found
+                task.advance(rows)
+        else:
+            for shard in left:
+                bad += embed_shard(job, shard, source, encoder, task.advance)
+    if bad:
+        listed = f"{len(bad)} of {total:,} images cannot be read: {_some(bad)}"
+        if job.on_bad == "skip":
+            progress.note(f"{label}: {listed}; they are left out and recorded in the manifest")
+        else:
+            raise DkvbError(
+                f"{listed}. Repair them and run `dkvb embed` again (finished shards are kept), or leave them out with --on-bad skip."
+            )
+
+
+def _some(messages: list[str]) -> str:
+    return "; ".join(messages[:SHOWN]) + (f"; and {len(messages) - SHOWN} more" if len(messages) > SHOWN else "")
+
+
+def _finish(recipe: Recipe, claim: Claim, job: Job, source: Source, encoder: FrozenEncoder | None, label: str) -> Artifact:
+    """Leave out what could not be read, look for leaks, and write the manifest."""
+    for split, bad in bad_rows(claim.path, _lengths(source)).items():
+        if bad:
+            leave_out(claim.path, split, bad)
+    stored = {split: {name: arrays.plain(claim.path, f"{split}/{name}") for name in ("labels", "hashes", "ids")} for split in SPLITS}
+    hashes, labels = ({split: arrays[name] for split, arrays in stored.items()} for name in ("hashes", "labels"))
+    leaks = find_leaks(hashes, labels, list(source.classes), {split: arrays["ids"].tolist() for split, arrays in stored.items()})
+    if isinstance(source, ImageSource):
+        source.write_manifest(claim.path / "files.parquet")
+    result: dict[str, Any] = {"source": recipe.data.source, "encoder": _encoder_name(recipe)}
+    result |= {split: len(arrays["labels"]) for split, arrays in stored.items()}
+    result |= {
+        "dim": int(arrays.plain_shape(claim.path, "train/features")[1]),
+        "mode": source.mode if isinstance(source, ImageSource) else None,
+        "classes": list(source.classes),
+        "weights_sha256": encoder.weights_hash if encoder else None,
+        "unreadable": {split: left_out(claim.path, split) for split in SPLITS},
+        "leaks": leaks.to_dict(),
+        "leaks_in_words": leaks.describe() if leaks.any else None,
+    }
+    return claim.finish(result)
+
+
+def _checked(recipe: Recipe, artifact: Artifact, skipped: bool) -> dict[str, Any]:
+    """The entry of a finished artifact; warns of leaks, or fails where the recipe is strict."""
+    result = artifact.result
+    if result["leaks_in_words"]:
+        if recipe.data.strict:
+            raise DkvbError(f"{result['leaks_in_words']} Remove them from the data, or run without --strict to be warned only.")
+        progress.note(f"warning: {result['leaks_in_words']}")
+    return {**result, "seconds": artifact.manifest["seconds"], "skipped": skipped, "artifact": str(artifact.path)}

@@ -1,0 +1,120 @@
+"""Stage 5: every finished artifact of the workspace as HTML pages that need no network.
+
+A page whose inputs have not changed since it was written is left alone; what a page depends on is its `inputs` and this package's version.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from altair.utils.schemapi import debug_mode
+
+from dkvb.errors import MissingStage
+from dkvb.pages import bottleneck, compare, index, paper, verify
+from dkvb.pages import run as run_page
+from dkvb.pages.facts.collect import collect
+from dkvb.pages.facts.records import Collected
+from dkvb.pages.page import Page, data_name, library_name, sources, vega_bundle
+from dkvb.recipe import Recipe
+from dkvb.runtime import progress
+from dkvb.version import __version__
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.files import atomic, canonical_hash, write_json, write_text
+
+LISTING = "data/pages.json"
+"""Page -> the key of what it was made from, null while it is being written, and the files laid beside it."""
+
+
+Listing = dict[str, dict[str, Any]]
+
+
+def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[str, Any]]:
+    """Write `index.html`, a page per run, and per trained bottleneck a comparison of methods and a look inside, into `workspace.reports`.
+
+    Returns:
+        One entry: `index`, the path of the index; `pages`, those of all others; `written`, how many of them were made anew; `seconds`.
+
+    Raises:
+        MissingStage: no model has been trained yet.
+        DamagedArtifact: a manifest cannot be read.
+    """
+    started = time.perf_counter()
+    found = collect(workspace)
+    if not found.setups:
+        raise MissingStage(f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages.")
+    folder, planned = workspace.reports, plan(found, workspace)
+    listing = _listed(folder)
+    ours = canonical_hash([__version__, sources()])
+    keys = {page.name: canonical_hash([ours, page.title, page.inputs]) for page in planned}
+    stale = [page for page in planned if force or not _current(folder, page.name, keys[page.name], listing)]
+    library = library_name()
+    if not (folder / library).is_file():
+        write_text(folder / library, vega_bundle())
+    with progress.task("report", len(stale) + 1, "pages") as task:
+        for page in stale:
+            with debug_mode(False):  # checking every spec against Vega-Lite's schema takes half of the time; the tests draw them all
+                html, tables = page.make()
+            beside = {data_name(page.name, name): frame for name, frame in tables.items()}
+            # listed before they are written, so that a report that is killed leaves nothing that a later one would not know
+            known = {*listing.get(page.name, {}).get("files", []), *beside}
+            listing[page.name] = {"key": None, "files": sorted(known)}
+            write_json(folder / LISTING, listing)
+            for name, frame in beside.items():
+                with atomic(folder / name) as temporary:
+                    frame.write_parquet(temporary)
+            write_text(folder / page.name, html)
+            _remove(folder, known - set(beside))
+            listing[page.name] = {"key": keys[page.name], "files": sorted(beside)}
+            task.advance()
+        # the index comes last, so that it never links to a page that is not there yet
+        write_text(folder / "index.html", index.page(found, recipe.name, planned, _beside(folder)))
+        task.advance()
+    gone = set(listing) - set(keys)
+    kept = {file for page in keys for file in listing[page]["files"]}
+    _remove(folder, {name for page in gone for name in (page, *listing[page]["files"])} - kept)
+    _remove(folder, {path.relative_to(folder).as_posix() for path in (folder / "assets").glob("vega-*.js")} - {library})
+    write_json(folder / LISTING, {name: listing[name] for name in sorted(keys)})
+    entry = {"index": str(folder / "index.html"), "pages": [str(folder / page.name) for page in planned], "written": len(stale)}
+    return [entry | {"seconds": round(time.perf_counter() - started, 3)}]
+
+
+def plan(found: Collected, workspace: Workspace) -> Sequence[Page]:
+    """Every page but the index, in the order in which the index links to them."""
+    return [*run_page.pages(found), *compare.pages(found), *bottleneck.pages(found), *paper.pages(found, workspace)]
+
+
+def _beside(folder: Path) -> list[tuple[str, str, str]]:
+    """Pages that other commands have written: the last verdict, and receipts."""
+    found = [(verify.NAME, "The last verdict", "all forgotten classes measured again")] if (folder / verify.NAME).is_file() else []
+    receipts = sorted(folder.glob("receipt*.html")) + sorted((folder / "receipts").glob("*.html"))
+    return found + [(path.relative_to(folder).as_posix(), f"Receipt {path.stem}", "what was done for a request") for path in receipts]
+
+
+def _current(folder: Path, page: str, key: str, listing: Listing) -> bool:
+    """Whether a page and all that lies beside it were made from the same inputs."""
+    listed = listing.get(page, {})
+    return listed.get("key") == key and all((folder / name).is_file() for name in (page, *listed["files"]))
+
+
+def _listed(folder: Path) -> Listing:
+    """What the last report wrote; a listing that cannot be read removes nothing and leaves every page to be made."""
+    try:
+        read = json.loads((folder / LISTING).read_text(encoding="utf-8"))
+        if isinstance(read, list):  # as written by dkvb 0.3 and before
+            return {name: {"key": None, "files": []} for name in read if isinstance(name, str)}
+        return {name: {"key": entry["key"], "files": [str(file) for file in entry["files"]]} for name, entry in read.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _remove(folder: Path, names: set[str]) -> None:
+    places = {".html": folder, ".parquet": folder / "data", ".js": folder / "assets"}
+    for name in names:
+        path = folder / name
+        # only what a report can have written, where it writes it
+        if places.get(path.suffix) == path.parent and path.name != "index.html":
+            path.unlink(missing_ok=True)

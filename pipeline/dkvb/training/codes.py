@@ -1,0 +1,209 @@
+"""Stage 2: keys fitted to the features, and every sample's codes, codebook by codebook (paper, sections 3 and 4).
+
+Writes `projection.safetensors` (C, D, d) and zarr arrays `keys` (C, M, d), `train/codes` and `test/codes` (N, C, k) uint16, and
+`test/neighbours`, `validation/neighbours` (N, C, K) uint16, from which later masked lookups are served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from safetensors.numpy import save_file
+
+from dkvb.bottleneck.keys import fit_keys, key_statistics
+from dkvb.bottleneck.lookup import make_lookup
+from dkvb.bottleneck.projection import GROUP, UNIT, draw_projections, groups
+from dkvb.errors import UsageError
+from dkvb.evaluation.queries import group_queries
+from dkvb.recipe import Keys, Recipe
+from dkvb.runtime import progress
+from dkvb.runtime.device import choose_device
+from dkvb.runtime.parallel import cores, distributed_run, one_thread_per_worker, spread
+from dkvb.runtime.seeding import generator
+from dkvb.workspace import arrays
+from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.files import atomic
+from dkvb.workspace.rows import labels, train_rows
+from dkvb.workspace.specs import PROJECTION, quantize_spec
+
+PROCESS = 2**30
+"""Bytes of the process itself: interpreter, libraries, blocks being read."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to fit and code codebooks of one artifact."""
+
+    path: Path
+    features: Artifact
+    keys: Keys
+    validation: float
+    seed: int
+    device: str
+    threads: int | None
+    without: tuple[int, ...] = ()
+
+    @cached_property
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Training rows to fit on, and those kept out for choosing N."""
+        return fitted_rows(self.features, self.validation, self.seed, self.without)
+
+    @cached_property
+    def arrays(self) -> dict[str, Any]:
+        """The artifact's arrays by name, opened once for all codebooks."""
+        names = ["keys", "train/codes", "test/codes", *(f"{split}/neighbours" for split in self.neighbour_splits())]
+        return {name: zarr.open_array(self.path / name, mode="r+") for name in names}
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The epoch's batch order, the same for every codebook, as in the official code."""
+        return generator(self.seed, "quantize", "order", epoch).permutation(len(self.rows[0]))
+
+    def neighbour_splits(self) -> dict[str, int]:
+        """Splits that keep neighbour lists, and their lengths."""
+        sizes = {"test": int(self.features.result["test"]), "validation": len(self.rows[1])}
+        return {split: rows for split, rows in sizes.items() if rows and self.keys.neighbours}
+
+
+def fitted_rows(features: Artifact, validation: float, seed: int, without: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows that keys are fitted to, all but those of some classes, and the validation rows."""
+    kept, aside = train_rows(features, validation, seed)
+    return kept[~np.isin(labels(features, "train")[kept], without)] if without else kept, aside
+
+
+def quantize_without(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, without: Sequence[int]) -> Artifact:
+    """Keys fitted as if some classes had never been there, and the codes of every sample; made where that has not been done."""
+    quantize_seed(recipe, workspace, features, seed, False, tuple(without))
+    return workspace.need_spec(quantize_spec(recipe, seed, features, without), "The keys fitted to the retain set")
+
+
+def quantize_seed(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, force: bool, without: tuple[int, ...] = ()) -> dict[str, Any]:
+    fitted = len(fitted_rows(features, recipe.data.validation, seed, without)[0])
+    if recipe.keys.init == "sample" and recipe.keys.pairs > fitted:
+        raise UsageError(
+            f"keys.init = 'sample' starts each of the {recipe.keys.pairs} keys at a training sample of its own, and there are {fitted}: "
+            f"set keys.pairs to {fitted} or less, or keys.init = 'official'."
+        )
+    label = f"quantize seed {seed}" + (f" without class {', '.join(map(str, without))}" if without else "")
+    with workspace.claim(quantize_spec(recipe, seed, features, without), force) as claim:
+        marks, keys, apart = arrays.Marks(claim.path), recipe.keys, distributed_run(recipe.run)
+        if claim.artifact and not arrays.heal(claim.artifact, marks, _units(claim.artifact, keys.codebooks), label):
+            progress.note(f"{label}: already done ({claim.artifact.path.name})")
+            return _entry(claim.artifact, skipped=True)
+        device, reason = choose_device(recipe.run.device)
+        job = Job(claim.path, features, keys, recipe.data.validation, seed, device, 1 if apart else None, without)
+        _prepare(job)
+        memory = (recipe.run.memory, features.result, keys, job.threads or cores())
+        at_once = GROUP if device == "cuda" else group_size(*memory)  # on a GPU the size of a group may show in the last bits
+        left = [group for group in groups(keys.codebooks, at_once) if any(marks.get(str(c)) is None for c in group)]
+        progress.note(f"{label}: on {device} ({reason}), {at_once} codebooks to a pass over the features")
+        with progress.task(f"{label}: keys and codes", keys.codebooks, "codebooks") as task:
+            task.skip(sum(marks.get(str(c)) is not None for c in range(keys.codebooks)))
+            if apart:
+                for count in spread(quantize_group, left, recipe.run, job):
+                    task.advance(count)
+            else:
+                for group in left:
+                    quantize_group(job, group, task.advance)
+        statistics = [marks.get(str(c)) or {} for c in range(keys.codebooks)]
+        means = {name: float(np.mean([s[name] for s in statistics])) for name in statistics[0]}
+        return _entry(claim.finish({"seed": seed, "codebooks": keys.codebooks, "pairs": keys.pairs, **means}), skipped=False)
+
+
+def _entry(artifact: Artifact, skipped: bool) -> dict[str, Any]:
+    return {**artifact.result, "seconds": artifact.manifest["seconds"], "skipped": skipped, "artifact": str(artifact.path)}
+
+
+def _prepare(job: Job) -> None:
+    """Projections and empty arrays, where an interrupted run has not made them yet."""
+    keys, result = job.keys, job.features.result
+    if not (job.path / PROJECTION).is_file():
+        with atomic(job.path / PROJECTION) as temporary:
+            save_file({"projection": draw_projections(job.seed, keys.codebooks, result["dim"], keys.dim)}, temporary)
+    arrays.create(job.path, "keys", (keys.codebooks, keys.pairs, keys.dim), np.float32, (1, keys.pairs, keys.dim))
+    for split in ("train", "test"):
+        arrays.create(job.path, f"{split}/codes", (result[split], keys.codebooks, keys.top_k), np.uint16, (result[split], 1, keys.top_k))
+    nearest = min(keys.neighbours, keys.pairs)
+    for split, rows in job.neighbour_splits().items():
+        arrays.create(job.path, f"{split}/neighbours", (rows, keys.codebooks, nearest), np.uint16, (rows, 1, nearest))
+
+
+def group_size(memory: float, result: dict[str, Any], keys: Keys, threads: int) -> int:
+    """Codebooks that share a pass over the features, so that a process stays within `memory` GiB, or `UNIT` where it cannot.
+
+    Held are the queries of the group, and per thread what one codebook needs: the queries it is fitted to, twice over while its
+    statistics are taken, its batch order and its codes.
+    """
+    train, test = int(result["train"]), int(result["test"])
+    queries = (train + test) * keys.dim * 4
+    thread = 3 * train * keys.dim * 4 + 16 * train + 6 * train * keys.top_k + 6 * test * keys.neighbours
+    spare = memory * 2**30 - PROCESS - threads * thread
+    return int(min(max(spare // (queries * UNIT), 1), -(-keys.codebooks // UNIT)) * UNIT)
+
+
+def quantize_group(job: Job, group: range, advance: Callable[[int], None] | None = None) -> int:
+    """Fit and code the codebooks of a group that are not done yet; returns how many they were."""
+    marks = arrays.Marks(job.path)
+    left = [c for c in group if marks.get(str(c)) is None]
+    on_gpu = job.device == "cuda"
+    # one thread on a GPU: a set of FAISS GPU resources serves one at a time
+    with one_thread_per_worker(1 if on_gpu else job.threads) as pool:
+        queries = {split: group_queries(job.features, split, job.path, group, pool) for split in ("train", "test")}
+        # the whole group, whatever is left of it: products over fewer codebooks may round otherwise
+        fitted = _fit_group(job, group, queries["train"]) if on_gpu else None
+
+        def work(codebook: int) -> None:
+            place = codebook - group.start
+            own = {split: q[place] for split, q in queries.items()}
+            _codebook(job, codebook, own, _fit(job, codebook, own["train"]) if fitted is None else fitted[place])
+
+        for _ in pool.map(work, left):
+            if advance:
+                advance(1)
+    return len(left)
+
+
+def _fit(job: Job, codebook: int, queries: np.ndarray) -> np.ndarray:
+    kept, rng = job.rows[0], generator(job.seed, "quantize", "keys", codebook)
+    return fit_keys(queries if len(kept) == len(queries) else queries[kept], order=job.order, rng=rng, **_fit_settings(job.keys))
+
+
+def _fit_group(job: Job, group: range, queries: np.ndarray) -> np.ndarray:
+    from dkvb.bottleneck.keys_gpu import fit_keys_batched  # torch: not for workers on a CPU
+
+    rngs = [generator(job.seed, "quantize", "keys", c) for c in group]
+    return fit_keys_batched(queries[:, job.rows[0]], order=job.order, rngs=rngs, device=job.device, **_fit_settings(job.keys))
+
+
+def _fit_settings(keys: Keys) -> dict[str, Any]:
+    return {name: getattr(keys, name) for name in ("pairs", "epochs", "batch_size", "decay", "init")}
+
+
+def _codebook(job: Job, codebook: int, queries: dict[str, np.ndarray], fitted: np.ndarray) -> None:
+    """Code every sample with one codebook's fitted keys, write both, and mark the codebook done."""
+    keys, (kept, validation) = job.keys, job.rows
+    lookup = make_lookup(fitted, job.device)
+    codes = {split: lookup.search(q, keys.top_k) for split, q in queries.items()}
+    job.arrays["keys"][codebook] = fitted
+    for split, selected in codes.items():
+        job.arrays[f"{split}/codes"][:, codebook] = selected.astype(np.uint16)
+    listed = {"test": queries["test"], "validation": queries["train"][validation]}
+    for split in job.neighbour_splits():
+        nearest = lookup.search(listed[split], min(keys.neighbours, keys.pairs))
+        job.arrays[f"{split}/neighbours"][:, codebook] = nearest.astype(np.uint16)
+    arrays.Marks(job.path).set(str(codebook), key_statistics(queries["train"][kept], fitted, codes["train"][kept]))
+
+
+def _units(artifact: Artifact, codebooks: int) -> dict[str, list[tuple[str, Any, str]]]:
+    """Array, rows and chunk file of everything that each codebook wrote."""
+    names = ("train/codes", "test/codes", "test/neighbours", "validation/neighbours")
+    present = [name for name in names if (artifact.path / name).is_dir()]
+    return {
+        str(c): [("keys", c, f"keys/c/{c}/0/0"), *((name, (slice(None), c), f"{name}/c/0/{c}/0") for name in present)]
+        for c in range(codebooks)
+    }

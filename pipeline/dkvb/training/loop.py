@@ -1,0 +1,183 @@
+"""The one training loop: Adam on a module whose whole input is in memory, resumable by epoch to the same bits.
+
+Dense Adam (0.9, 0.999, 1e-8): values keep moving after their last hit, which SparseAdam would not reproduce.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.nn import functional
+
+from dkvb.errors import DkvbError
+from dkvb.runtime import progress
+from dkvb.runtime.seeding import generator
+from dkvb.workspace.files import atomic
+from dkvb.workspace.specs import CHECKPOINT
+
+SAVE_EVERY = 1.0
+"""Seconds between checkpoints at the least: an epoch shorter than that costs less to repeat than to save."""
+
+
+@dataclass
+class History:
+    """One row per finished epoch."""
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+    def parquet(self, path: Path) -> None:
+        import polars
+
+        with atomic(path) as temporary:
+            polars.DataFrame(self.rows).write_parquet(temporary)
+
+
+BLOCK = 2**14
+"""Numbers whose squares are added up in one thread."""
+
+
+SMALL = 2**20
+"""Parameters below which a second thread costs more than it brings."""
+
+
+@contextmanager
+def suitable_threads(module: torch.nn.Module) -> Iterator[None]:
+    """One thread for a small module, as many as there are for a large one."""
+    before = torch.get_num_threads()
+    if sum(parameter.numel() for parameter in module.parameters()) < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def optimiser(module: torch.nn.Module, lr: float) -> torch.optim.Adam:
+    """Adam as in the paper's tables, in one fused pass over parameters, gradients and moments."""
+    return torch.optim.Adam(module.parameters(), lr=lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
+
+
+def fit(
+    module: torch.nn.Module,
+    inputs: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    epochs: int,
+    lr: float,
+    batch_size: int,
+    seed: int,
+    unit: str,
+    folder: Path | None = None,
+    on_epoch: Callable[[], dict[str, float]] = dict,
+    clip: float | None = None,
+) -> History:
+    """Train a module with cross-entropy for a number of epochs, or what is left of them.
+
+    Args:
+        module: (B, …) inputs -> (B, L) logits.
+        inputs: (N, …); labels: (N,) int64.
+        unit: names this training among the seed's random draws.
+        folder: where a checkpoint is kept between epochs; None keeps none.
+        on_epoch: further measures of the epoch's history row.
+        clip: the largest L2 norm of a step's gradient over all parameters; None leaves gradients as they are.
+
+    Raises:
+        DkvbError: the loss is not finite; names epoch and step. The last checkpoint stays.
+    """
+    adam = optimiser(module, lr)
+    history = History()
+    done = _restore(folder / CHECKPOINT, module, adam, history) if folder else 0
+    saved = time.monotonic()
+    with suitable_threads(module), progress.task(f"{unit} seed {seed}", epochs, "epochs") as task:
+        task.skip(done)
+        for epoch in range(done, epochs):
+            order = torch.from_numpy(generator(seed, unit, "order", epoch).permutation(len(labels)))
+            total, correct = 0.0, 0
+            for step, rows in enumerate(order.split(batch_size)):
+                logits = module(inputs[rows])
+                loss = functional.cross_entropy(logits, labels[rows])
+                value = loss.item()
+                if not value < float("inf"):
+                    raise DkvbError(
+                        f"The loss of {unit} (seed {seed}) is {value} in epoch {epoch + 1}, step {step + 1}: a learning rate of {lr} "
+                        f"is too large for these data; lower it in the recipe. The last good checkpoint is kept."
+                    )
+                adam.zero_grad(set_to_none=True)
+                loss.backward()
+                if clip is not None:
+                    _clip(module, clip)
+                adam.step()
+                total += value * len(rows)
+                correct += int((logits.detach().argmax(1) == labels[rows]).sum())
+            row = {"epoch": epoch + 1, "loss": total / len(labels), "train_accuracy": correct / len(labels), **on_epoch()}
+            history.rows.append(row)
+            if folder and epoch + 1 < epochs and time.monotonic() - saved > SAVE_EVERY:
+                _save(folder / CHECKPOINT, module, adam, history)
+                saved = time.monotonic()
+            task.advance(1, f"loss {row['loss']:.4f}")
+    return history
+
+
+def _clip(module: torch.nn.Module, clip: float) -> None:
+    """torch's `clip_grad_norm_`, with the norm added up in blocks that no second thread shares: the same bits on any number of them."""
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    norm = torch.stack([part.norm() for gradient in gradients for part in gradient.view(-1).split(BLOCK)]).norm()
+    for gradient in gradients:
+        gradient.mul_(torch.clamp(clip / (norm + 1e-6), max=1.0))
+
+
+def _save(path: Path, module: torch.nn.Module, adam: torch.optim.Adam, history: History) -> None:
+    tensors: dict[str, torch.Tensor] = {}
+    for name, parameter in module.named_parameters():
+        state = adam.state[parameter]
+        tensors |= {
+            name: parameter.detach(),
+            f"{name}.m": state["exp_avg"],
+            f"{name}.v": state["exp_avg_sq"],
+            f"{name}.step": state["step"],
+        }
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata={"history": json.dumps(history.rows), "sha256": _digest(tensors)})
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(tensors[name].contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _restore(path: Path, module: torch.nn.Module, adam: torch.optim.Adam, history: History) -> int:
+    """Load a checkpoint into module, optimiser and history; returns the epochs done. A damaged one, or another module's, counts as none."""
+    if not path.is_file():
+        return 0
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata()
+        rows = json.loads(metadata["history"])
+        shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+        if metadata["sha256"] != _digest(tensors) or any(tensors[name].shape != shape for name, shape in shapes.items()):
+            return 0
+    except (SafetensorError, ValueError, KeyError):
+        return 0
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(tensors[name])
+            adam.state[parameter] = {
+                "step": tensors[f"{name}.step"],
+                "exp_avg": tensors[f"{name}.m"],
+                "exp_avg_sq": tensors[f"{name}.v"],
+            }
+    history.rows.extend(rows)
+    return len(rows)

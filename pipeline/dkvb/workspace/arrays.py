@@ -1,0 +1,144 @@
+"""Zarr v3 arrays with a checksum on every chunk, and the marks of the units that are done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from dkvb.errors import DamagedArtifact
+from dkvb.runtime import progress
+from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.files import write_json
+
+CHUNK, SHARD = 1024, 8192
+"""Rows of features in a chunk and in a shard. Parallel writes inside one shard lose data: one task is one whole shard."""
+
+
+def create(
+    folder: Path,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+    chunks: tuple[int, ...],
+    shards: tuple[int, ...] | None = None,
+    packed: bool = False,
+) -> zarr.Array[Any]:
+    """A new array `name` below a folder of groups, or the one that is there already from an interrupted run."""
+    group = zarr.open_group(folder / Path(name).parent, mode="a", zarr_format=3)
+    leaf = Path(name).name
+    if leaf in group:
+        try:
+            return group[leaf]  # type: ignore[return-value]
+        except (ValueError, KeyError):  # metadata half-written by a killed process
+            del group[leaf]
+    # text and counts compress well; features and codes hardly do
+    codecs = [ZstdCodec(), Crc32cCodec()] if packed else [Crc32cCodec()]
+    return group.create_array(leaf, shape=shape, dtype=dtype, chunks=chunks, shards=shards, compressors=codecs)
+
+
+@contextmanager
+def reading(artifact: Artifact, name: str) -> Iterator[None]:
+    """Turn whatever zarr raises on a bad checksum or bad metadata into one error that names the array and the remedy."""
+    try:
+        yield
+    except (ValueError, KeyError, RuntimeError, FileNotFoundError) as error:
+        raise artifact.damaged(f"{name} does not match its checksums ({str(error).splitlines()[0][:80]})") from None
+
+
+def opened(artifact: Artifact, name: str) -> zarr.Array[Any]:
+    """One array of a finished artifact.
+
+    Raises:
+        DamagedArtifact: its metadata cannot be read.
+    """
+    with reading(artifact, name):
+        return zarr.open_array(artifact.path / name, mode="r")
+
+
+def read(artifact: Artifact, name: str, rows: Any = slice(None)) -> np.ndarray:
+    """Rows of one array of a finished artifact, checksums verified.
+
+    Raises:
+        DamagedArtifact: a chunk fails its checksum or is missing.
+    """
+    array = opened(artifact, name)
+    with reading(artifact, name):
+        return np.asarray(array[rows])
+
+
+def plain(folder: Path, name: str) -> np.ndarray:
+    """An array of an artifact that is still being made."""
+    return np.asarray(zarr.open_array(folder / name, mode="r")[:])
+
+
+def plain_shape(folder: Path, name: str) -> tuple[int, ...]:
+    """The shape of such an array."""
+    return zarr.open_array(folder / name, mode="r").shape
+
+
+class Marks:
+    """A small file per finished unit (shard, codebook): chunk existence is no done mark, since empty chunks are never written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "done"
+
+    def file(self, unit: str) -> Path:
+        return self.folder / f"{unit}.json"
+
+    def get(self, unit: str) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads(self.file(unit).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return None
+
+    def set(self, unit: str, value: dict[str, Any]) -> None:
+        write_json(self.file(unit), value)
+
+    def clear(self, unit: str) -> None:
+        self.file(unit).unlink(missing_ok=True)
+
+
+def heal(artifact: Artifact, marks: Marks, units: Mapping[str, list[tuple[str, Any, str]]], label: str) -> bool:
+    """Find units whose chunks are missing, truncated or fail their checksum, and open the artifact again so that they are remade.
+
+    Args:
+        units: unit -> (array, rows, chunk file) of everything that the unit wrote.
+
+    Returns:
+        True where a unit has to be made again; the artifact then has no manifest.
+
+    Raises:
+        DamagedArtifact: a file that belongs to no unit is damaged.
+    """
+    chunks = {file for parts in units.values() for *_, file in parts}
+    wrong = artifact.wrong_files()
+    other = sorted(set(wrong) - chunks)
+    if other:
+        raise artifact.damaged(wrong[other[0]], force=True)
+    bad = [unit for unit, parts in units.items() if any(file in wrong or not _sound(artifact, name, rows) for name, rows, file in parts)]
+    if not bad:
+        return False
+    if artifact.result.get("purged"):
+        raise artifact.damaged("rows were purged from it, so that what is missing cannot be made as it was", force=True)
+    for unit in bad:
+        marks.clear(unit)
+        for *_, file in units[unit]:
+            (artifact.path / file).unlink(missing_ok=True)
+    artifact.reopen()
+    progress.note(f"{label}: {artifact.path.name} was damaged; making again only: {', '.join(bad)}")
+    return True
+
+
+def _sound(artifact: Artifact, name: str, rows: Any) -> bool:
+    try:
+        read(artifact, name, rows)
+    except DamagedArtifact:
+        return False
+    return True

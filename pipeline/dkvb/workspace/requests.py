@@ -1,0 +1,241 @@
+"""Deletion requests on disk: `requests/<id>/` holds `mask.safetensors` and, written last, `request.json`.
+
+A request belongs to one trained bottleneck, by its fingerprint. Its state is "masked", "purged" or "restored"; the masks of all requests
+that are not restored unite. A request whose purge was begun and not finished carries `purging`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from dkvb.bottleneck.mask_order import pack, unpack
+from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
+from dkvb.recipe import Recipe
+from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
+from dkvb.workspace.specs import embed_settings
+
+REQUEST, MASK = "request.json", "mask.safetensors"
+
+
+MASKED, PURGED, RESTORED = "masked", "purged", "restored"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: its folder, and what `request.json` holds."""
+
+    path: Path
+    data: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return str(self.data["id"])
+
+    @property
+    def state(self) -> str:
+        return str(self.data["state"])
+
+    @property
+    def classes(self) -> list[int]:
+        return [int(c) for c in self.data["classes"]]
+
+    @property
+    def names(self) -> list[str]:
+        return [str(name) for name in self.data["names"]]
+
+    @property
+    def train(self) -> str:
+        """Fingerprint of the trained bottleneck."""
+        return str(self.data["train"])
+
+    @property
+    def in_force(self) -> bool:
+        return self.state != RESTORED
+
+    def mask(self) -> np.ndarray:
+        """(C, M) bool, the pairs that this request masks.
+
+        Raises:
+            DamagedArtifact: the mask is missing or was altered.
+        """
+        file = self.path / MASK
+        try:
+            if sha256(file) != self.data["mask_sha256"]:
+                raise ValueError
+            arrays = load_file(file)
+            return unpack(arrays["mask"], int(arrays["shape"][1]))
+        except (OSError, ValueError, KeyError, SafetensorError):
+            raise DamagedArtifact(
+                f"{file} is damaged: `dkvb restore {self.id}` closes the request without it, then `dkvb forget` opens it again."
+            ) from None
+
+
+@dataclass(frozen=True)
+class Union:
+    """What all requests of a model forget together."""
+
+    mask: np.ndarray | None
+    """(C, M) bool; None where no request is in force."""
+    classes: list[int]
+    requests: list[Request]
+
+
+def folder(workspace: Workspace) -> Path:
+    return workspace.root / "requests"
+
+
+def all_requests(workspace: Workspace, train: str | None = None) -> list[Request]:
+    """All requests, oldest first; of one trained bottleneck where its fingerprint is given.
+
+    Raises:
+        DamagedArtifact: a request cannot be read.
+    """
+    found = []
+    for file in sorted(folder(workspace).glob(f"*/{REQUEST}")):
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+            request = Request(file.parent, data)
+            _ = request.id, request.state, request.classes, request.train
+        except (ValueError, KeyError, TypeError):
+            raise DamagedArtifact(
+                f"{file} is damaged, and with it is lost what it forgets: put it back from a backup, or delete the folder "
+                f"and forget those classes again."
+            ) from None
+        if train in (None, request.train):
+            found.append(request)
+    return found
+
+
+def forgotten(workspace: Workspace, train: Artifact) -> Union:
+    """The mask and classes of all masked or purged requests of a trained bottleneck.
+
+    Raises:
+        DamagedArtifact: a request or its mask has been altered.
+    """
+    return unite([request for request in all_requests(workspace, train.fingerprint) if request.in_force])
+
+
+def unite(requests: Sequence[Request]) -> Union:
+    """What some requests of one model forget together."""
+    mask: np.ndarray | None = None
+    for request in requests:
+        mask = request.mask() if mask is None else mask | request.mask()
+    return Union(mask, sorted({c for request in requests for c in request.classes}), list(requests))
+
+
+def find(workspace: Workspace, wanted: str) -> Request:
+    """The request of an id, or of its number alone (`r0001`).
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    known = all_requests(workspace)
+    for request in known:
+        if wanted in (request.id, request.id.split("-", 1)[0]):
+            return request
+    if not known:
+        raise UsageError(f"There is no request '{wanted}': nothing was ever forgotten in {workspace.root}; `dkvb forget CLASS` opens one.")
+    raise UsageError(f"There is no request '{wanted}'{nearest(wanted, [request.id for request in known])}")
+
+
+@contextmanager
+def held(workspace: Workspace) -> Iterator[None]:
+    """The right to open, change or close requests; one process at a time."""
+    with workspace.hold("requests", "deletion requests"):
+        yield
+
+
+def open_request(workspace: Workspace, train: Artifact, names: Sequence[str], mask: np.ndarray, data: Mapping[str, Any]) -> Request:
+    """Write a new request in state masked. Call with `held`.
+
+    Args:
+        names: names of its classes.
+        mask: (C, M) bool.
+        data: what else `request.json` holds: `classes`, `method`, `before`, …
+    """
+    here = folder(workspace)
+    here.mkdir(parents=True, exist_ok=True)
+    taken = [int(match[1]) for path in here.iterdir() if (match := re.match(r"r(\d+)", path.name)) and (path / REQUEST).is_file()]
+    for path in here.iterdir():
+        if path.is_dir() and not (path / REQUEST).is_file():  # begun by a killed process
+            shutil.rmtree(path)
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names)).strip("-").lower()[:40].strip("-")
+    identity = f"r{max(taken, default=0) + 1:04d}" + (f"-{readable}" if readable else "")
+    path = here / identity
+    path.mkdir()
+    with atomic(path / MASK) as temporary:
+        save_file({"mask": pack(mask), "shape": np.array(mask.shape)}, temporary)
+    request = Request(
+        path,
+        {
+            "id": identity,
+            "state": MASKED,
+            "train": train.fingerprint,
+            "names": list(names),
+            **data,
+            "mask_sha256": sha256(path / MASK),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "unrecorded": MASKED,
+        },
+    )
+    write_json(path / REQUEST, request.data)
+    return request
+
+
+def change(request: Request, **fields: Any) -> Request:
+    """Write a request's fields anew; None takes a field away. Call with `held`."""
+    data = {name: value for name, value in (request.data | fields).items() if value is not None}
+    remove_leftovers(request.path)
+    write_json(request.path / REQUEST, data)
+    return Request(request.path, data)
+
+
+def refuse_half_purged(workspace: Workspace) -> None:
+    """Raise where a purge has begun and not ended, since what lies on disk then does not fit together.
+
+    Raises:
+        DamagedArtifact: names the command that ends it.
+    """
+    for request in all_requests(workspace):
+        if request.data.get("purging", {}).get("stage") == "erase":
+            raise DamagedArtifact(f"The purge of request {request.id} did not come to its end: `dkvb purge {request.id} --yes` ends it.")
+
+
+def refuse_return(workspace: Workspace, features: Artifact) -> None:
+    """Raise where making features again would bring purged rows back.
+
+    Raises:
+        SettingsClash: rows of these features were purged.
+    """
+    if purged := features.result.get("purged"):
+        names = ", ".join(str(features.result["classes"][c]) for c in purged)
+        raise SettingsClash(
+            f"Rows of {names} were purged from {features.path}, and making the features again would bring them back: take those classes "
+            f"out of the data and give another --data-dir."
+        )
+
+
+def need_features(recipe: Recipe, workspace: Workspace) -> Artifact:
+    """The embeddings of the recipe's data, found by their settings, so that the data themselves may be gone.
+
+    Raises:
+        MissingStage: nothing embedded yet.
+        DamagedArtifact: altered since.
+    """
+    from dkvb.workspace.requests import refuse_half_purged
+
+    refuse_half_purged(workspace)
+    return workspace.need("embed", embed_settings(recipe), f"The embedded data set '{recipe.data_name}'")

@@ -1,0 +1,212 @@
+"""Deletion requests: they add up, are taken back exactly, and the record of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from conftest import CLASSES, TOML, blobs, study
+from dkvb.cli import app
+from dkvb.commands import status
+from dkvb.deletion import forget, receipt
+from dkvb.errors import DamagedArtifact, MissingStage, UsageError
+from dkvb.recipe import Recipe, load
+from dkvb.runtime import progress
+from dkvb.stages import embed, train
+from dkvb.workspace import requests
+from dkvb.workspace.artifacts import Workspace
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    progress.silence()
+    root = tmp_path_factory.mktemp("trained")
+    blobs(root / "tiny-data")
+    (root / "tiny.toml").write_text(TOML + "[run]\nseeds = [0]\n", encoding="utf-8")
+    recipe = load(str(root / "tiny.toml"))
+    for stage in (embed, train):
+        stage.run(recipe, Workspace(root / "data", root / "reports"))
+    return root / "tiny.toml", root / "data"
+
+
+@pytest.fixture
+def recipe(made: tuple[Path, Path]) -> Recipe:
+    return load(str(made[0])).with_(unlearn={"method": ["activations"], "counts": "last-epoch", "na": 60})
+
+
+@pytest.fixture
+def workspace(made: tuple[Path, Path], tmp_path: Path) -> Workspace:
+    shutil.copytree(made[1], tmp_path / "data")
+    return Workspace(tmp_path / "data", tmp_path / "reports")
+
+
+def union(recipe: Recipe, workspace: Workspace) -> requests.Union:
+    return requests.forgotten(workspace, study(recipe, workspace).dkvb_artifact)
+
+
+def test_masks_unite_and_measures_start_from_what_is_forgotten(recipe: Recipe, workspace: Workspace) -> None:
+    first = forget.run(recipe, workspace, ["cat"])[0]
+    second = forget.run(recipe, workspace, ["1"])[0]
+    assert first["masked"] == second["masked"] == 60
+    assert second["classes"] == [1]
+    assert second["names"] == ["bird"]
+    alone = [request.mask() for request in requests.all_requests(workspace)]
+    together = union(recipe, workspace)
+    assert together.mask is not None
+    assert (together.mask == (alone[0] | alone[1])).all()
+    assert together.classes == [1, 2]
+    assert second["newly_masked"] == together.mask.sum() - 60 == second["masked_together"] - 60
+    # retain of the second request: the classes that neither forgets, measured under the first mask
+    correct, total = second["correct"]["test_before"], second["correct"]["test_total"]
+    assert second["before"]["retain_test"] == pytest.approx((correct[0] + correct[3]) / (total[0] + total[3]))
+    assert second["correct"]["test_before"] == first["correct"]["test_after"]
+
+
+def test_a_class_is_forgotten_once(recipe: Recipe, workspace: Workspace) -> None:
+    opened = forget.run(recipe, workspace, ["cat"])[0]
+    again = forget.run(recipe, workspace, ["cat"])
+    assert [entry["request"] for entry in again] == [opened["request"]]
+    assert again[0]["skipped"]
+    assert len(requests.all_requests(workspace)) == 1
+    both = forget.run(recipe, workspace, ["cat", "dog"])[0]
+    assert both["classes"] == [3]
+
+
+def test_what_is_asked_at_once_is_one_request(recipe: Recipe, workspace: Workspace) -> None:
+    entry = forget.run(recipe, workspace, ["dog", "cat"])[0]
+    assert entry["classes"] == [2, 3]
+    assert len(requests.all_requests(workspace)) == 1
+
+
+def test_plan_measures_the_same_and_writes_nothing(recipe: Recipe, workspace: Workspace) -> None:
+    before = {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*.*") if path.is_file() and ".locks" not in path.parts}
+    plan = forget.run(recipe, workspace, ["cat"], plan=True)[0]
+    after = {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*.*") if path.is_file() and ".locks" not in path.parts}
+    assert before == after
+    done = forget.run(recipe, workspace, ["cat"])[0]
+    for name in ("masked", "before", "after", "per_class_test_after", "settings", "allowed"):
+        assert plan[name] == done[name]
+    assert all(row["lost"] > 0 and row["class"] != 2 for row in plan["harmed"])
+
+
+def test_auto_is_chosen_under_what_is_masked_already(recipe: Recipe, workspace: Workspace) -> None:
+    auto = recipe.with_(unlearn={"na": "auto", "target": "zero"})
+    for name in ("cat", "dog"):
+        entry = forget.run(auto, workspace, [name])[0]
+        assert entry["settings"]["given"] == "auto"
+        assert entry["after"]["forget_validation"] == 0
+
+
+def test_examples_can_be_the_method(recipe: Recipe, workspace: Workspace) -> None:
+    entry = forget.run(recipe.with_(unlearn={"method": "examples", "ne": 10}), workspace, ["cat"])[0]
+    assert entry["method"] == "examples"
+    assert entry["masked"] > 0
+    with pytest.raises(UsageError, match="--method activations"):
+        forget.run(recipe.with_(unlearn={"method": "scrub"}), workspace, ["dog"])
+
+
+def test_restore_is_exact_and_leaves_other_masks(recipe: Recipe, workspace: Workspace) -> None:
+    first = forget.run(recipe, workspace, ["cat"])[0]
+    mask = union(recipe, workspace).mask
+    second = forget.run(recipe, workspace, ["dog"])[0]
+    assert forget.restore(workspace, second["request"])["state"] == "restored"
+    left = union(recipe, workspace)
+    assert mask is not None
+    assert left.mask is not None
+    assert (left.mask == mask).all()
+    assert left.classes == [2]
+    assert forget.restore(workspace, second["request"])["skipped"]
+    forget.restore(workspace, first["request"])
+    assert union(recipe, workspace).mask is None
+    again = forget.run(recipe, workspace, ["cat"])[0]
+    assert again["request"] != first["request"]
+    assert again["after"] == first["after"]
+
+
+def test_requests_in_sequence_until_one_class_is_left(recipe: Recipe, workspace: Workspace) -> None:
+    for name in CLASSES[:3]:
+        forget.run(recipe, workspace, [name])
+    with pytest.raises(UsageError, match="would leave no class"):
+        forget.run(recipe, workspace, ["dog"])
+    assert union(recipe, workspace).classes == [0, 1, 2]
+
+
+def test_errors_name_what_to_do(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'cat'"):
+        forget.run(recipe, workspace, ["cats"])
+    with pytest.raises(UsageError, match="dkvb forget CLASS"):
+        forget.restore(workspace, "r0001")
+    forget.run(recipe, workspace, ["cat"])
+    with pytest.raises(UsageError, match="did you mean 'r0001-cat'"):
+        forget.restore(workspace, "r0001-dat")
+    with pytest.raises(MissingStage, match="dkvb embed"):
+        forget.run(recipe, Workspace(tmp_path / "empty", tmp_path / "reports"), ["cat"])
+
+
+def test_an_altered_mask_is_refused(recipe: Recipe, workspace: Workspace) -> None:
+    forget.run(recipe, workspace, ["cat"])
+    file = requests.all_requests(workspace)[0].path / requests.MASK
+    raw = bytearray(file.read_bytes())
+    raw[-5] ^= 1
+    file.write_bytes(raw)
+    with pytest.raises(DamagedArtifact, match=r"dkvb restore r0001-cat"):
+        union(recipe, workspace)
+
+
+def test_status_lists_requests_and_warns_before_a_codebook_runs_dry(recipe: Recipe, workspace: Workspace) -> None:
+    assert status.status(recipe, workspace)["requests"] == []
+    forget.run(recipe, workspace, ["cat"])
+    found = status.status(recipe, workspace)
+    assert [(r["id"], r["classes"], r["state"], r["masked"]) for r in found["requests"]] == [("r0001-cat", [2], "masked", 60)]
+    assert found["capacity"][0]["allowed"] == pytest.approx(1 - 60 / 640)
+    assert found["capacity"][0]["warning"] is None
+    masked = np.zeros((3, 32), bool)
+    masked[1, :29] = True
+    room = status.room(masked, 2)
+    assert room["least"] == 3
+    assert room["dry"] == [1]
+    assert "codebook 1 has 3 of 32" in room["warning"]
+
+
+def test_receipt_holds_measures_and_escapes_names(recipe: Recipe, workspace: Workspace) -> None:
+    forget.run(recipe, workspace, ["cat"])
+    request = requests.all_requests(workspace)[0]
+    requests.change(request, names=["<script>alert(1)</script>"])
+    made = receipt.run(workspace, "r0001")
+    stored = json.loads(Path(made["path"]).read_text(encoding="utf-8"))
+    found = {(m["what"], m["split"], m["when"]): m for m in stored["measures"]}
+    after = found["forget", "test", "after"]
+    assert after["low"] <= after["accuracy"] == request.data["after"]["forget_test"] <= after["high"]
+    assert stored["model"]["before_sha256"] != stored["model"]["after_sha256"]
+    html = Path(made["page"]).read_text(encoding="utf-8")
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert" in html
+    assert any("encoder is untouched" in line for line in stored["not_claimed"])
+    assert receipt.run(workspace, "r0001")["skipped"]
+
+
+def test_commands(made: tuple[Path, Path], workspace: Workspace) -> None:
+    common = ["--recipe", str(made[0]), "--data-dir", str(workspace.root), "--reports-dir", str(workspace.reports), "--json"]
+
+    def call(*arguments: str, code: int = 0) -> dict[str, object]:
+        result = CliRunner().invoke(app, [*arguments, *common])
+        assert result.exit_code == code, result.output
+        return dict(json.loads(result.stdout))
+
+    entry = call("forget", "cat", "--na", "60")["forget"][0]
+    assert entry["settings"]["counts"] == "last-epoch"
+    assert set(entry["before"]) >= {"retain_test", "forget_test", "retain_train", "forget_train"}
+    assert call("forget", "cat")["forget"][0]["skipped"]
+    call("forget", "horse", code=2)
+    call("purge", entry["request"], code=2)  # no terminal to ask at
+    assert call("purge", entry["request"], "--yes")["purge"][0]["state"] == "purged"
+    assert call("purge", entry["request"], "--yes")["purge"][0]["skipped"]
+    assert "irreversible" in str(call("restore", entry["request"], code=4)["error"])
+    assert call("receipt", entry["request"])["receipt"][0]["state"] == "purged"
+    assert [e["event"] for e in call("ledger")["ledger"]] == ["masked", "purged", "receipt"]
+    call("receipt", "r0009", code=2)

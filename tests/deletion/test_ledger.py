@@ -1,0 +1,108 @@
+"""The ledger names the first entry that was changed, removed or reordered, and survives a kill at any instant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dkvb.deletion import ledger
+from dkvb.errors import DamagedArtifact
+from dkvb.workspace import requests
+from dkvb.workspace.artifacts import Artifact, Workspace
+
+
+@pytest.fixture
+def lines(workspace: Workspace) -> list[str]:
+    """Three requests, and the ledger's lines."""
+    train = Artifact(workspace.root, {"fingerprint": "f" * 64})
+    for c in range(3):
+        request = requests.open_request(workspace, train, [str(c)], np.zeros((2, 8), bool), {"classes": [c]})
+        ledger.record(workspace, "masked", request)
+    return path(workspace).read_text(encoding="utf-8").splitlines(keepends=True)
+
+
+def path(workspace: Workspace) -> Path:
+    return workspace.root / ledger.LEDGER
+
+
+def problem(workspace: Workspace, lines: list[str]) -> str:
+    path(workspace).write_text("".join(lines), encoding="utf-8")
+    found = ledger.verify(workspace)
+    assert not found["valid"]
+    return str(found["problem"])
+
+
+def test_untouched(workspace: Workspace, lines: list[str]) -> None:
+    found = ledger.verify(workspace)
+    assert found["valid"]
+    assert [entry["number"] for entry in found["ledger"]] == [1, 2, 3]
+    assert found["ledger"][1]["previous"] == found["ledger"][0]["hash"]
+
+
+def test_an_edited_line_is_named(workspace: Workspace, lines: list[str]) -> None:
+    assert "entry 2 was changed" in problem(workspace, [lines[0], lines[1].replace("masked", "purged"), lines[2]])
+    assert "entry 2 was changed" in problem(workspace, [lines[0], "nonsense\n", lines[2]])
+
+
+def test_an_edited_line_with_its_hash_made_anew_breaks_the_chain(workspace: Workspace, lines: list[str]) -> None:
+    entry = json.loads(lines[1])
+    entry["event"] = "restored"
+    entry.pop("hash")
+    entry["hash"] = ledger.canonical_hash(entry)
+    assert "entry 3 does not follow" in problem(workspace, [lines[0], json.dumps(entry) + "\n", lines[2]])
+    assert "entry 3 was changed" in problem(workspace, [lines[0], lines[1], json.dumps(_forged(lines[2])) + "\n"])
+
+
+def _forged(line: str) -> dict[str, object]:
+    entry = json.loads(line)
+    entry["classes"] = [9]
+    entry.pop("hash")
+    return entry | {"hash": ledger.canonical_hash(entry)}
+
+
+def test_removed_and_reordered_lines_are_named(workspace: Workspace, lines: list[str]) -> None:
+    assert "entry 1 does not follow" in problem(workspace, lines[1:])
+    assert "entry 2 does not follow" in problem(workspace, [lines[0], lines[2]])
+    assert "entry 2 does not follow" in problem(workspace, [lines[0], lines[2], lines[1]])
+
+
+def test_a_cut_off_end_is_named(workspace: Workspace, lines: list[str]) -> None:
+    assert "entry 3 was removed" in problem(workspace, lines[:2])
+    assert "entry 1 was removed" in problem(workspace, [])
+    assert "entry 3 was changed" in problem(workspace, [*lines[:2], lines[2][:30]])
+
+
+def test_nothing_is_added_to_an_altered_ledger(workspace: Workspace, lines: list[str]) -> None:
+    path(workspace).write_text(lines[0] + lines[2], encoding="utf-8")
+    with pytest.raises(DamagedArtifact, match="entry 2"):
+        ledger.append(workspace, "restored", requests.all_requests(workspace)[0])
+
+
+def test_a_missing_ledger_is_told_from_the_requests(workspace: Workspace, lines: list[str]) -> None:
+    path(workspace).unlink()
+    (workspace.root / ledger.HEAD).unlink()
+    assert "was removed" in str(ledger.verify(workspace)["problem"])
+
+
+@pytest.mark.parametrize("written", [0, 40, None])
+def test_a_line_that_a_killed_process_was_writing_is_finished(workspace: Workspace, lines: list[str], written: int | None) -> None:
+    head = workspace.root / ledger.HEAD
+    entry = json.loads(lines[2])
+    pending = {"entries": 2, "hash": entry["previous"], "pending": entry}
+    head.write_text(json.dumps(pending), encoding="utf-8")
+    path(workspace).write_text("".join(lines[:2]) + lines[2][:written], encoding="utf-8")
+    assert ledger.verify(workspace)["valid"]
+    assert path(workspace).read_text(encoding="utf-8") == "".join(lines)
+    ledger.append(workspace, "receipt", requests.all_requests(workspace)[0])
+    assert ledger.verify(workspace)["valid"]
+
+
+def test_an_event_that_was_not_recorded_is(workspace: Workspace, lines: list[str]) -> None:
+    request = requests.all_requests(workspace)[1]
+    requests.change(request, state="restored", unrecorded="restored")
+    ledger.catch_up(workspace)
+    ledger.catch_up(workspace)
+    assert [entry["event"] for entry in ledger.entries(workspace)] == ["masked"] * 3 + ["restored"]

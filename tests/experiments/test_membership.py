@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from conftest import CLASSES, artifact_bytes
+from dkvb.cli import app
+from dkvb.errors import DamagedArtifact, MissingStage, UsageError
+from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.under_masks import masked_logits, masked_logits_at
+from dkvb.experiments import membership
+from dkvb.experiments.held_out import HeldOut, without_class
+from dkvb.methods.base import make
+from dkvb.metrics.membership import LARGEST, attack, cross_entropy
+from dkvb.recipe import Recipe
+from dkvb.stages import embed
+from dkvb.workspace import arrays
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.requests import need_features
+from dkvb.workspace.specs import quantize_spec
+
+CAT, DOG = 2, 3
+
+
+@pytest.fixture
+def embedded(recipe: Recipe, workspace: Workspace) -> Recipe:
+    embed.run(recipe, workspace)
+    return recipe.with_(unlearn={"forget": ["cat"]})
+
+
+def attacked(recipe: Recipe, workspace: Workspace, *methods: str, **more: Any) -> dict[str, dict[str, Any]]:
+    return {entry["method"]: entry for entry in membership.run(recipe, workspace, methods=methods or membership.DEFENCES, **more)}
+
+
+def derived_study(recipe: Recipe, workspace: Workspace) -> tuple[TrainedSeed, HeldOut]:
+    features = need_features(recipe, workspace)
+    derived, inner, without = without_class(recipe, workspace, features, DOG)
+    study = TrainedSeed(derived, inner, without, 0)
+    return study, HeldOut(study.splits, int(features.result["test"]), DOG, [CAT])
+
+
+def test_cross_entropy_by_hand() -> None:
+    logits = np.array([[0.0, np.log(3.0)], [0.0, -np.inf], [1e4, 0.0], [2.0, 2.0]], np.float32)
+    np.testing.assert_allclose(cross_entropy(logits, np.array([1, 0, 0, 1])), [np.log(4 / 3), 0, 0, np.log(2)], atol=1e-6)
+    np.testing.assert_array_equal(cross_entropy(logits[1:3], np.array([1, 1])), [LARGEST, LARGEST])
+
+
+def test_the_attack_by_hand() -> None:
+    apart = {"forget": np.array([3.0, 4.0]), "held_out": np.array([0.0, 1.0])}
+    assert attack(apart, apart) == {"attack_test": 1.0, "attack_validation": 1.0}
+    # the boundary lies at 2, halfway between the two symmetric groups: one of four is on the wrong side of it
+    assert attack(apart, {"forget": np.array([2.5, 1.9]), "held_out": np.array([1.5, -9.0])})["attack_test"] == 0.75
+    assert attack(apart, {"forget": apart["held_out"], "held_out": apart["forget"]})["attack_test"] == 0.0
+    same = {"forget": np.array([1.0, 2.0]), "held_out": np.array([1.0, 2.0])}
+    assert attack(same, same)["attack_test"] == 0.5
+
+
+def test_where_labels_mean_nothing_the_attacker_is_right_half_the_time() -> None:
+    rng = np.random.default_rng(0)
+    losses = [{"forget": rng.exponential(size=n), "held_out": rng.exponential(size=m)} for n, m in ((1000, 1000), (2000, 300))]
+    assert attack(losses[0], {name: rng.exponential(size=4000) for name in losses[0]})["attack_test"] == pytest.approx(0.5, abs=0.03)
+    assert attack(losses[1], losses[0])["attack_test"] == pytest.approx(0.5, abs=0.05), "seven to one is no knowledge"
+
+
+def test_the_attacker_is_fitted_to_validation_losses_alone(embedded: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dkvb.metrics import membership as metrics
+
+    fitted, scored = [], []
+
+    class Watched(metrics.LogisticRegression):  # type: ignore[misc]
+        def fit(self, x: np.ndarray, y: np.ndarray) -> Any:
+            fitted.append((x.ravel(), y))
+            return super().fit(x, y)
+
+        def predict(self, x: np.ndarray) -> Any:
+            scored.append(x.ravel())
+            return super().predict(x)
+
+    monkeypatch.setattr(metrics, "LogisticRegression", Watched)
+    entry = attacked(embedded, workspace, "activations")["activations"]
+    losses = polars.read_parquet(entry["artifact"] + "/losses.parquet")
+    by = {key: frame["loss"].to_numpy() for key, frame in losses.group_by("split", "role")}
+    ((x, y),) = fitted
+    np.testing.assert_array_equal(np.sort(x[y == 1]), np.sort(by["validation", "forget"]))
+    np.testing.assert_array_equal(np.sort(x[y == 0]), np.sort(by["validation", "held_out"]))
+    tested = np.concatenate([by["test", "forget"], by["test", "held_out"]])
+    np.testing.assert_array_equal(np.sort(scored[0]), np.sort(tested))
+
+
+def test_splits_share_no_sample_and_training_has_none_of_the_held_out_class(embedded: Recipe, workspace: Workspace) -> None:
+    study, held = derived_study(embedded, workspace)
+    splits, features = study.splits, need_features(embedded, workspace)
+    assert not (splits.labels["train"] == DOG).any()
+    assert not (splits.labels["validation"] == DOG).any()
+    ids = {split: arrays.read(study.features, f"{'test' if split == 'test' else 'train'}/ids")[splits.rows[split]] for split in splits.rows}
+    x = {split: splits.features_of(split) for split in splits.rows}
+    original = {split: arrays.read(features, f"{split}/features") for split in ("train", "test")}
+    seen = [(row.tobytes(), "train") for row in x["train"]]
+    for (part, role), (split, rows) in held.rows.items():
+        assert set(splits.labels[split][rows]) == {CAT if role == "forget" else DOG}
+        assert len(ids[split][rows]) == len(rows) == (16 if part == "validation" else 30)
+        source = {row.tobytes() for row in original["train" if part == "validation" else "test"]}
+        assert all(row.tobytes() in source for row in x[split][rows])
+        seen += [(row.tobytes(), part + role) for row in x[split][rows]]
+    assert len({content for content, _ in seen}) == len(seen)
+    assert set(splits.labels["test"][held.retain]) == {0, 1}
+
+
+def test_no_model_depends_on_the_held_out_class(embedded: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+    attacked(embedded, workspace, "logit-mask")
+    for split in ("train", "test"):
+        with np.load(tmp_path / "tiny-data" / f"{split}.npz") as file:
+            arrays = dict(file)
+        arrays["x"][arrays["y"] == DOG] += 40
+        np.savez(tmp_path / "tiny-data" / f"{split}.npz", **arrays)
+    other = Workspace(tmp_path / "other", tmp_path / "reports")
+    embed.run(embedded, other)
+    attacked(embedded, other, "logit-mask")
+    first, second = derived_study(embedded, workspace)[0], derived_study(embedded, other)[0]
+    assert first.features.fingerprint != second.features.fingerprint
+    np.testing.assert_array_equal(first.bottleneck.keys, second.bottleneck.keys)
+    np.testing.assert_array_equal(first.bottleneck.values, second.bottleneck.values)
+    np.testing.assert_array_equal(first.linear["weight"], second.linear["weight"])
+
+
+@pytest.mark.parametrize("method", ["activations", "examples"])
+def test_masking_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: Workspace, method: str) -> None:
+    entry = attacked(embedded, workspace, method)[method]
+    study, held = derived_study(embedded, workspace)
+    order = make(method, study, [CAT]).order()  # type: ignore[attr-defined]
+
+    def loss(n: int, part: str, role: str) -> float:
+        split, rows = held.rows[part, role]
+        return float(cross_entropy(masked_logits(study.bottleneck, order, n, split)[rows], study.splits.labels[split][rows]).mean())
+
+    assert loss(0, "validation", "forget") < loss(0, "validation", "held_out"), "the case is only a case where the class is known"
+    for part, role in held.rows:
+        assert entry[f"loss_{part}_{role}"] == pytest.approx(loss(entry["n"], part, role), rel=1e-5)
+    if entry["note"] is None:
+        assert entry["loss_validation_forget"] >= entry["loss_validation_held_out"]
+        step = max(1, round(order[order < 2**31 - 1].max() / membership.COARSE / membership.FINE))
+        assert loss(entry["n"] - step - 1, "validation", "forget") < loss(entry["n"] - step - 1, "validation", "held_out")
+    else:
+        assert entry["n"] == order[order < 2**31 - 1].max() + 1
+
+
+def test_logits_of_some_rows_are_those_of_all(embedded: Recipe, workspace: Workspace) -> None:
+    attacked(embedded, workspace, "logit-mask")
+    study, _ = derived_study(embedded, workspace)
+    order = make("activations", study, [CAT]).order()  # type: ignore[attr-defined]
+    for split, rows in (("test", np.array([5, 3, 77])), ("train", np.arange(0, 100, 7)), ("validation", np.array([], int))):
+        found = masked_logits_at(study.bottleneck, order, [0, 90, 10**6], split, rows)
+        for place, n in enumerate((0, 90, 10**6)):
+            np.testing.assert_array_equal(found[place], masked_logits(study.bottleneck, order, n, split)[rows])
+
+
+def test_controls(embedded: Recipe, workspace: Workspace) -> None:
+    entries = attacked(embedded, workspace, "logit-mask", "retrain", "retrain-linear", "scrub-r")
+    assert entries["logit-mask"]["loss_validation_forget"] == entries["logit-mask"]["loss_test_forget"] == LARGEST
+    assert entries["logit-mask"]["attack_test"] == 1.0, "an infinite loss gives the class away"
+    for oracle in ("retrain", "retrain-linear"):
+        assert entries[oracle]["retain_test"] > 0.9
+        assert LARGEST > entries[oracle]["loss_test_forget"] > 1
+    assert [entries[name]["model"] for name in ("retrain", "retrain-linear", "scrub-r")] == ["dkvb", "linear", "linear"]
+    assert "rewound to epoch" in entries["scrub-r"]["note"]
+    study, held = derived_study(embedded, workspace)
+    student = make("scrub-r", study, [CAT]).forget(6).arrays
+    split, rows = held.rows["test", "forget"]
+    logits = torch.from_numpy(study.splits.features_of(split)[rows] @ student["weight"].T + student["bias"])
+    loss = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(study.splits.labels[split][rows])))
+    assert entries["scrub-r"]["loss_test_forget"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_entries_are_kept_and_a_killed_run_goes_on(
+    embedded: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Workspace(tmp_path / "whole", tmp_path / "reports")
+    embed.run(embedded, whole)
+    methods = ("activations", "scrub-r", "logit-mask")
+    attacked(embedded, whole, *methods)
+    calls = []
+    original = membership.attack
+
+    def failing(*args: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(membership, "attack", failing)
+    with pytest.raises(KeyboardInterrupt):
+        attacked(embedded, workspace, *methods)
+    entries = attacked(embedded, workspace, *methods)
+    assert [entry["skipped"] for entry in entries.values()] == [True, False, False]
+    assert artifact_bytes(workspace.root) == artifact_bytes(whole.root)
+    assert all(entry["skipped"] for entry in attacked(embedded, workspace, *methods).values())
+
+
+@pytest.mark.slow
+def test_seeds_spread_over_processes_give_the_same_bits(embedded: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+    apart, seeds = Workspace(tmp_path / "apart", tmp_path / "reports"), embedded.with_(run={"seeds": [0, 1]})
+    embed.run(embedded, apart)
+    entries = membership.run(seeds, workspace, methods=["activations", "retrain"])
+    spread = membership.run(seeds.with_(run={"workers": 2}), apart, methods=["activations", "retrain"])
+    assert [(e["seed"], e["method"]) for e in spread] == [(s, m) for s in (0, 1) for m in ("activations", "retrain")]
+    assert [(e["n"], e["attack_test"]) for e in spread] == [(e["n"], e["attack_test"]) for e in entries]
+    assert artifact_bytes(apart.root) == artifact_bytes(workspace.root)
+
+
+def test_the_recipe_s_own_models_are_left_alone(embedded: Recipe, workspace: Workspace) -> None:
+    attacked(embedded, workspace, "logit-mask")
+    assert workspace.all("train") == workspace.all("quantize") == []
+    assert workspace.get(quantize_spec(embedded, 0, need_features(embedded, workspace))) is None
+    assert need_features(embedded, workspace).result["train"] == 320
+
+
+def test_the_command(embedded: Recipe, workspace: Workspace) -> None:
+    def dkvb(*args: str) -> Any:
+        return CliRunner().invoke(app, ["membership", "--recipe", "tiny.toml", *args])
+
+    result = dkvb("--forget", "bird", "--held-out", "cat", "--methods", "activations,logit-mask", "--json")
+    assert result.exit_code == 0, result.output
+    entries = json.loads(result.stdout)["membership"]
+    assert [(e["method"], e["forget"], e["held_out"]) for e in entries] == [("activations", [1], 2), ("logit-mask", [1], 2)]
+    fields = {"seed", "n", "attack_test", "attack_validation", "loss_validation_forget", "loss_validation_held_out", "seconds"}
+    assert all(fields <= e.keys() for e in entries)
+    assert "attacker" in dkvb("--forget", "bird", "--held-out", "cat", "--methods", "logit-mask").stdout
+
+
+@pytest.mark.parametrize(
+    ("forget", "held_out", "methods", "says"),
+    [
+        ("dog", None, ["logit-mask"], "'dog' is both forgotten and held out"),
+        ("cat", "cow", ["logit-mask"], "There is no class 'cow'"),
+        ("cat", None, ["scrubb"], "no defence 'scrubb'"),
+        (["cat", "bird", "airplane"], None, ["logit-mask"], "nothing retained"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    embedded: Recipe, workspace: Workspace, forget: Any, held_out: str | None, methods: list[str], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        membership.run(embedded.with_(unlearn={"forget": forget}), workspace, held_out, methods)
+
+
+@pytest.mark.parametrize("damaged", ["membership/*/train/*/values.safetensors", "unlearn/*/losses.parquet"])
+def test_damage_is_named_with_the_command_that_mends_it(embedded: Recipe, workspace: Workspace, damaged: str) -> None:
+    first = attacked(embedded, workspace, "activations")
+    (file,) = workspace.root.glob(damaged)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DamagedArtifact, match="has changed.*`dkvb membership --force`"):
+        attacked(embedded, workspace, "activations")
+    again = attacked(embedded, workspace, "activations", force=True)
+    assert again["activations"]["attack_test"] == first["activations"]["attack_test"]
+
+
+def test_a_class_without_samples_is_named() -> None:
+    splits: Any = SimpleNamespace(labels={"test": np.array([0, 0, 1, 1, 3, 3]), "validation": np.array([0, 1])}, seed=0, classes=CLASSES)
+    with pytest.raises(UsageError, match="no test samples of 'dog'"):
+        HeldOut(splits, 4, DOG, [0])
+    with pytest.raises(UsageError, match="no validation samples of 'cat'"):
+        HeldOut(splits, 4, DOG, [CAT])
+
+
+def test_nothing_can_be_attacked_before_it_is_embedded(recipe: Recipe, workspace: Workspace) -> None:
+    with pytest.raises(MissingStage, match="dkvb embed"):
+        membership.run(recipe, workspace)

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+import oracle
+from conftest import CLASSES, artifact_bytes, study
+from dkvb import registry
+from dkvb.bottleneck.mask_order import unpack
+from dkvb.errors import DkvbError, MissingStage, UsageError
+from dkvb.evaluation import under_masks
+from dkvb.methods.base import CurvePoint, make, smallest_reaching
+from dkvb.methods.scrub import ScrubMethod, distillation, scrub_epochs
+from dkvb.recipe import Recipe, Scrub
+from dkvb.runtime.seeding import generator
+from dkvb.stages import embed, quantize, train, unlearn
+from dkvb.workspace import arrays
+from dkvb.workspace.artifacts import Workspace
+
+SPLITS = {"retain_test", "forget_test", "retain_train", "forget_train"}
+
+
+def only(recipe: Recipe, workspace: Workspace, method: str, **unlearned: object) -> dict:
+    entry = unlearn.run(recipe.with_(unlearn={"method": method, "forget": ["cat"], **unlearned}), workspace)
+    assert len(entry) == 1
+    return entry[0]
+
+
+def mask_of(entry: dict) -> np.ndarray:
+    return unpack(load_file(entry["artifact"] + "/mask.safetensors")["mask"], 32)
+
+
+@pytest.mark.parametrize("method", registry.names("methods"))
+def test_every_method_forgets_one_class_and_measures_all_four_splits(trained: Recipe, workspace: Workspace, method: str) -> None:
+    entry = only(trained, workspace, method, sweep=True)
+    assert {"method", "forget", "seed", "masked", "seconds", "before", "after", "curve"} <= entry.keys()
+    assert (entry["forget"], entry["forget_names"], entry["seed"]) == ([2], ["cat"], 0)
+    assert set(entry["before"]) == set(entry["after"]) == SPLITS
+    assert entry["before"]["forget_test"] > 0.9
+    assert entry["after"]["forget_test"] < 0.5 * entry["before"]["forget_test"]
+    assert entry["after"]["retain_test"] > entry["before"]["retain_test"] - 0.15
+    assert {"n", "retain_test", "forget_test"} <= entry["curve"][0].keys()
+    assert entry["curve"][0]["forget_test"] == entry["before"]["forget_test"]
+    metrics = polars.read_parquet(entry["artifact"] + "/metrics.parquet")
+    rows = metrics.filter((polars.col("when") == "after") & (polars.col("split") == "train") & (polars.col("class") == 2))
+    assert rows["correct"][0] / rows["total"][0] == pytest.approx(entry["after"]["forget_train"])
+
+
+def test_activations_mask_the_most_selected_pairs(trained: Recipe, workspace: Workspace) -> None:
+    entry = only(trained, workspace, "activations", na=100)
+    s = study(trained, workspace)
+    counts = arrays.read(s.dkvb_artifact, "counts")[2]
+    masked = mask_of(entry)
+    assert masked.sum() == entry["masked"] == 100
+    assert counts[masked].min() >= counts[~masked].max()
+    assert entry["activated"] == (counts > 0).sum()
+
+
+def test_counts_of_the_last_epoch_give_the_same_mask_as_the_forget_set(trained: Recipe, workspace: Workspace) -> None:
+    masks = [mask_of(only(trained, workspace, "activations", na=120, counts=source)) for source in ("forget-set", "last-epoch")]
+    np.testing.assert_array_equal(*masks)
+
+
+@pytest.mark.parametrize("method", ["activations", "examples"])
+def test_a_proxy_set_stands_in_for_the_forget_set(trained: Recipe, workspace: Workspace, tmp_path: Path, method: str) -> None:
+    s = study(trained, workspace)
+    rows = s.splits.labels["train"] == 2
+    x = s.splits.features_of("train")
+    np.savez(tmp_path / "same.npz", x=x[rows])
+    np.savez(tmp_path / "labelled.npz", x=x, y=s.splits.labels["train"])
+    direct = only(trained, workspace, method)
+    for name in ("same", "labelled"):
+        entry = only(trained, workspace, method, counts="proxy", proxy=str(tmp_path / f"{name}.npz"))
+        np.testing.assert_array_equal(mask_of(entry), mask_of(direct))
+    test = s.splits.features_of("test")[s.splits.labels["test"] == 2]
+    np.savez(tmp_path / "other.npz", x=test)
+    entry = only(trained, workspace, method, counts="proxy", proxy=str(tmp_path / "other.npz"))
+    assert entry["after"]["forget_test"] < entry["before"]["forget_test"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"x": np.zeros((3, 5), np.float32)}, "width 5"),
+        ({"x": np.zeros((0, 12), np.float32)}, "no samples"),
+        ({"z": np.zeros(3)}, "array x"),
+    ],
+)
+def test_bad_proxies_are_refused(trained: Recipe, workspace: Workspace, tmp_path: Path, arrays: dict, says: str) -> None:
+    np.savez(tmp_path / "proxy.npz", **arrays)
+    with pytest.raises(DkvbError, match=says):
+        only(trained, workspace, "activations", counts="proxy", proxy=str(tmp_path / "proxy.npz"))
+    with pytest.raises(UsageError, match="does not exist"):
+        only(trained, workspace, "activations", counts="proxy", proxy=str(tmp_path / "none.npz"))
+    with pytest.raises(UsageError, match="needs the proxy set"):
+        only(trained, workspace, "activations", counts="proxy")
+
+
+def test_examples_mask_what_the_first_examples_select(trained: Recipe, workspace: Workspace) -> None:
+    s = study(trained, workspace)
+    rows = np.flatnonzero(s.splits.labels["train"] == 2)
+    chosen = rows[generator(0, "unlearn", "examples", 2).permutation(len(rows))][:13]
+    codes = s.bottleneck.codes("train")[:, chosen]
+    union = np.stack([np.bincount(c.ravel(), minlength=32) > 0 for c in codes])
+    np.testing.assert_array_equal(mask_of(only(trained, workspace, "examples", ne=13)), union)
+
+
+@pytest.mark.parametrize("method", ["activations", "examples"])
+def test_each_point_of_a_sweep_equals_unlearning_at_that_n(trained: Recipe, workspace: Workspace, method: str) -> None:
+    sweep = only(trained, workspace, method, sweep=True)["curve"]
+    assert [p["n"] for p in sweep] == sorted({p["n"] for p in sweep})
+    for p in sweep[::9]:
+        entry = only(trained, workspace, method, **{"na" if method == "activations" else "ne": p["n"]})
+        assert (entry["after"]["retain_test"], entry["after"]["forget_test"], entry["masked"]) == (
+            p["retain_test"],
+            p["forget_test"],
+            p["masked"],
+        )
+
+
+def test_sweeps_notice_lists_that_run_out(trained: Recipe, workspace: Workspace) -> None:
+    """With every activated pair masked, lists of 6 run out; a lookup that did not notice would see the class come back."""
+    s = study(trained, workspace)
+    order = make("activations", s, [2]).order()  # type: ignore[attr-defined]
+    listed = arrays.read(s.bottleneck.codes_artifact, "test/neighbours")
+    short = np.mean([(order[c][listed[:, c]] >= 10**6).sum(1) < 2 for c in range(20)])
+    assert short > 0.01, "the case is only a case where some lists run out"
+    exact = under_masks.masked_logits(s.bottleneck, order, 10**6, "test")
+    unlisted = study(trained, workspace)
+    unlisted.bottleneck._neighbours["test"] = None
+    np.testing.assert_array_equal(under_masks.masked_logits(unlisted.bottleneck, order, 10**6, "test"), exact)
+
+
+def test_more_pairs_than_were_activated_masks_those_and_says_so(trained: Recipe, workspace: Workspace) -> None:
+    entry = only(trained, workspace, "activations", na=640)
+    assert entry["masked"] == entry["activated"] < 640
+    assert f"those {entry['activated']:,} are masked" in entry["note"]
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "says"),
+    [
+        ("activations", {"na": 641}, "N_a = 641 is not between 0 and all 640 pairs"),
+        ("examples", {"ne": 65}, "N_e = 65 is not between 0 and the 64 examples"),
+        ("activations", {"forget": ["cow"]}, "There is no class 'cow'"),
+        ("activations", {"forget": ["4"]}, "There is no class 4: ids go from 0 to 3"),
+        ("activations", {"forget": ["cat", "2"]}, "'cat' is named twice"),
+        ("activations", {"forget": CLASSES}, "All 4 classes"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(trained: Recipe, workspace: Workspace, method: str, setting: dict, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        only(trained, workspace, method, **setting)
+
+
+def test_forget_sets(trained: Recipe, workspace: Workspace) -> None:
+    def sets(forget: object) -> list[list[int]]:
+        return unlearn.forget_sets(study(trained.with_(unlearn={"forget": forget}), workspace))
+
+    assert sets("each") == [[0], [1], [2], [3]]
+    assert sets(["dog", "0"]) == [[0, 3]]
+    missed = study(trained, workspace).dkvb_artifact.result["misclassified_test"]
+    assert sets("best") == [[int(np.argmin(missed))]]
+
+
+def test_auto_takes_the_smallest_n_of_the_validation_curve(trained: Recipe, workspace: Workspace) -> None:
+    entry = only(trained, workspace, "activations", na="auto", target="zero")
+    assert entry["chosen"] == "validation"
+    first = next(p["n"] for p in entry["curve"] if p["forget_validation"] == 0)
+    assert entry["n"] == first
+    chance = only(trained, workspace, "activations", na="auto", target="chance")
+    assert chance["n"] == next(p["n"] for p in entry["curve"] if p["forget_validation"] <= 0.25)
+    with pytest.raises(UsageError, match=r"set data.validation.*unlearn.choose"):
+        no_validation = trained.with_(data={"validation": 0.0})
+        train.run(no_validation, workspace)
+        only(no_validation, workspace, "activations", na="auto")
+    on_test = only(no_validation, workspace, "activations", na="auto", choose="test", target="zero")
+    assert on_test["n"] == next(p["n"] for p in on_test["curve"] if p["forget_test"] == 0)
+
+
+def test_choosing_from_a_curve() -> None:
+    curve = [CurvePoint(0, 0.9, 1.0), CurvePoint(1, 0.9, 0.3), CurvePoint(2, 0.8, 0.05), CurvePoint(3, 0.9, 0.0)]
+    assert smallest_reaching(curve, 0.1) == (2, None)
+    assert smallest_reaching(curve, 0.0) == (3, None)
+    n, note = smallest_reaching(curve[:3], 0.0)
+    assert n == 2
+    assert note is not None
+    assert "5.0%" in note
+
+
+def test_scrub_stops_as_in_appendix_e3(trained: Recipe, workspace: Workspace) -> None:
+    scrub = ScrubMethod(study(trained, workspace), [2])
+    start = CurvePoint(0, 0.9, 1.0)
+    assert scrub.choose([start, CurvePoint(1, 0.5, 0), CurvePoint(2, 0.9, 0), CurvePoint(3, 0.95, 0)], 0.0)[0] == 2
+    assert scrub.choose([start, CurvePoint(1, 0.5, 0), CurvePoint(2, 0.8, 0), CurvePoint(3, 0.7, 0)], 0.0)[0] == 2
+    n, note = scrub.choose([start, CurvePoint(1, 0.5, 0.2), CurvePoint(2, 0.8, 0.1)], 0.0)
+    assert n == 2
+    assert note is not None
+
+
+@pytest.mark.parametrize("max_steps", [0, 2, 5])
+def test_scrub_equals_a_separately_written_loop_after_every_epoch(max_steps: int) -> None:
+    """The teacher differs from the start: at the teacher the gradient is zero, and Adam would blow rounding noise up."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((50, 6)), rng.integers(0, 3, 50)
+    head, teacher = torch.nn.Linear(6, 3).double(), torch.nn.Linear(6, 3).double().requires_grad_(False)
+    taught = teacher.weight.numpy(), teacher.bias.numpy()
+    weight, bias = head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
+    settings = Scrub(max_steps=max_steps, lr=0.05, alpha=0.3, gamma=0.9, temperature=3.0, batch_size=8)
+    forget = y == 1
+
+    def batches(name: str, rows: np.ndarray) -> list[list[np.ndarray]]:
+        orders = [rows[generator(5, "scrub", name, epoch).permutation(len(rows))] for epoch in range(1, 5)]
+        return [[order[i : i + 8] for i in range(0, len(order), 8)] for order in orders]
+
+    drawn = batches("forget", np.flatnonzero(forget)), batches("retain", np.flatnonzero(~forget))
+    expected = oracle.scrub(weight, bias, *taught, x, y, *drawn, max_steps, 0.05, 0.3, 0.9, 3.0)
+    finished = scrub_epochs(head, teacher, torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(forget), settings, 4, 5)
+    for _, (w, b) in zip(finished, expected, strict=True):
+        np.testing.assert_allclose(head.weight.detach(), w, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(head.bias.detach(), b, rtol=1e-5, atol=1e-7)
+    assert not np.allclose(head.weight.detach(), weight, atol=1e-3)
+
+
+def test_distillation_is_zero_at_the_teacher_and_grows_away_from_it() -> None:
+    teacher = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    assert float(distillation(teacher, teacher, 4.0)) == pytest.approx(0, abs=1e-6)
+    assert float(distillation(teacher + torch.eye(4)[0] * 5, teacher, 4.0)) > 0.1
+
+
+def test_logit_mask_forgets_wholly_and_cannot_harm_the_rest(trained: Recipe, workspace: Workspace) -> None:
+    entry = only(trained, workspace, "logit-mask")
+    assert entry["after"]["forget_test"] == entry["after"]["forget_train"] == 0
+    assert entry["after"]["retain_test"] >= entry["before"]["retain_test"]
+    assert entry["masked"] == 0
+
+
+def test_the_model_stays_untouched_beside_a_small_mask(trained: Recipe, workspace: Workspace) -> None:
+    before = artifact_bytes(workspace.root / "train")
+    entry = only(trained, workspace, "activations")
+    assert artifact_bytes(workspace.root / "train") == before
+    assert (Path(entry["artifact"]) / "mask.safetensors").stat().st_size < 20 * 4 + 400
+
+
+def test_finished_work_is_skipped_and_rerun_work_is_the_same(trained: Recipe, workspace: Workspace) -> None:
+    first = unlearn.run(trained.with_(unlearn={"sweep": True}), workspace)
+    assert not any(entry["skipped"] for entry in first)
+    bits = artifact_bytes(workspace.root)
+    assert all(entry["skipped"] for entry in unlearn.run(trained.with_(unlearn={"sweep": True}), workspace))
+    unlearn.run(trained.with_(unlearn={"sweep": True}), workspace, force=True)
+    assert artifact_bytes(workspace.root) == bits
+
+
+def test_unlearning_needs_trained_models(recipe: Recipe, workspace: Workspace) -> None:
+    for stage, wanted in ((None, "embed"), (embed, "train"), (quantize, "train")):
+        if stage:
+            stage.run(recipe, workspace)
+        with pytest.raises(MissingStage, match=f"`dkvb {wanted}`"):
+            unlearn.run(recipe, workspace)

@@ -1,0 +1,66 @@
+"""The import rule: a file imports from its own folder and from lines below its own; never upward, sideways or in a circle."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import dkvb
+
+PACKAGE = Path(dkvb.__file__).parent
+LINES = """
+__main__
+cli
+commands
+__init__ deletion experiments
+stages
+methods embedding inference pages
+training encoders
+evaluation sources
+workspace
+bottleneck
+runtime
+recipe records
+registry
+errors version metrics
+"""
+LINE = {room: -number for number, rooms in enumerate(LINES.split("\n")) for room in rooms.split()}
+
+
+def modules() -> dict[str, Path]:
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+
+
+def room(module: str) -> str:
+    return module.split(".")[0]
+
+
+def imports(path: Path, known: dict[str, Path]) -> set[str]:
+    """The package's modules that a file imports anywhere in it, for type checking alone included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        assert not isinstance(node, ast.ImportFrom) or node.level == 0, f"{path}: write imports from dkvb on"
+        base = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+        for full in (f"{base}.{name}".strip(".") for name in names):
+            if full.startswith("dkvb."):
+                inner = full.removeprefix("dkvb.")
+                found.add(next((m for m in (inner, inner.rpartition(".")[0]) if m in known), "__init__"))
+    return found
+
+
+def test_no_import_goes_up_or_sideways() -> None:
+    known = modules()
+    wrong = [
+        f"{module} imports {other}"
+        for module, path in known.items()
+        for other in imports(path, known)
+        if room(module) != room(other) and LINE[room(other)] >= LINE[room(module)]
+    ]
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_no_import_is_part_of_a_circle() -> None:
+    known = modules()
+    TopologicalSorter({module: imports(path, known) - {module} for module, path in known.items()}).prepare()
