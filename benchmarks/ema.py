@@ -26,7 +26,11 @@ def data(kind: str, rows: int, seed: int = 0) -> np.ndarray:
     """Queries (rows, d): normal, or fifty normal clusters."""
     rng = np.random.default_rng(seed)
     queries = rng.standard_normal((rows, DIM), np.float32)
-    return queries if kind == "normal" else 3 * rng.standard_normal((50, DIM), np.float32)[rng.integers(50, size=rows)] + queries
+    return (
+        queries
+        if kind == "normal"
+        else 3 * rng.standard_normal((50, DIM), np.float32)[rng.integers(50, size=rows)] + queries
+    )
 
 
 def permutation(epoch: int, rows: int) -> np.ndarray:
@@ -38,7 +42,9 @@ def fit(queries: np.ndarray, init: Init, epochs: int, seed: int = 0) -> np.ndarr
     return fit_keys(queries, pairs=PAIRS, epochs=epochs, batch_size=BATCH, decay=DECAY, init=init, order=order, rng=rng)
 
 
-def last_epoch(fitting: Callable[[Callable[[int], np.ndarray]], object], rows: int, wait: Callable[[], None] = lambda: None) -> float:
+def last_epoch(
+    fitting: Callable[[Callable[[int], np.ndarray]], object], rows: int, wait: Callable[[], None] = lambda: None
+) -> float:
     """Seconds of the last epoch of a fit, which starts where the fit asks for its order."""
     stamps = []
 
@@ -55,7 +61,11 @@ def last_epoch(fitting: Callable[[Callable[[int], np.ndarray]], object], rows: i
 
 def dense_step(queries: torch.Tensor, keys: torch.Tensor, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     """The official procedure in its own formulation, queries (G, B, d); updates sums and counts, returns the keys."""
-    distances = queries.square().sum(2)[:, :, None] - 2 * torch.einsum("gbd,gmd->gbm", queries, keys) + keys.square().sum(2)[:, None]
+    distances = (
+        queries.square().sum(2)[:, :, None]
+        - 2 * torch.einsum("gbd,gmd->gbm", queries, keys)
+        + keys.square().sum(2)[:, None]
+    )
     assigned = functional.one_hot(distances.argmin(2), PAIRS).float()
     counts.mul_(DECAY).add_(assigned.sum(1), alpha=1 - DECAY)
     sums.mul_(DECAY).add_(torch.einsum("gbd,gbm->gmd", queries, assigned), alpha=1 - DECAY)
@@ -86,7 +96,12 @@ def library_side(codebooks: int, heads: int, timed_codebooks: int) -> Side | Non
     except ImportError:
         return None
     shape: dict[str, Any] = {"dim": heads * DIM, "codebook_dim": DIM, "codebook_size": PAIRS, "heads": heads}
-    ema = {"separate_codebook_per_head": heads > 1, "ema_update": True, "decay": DECAY, "threshold_ema_dead_code": THRESHOLD}
+    ema = {
+        "separate_codebook_per_head": heads > 1,
+        "ema_update": True,
+        "decay": DECAY,
+        "threshold_ema_dead_code": THRESHOLD,
+    }
     model = VectorQuantize(**shape, **ema, commitment_weight=0.0, rotation_trick=False).train()
     queries, calls = torch.randn(1, BATCH, heads * DIM), timed_codebooks // heads
 
@@ -128,7 +143,9 @@ def ema(rounds: int, codebooks: int) -> None:
             print("vector-quantize-pytorch is not installed: skipped")
             break
         sides[f"vector-quantize-pytorch, {label}"] = library
-    for name in list(sides)[:-4]:  # once, so that nobody's first call is among the timed ones; a step of the last is too long for that
+    for name in list(sides)[
+        :-4
+    ]:  # once, so that nobody's first call is among the timed ones; a step of the last is too long for that
         sides[name]()
     seconds = take_turns(sides, rounds)
     title = f"EMA step of {codebooks} codebooks, M {PAIRS}, d {DIM}, batch {BATCH}, one thread"

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Images per second of an encoder: the bare forward pass, dkvb's loop from files, and a plain DataLoader loop, side by side.
+"""Images per second of an encoder: the bare forward pass, dkvb's loop from files, and a plain DataLoader loop, side by
+side.
 
     python benchmarks/embed.py [--images FOLDER] [--encoder clip-vit-b32] [--weights random] [--batch 64] [--count 320]
 
-FOLDER is `{train,test}/<class>/<image>`; without it, random PNGs of 32×32 pixels are made. The sides take turns, `--rounds` times, so that
-a machine whose speed changes treats them alike; ratios are medians over rounds, each against the bare loop of the same round. The bare
-loop runs the same model on tensors that are ready in memory: nothing that reads files can be expected to be faster.
+FOLDER is `{train,test}/<class>/<image>`; without it, random PNGs of 32×32 pixels are made. The sides take turns,
+`--rounds` times, so that a machine whose speed changes treats them alike; ratios are medians over rounds, each against
+the bare loop of the same round. The bare loop runs the same model on tensors that are ready in memory: nothing that
+reads files can be expected to be faster.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ def make_images(folder: Path, count: int) -> Path:
     for split, n in (("train", count), ("test", 2)):
         (folder / split / "noise").mkdir(parents=True)
         for i in range(n):
-            Image.fromarray(pixels.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / split / "noise" / f"{i:06}.png")
+            Image.fromarray(pixels.integers(0, 256, (32, 32, 3), np.uint8)).save(
+                folder / split / "noise" / f"{i:06}.png"
+            )
     return folder
 
 
@@ -70,7 +74,9 @@ def sides(split: ImageSplit, encoder: FrozenEncoder, batch: int, count: int) -> 
         return encode_rows(split, range(count), encoder, batch).features
 
     def loader(workers: int) -> Callable[[], np.ndarray]:
-        images = DataLoader(Files(split, encoder, count), batch, num_workers=workers, pin_memory=encoder.device != "cpu")
+        images = DataLoader(
+            Files(split, encoder, count), batch, num_workers=workers, pin_memory=encoder.device != "cpu"
+        )
         return lambda: np.concatenate([encoder.encode(part).numpy() for part in images])
 
     return {"bare loop": bare, "dkvb": ours, "DataLoader 0": loader(0), f"DataLoader {cores()}": loader(cores())}
@@ -109,9 +115,17 @@ def main() -> None:
         count = min(asked.count, len(split)) // asked.batch * asked.batch
         if not count:
             parser.error(f"{folder} holds {len(split)} training images, which is less than a batch of {asked.batch}")
-        encoder = load_encoder(Encoder(name=asked.encoder, weights=asked.weights, precision=asked.precision), device, source.mode)
-        print(f"{platform.machine()}, {cores()} of {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}")
-        print(f"{asked.encoder} ({asked.weights}, {asked.precision}) on {device} ({reason}); {count} images, batches of {asked.batch}")
+        encoder = load_encoder(
+            Encoder(name=asked.encoder, weights=asked.weights, precision=asked.precision), device, source.mode
+        )
+        print(
+            f"{platform.machine()}, {cores()} of {os.cpu_count()} cores, Python {platform.python_version()}, torch"
+            f" {torch.__version__}"
+        )
+        print(
+            f"{asked.encoder} ({asked.weights}, {asked.precision}) on {device} ({reason}); {count} images, batches of"
+            f" {asked.batch}"
+        )
         compared = sides(split, encoder, asked.batch, count)
         if asked.bare_and_dkvb:
             compared = {name: side for name, side in compared.items() if not name.startswith("DataLoader")}

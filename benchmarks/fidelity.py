@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The official start of the keys against starting them at samples: how the keys end up, and what that does to the model.
+"""The official start of the keys against starting them at samples: how the keys end up, and what that does to the
+model.
 
     python benchmarks/fidelity.py RECIPE [RECIPE …] [--seeds 3] [--workspace FOLDER]
 
-Runs the stages for both starts (and finds them done when run again), and prints a row per recipe and start, mean ± standard deviation
-over seeds: share of keys used, distinct and dead, quantisation error, test accuracy, and, at the first N_a of the sweep with no forget
-accuracy left on test data, retain accuracy before and after unlearning.
+Runs the stages for both starts (and finds them done when run again), and prints a row per recipe and start, mean ±
+standard deviation over seeds: share of keys used, distinct and dead, quantisation error, test accuracy, and, at the
+first N_a of the sweep with no forget accuracy left on test data, retain accuracy before and after unlearning.
 """
 
 from __future__ import annotations
@@ -21,14 +22,28 @@ from dkvb import recipe
 from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 
-COLUMNS = ("used", "unique", "dead", "error", "test %", "forget %", "first N_a at 0", "retain before %", "retain after %")
+COLUMNS = (
+    "used",
+    "unique",
+    "dead",
+    "error",
+    "test %",
+    "forget %",
+    "first N_a at 0",
+    "retain before %",
+    "retain after %",
+)
 
 
 def seed_row(keys: dict[str, Any], model: dict[str, Any], forgotten: dict[str, Any]) -> list[float]:
     """The measures of one seed, in the order of COLUMNS."""
     zero = next((point for point in forgotten["curve"] if point["forget_test"] == 0), None)
     before = forgotten["before"]
-    after = (zero["n"], before["retain_test"] * 100, zero["retain_test"] * 100) if zero else (np.nan, before["retain_test"] * 100, np.nan)
+    after = (
+        (zero["n"], before["retain_test"] * 100, zero["retain_test"] * 100)
+        if zero
+        else (np.nan, before["retain_test"] * 100, np.nan)
+    )
     shape = (keys["used"], keys["unique"], keys["dead"], keys["quantisation_error"])
     return [*shape, model["test"] * 100, before["forget_test"] * 100, *after]
 
@@ -37,7 +52,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workspace", type=Path, help="keep what the stages make here, rather than in a temporary folder")
+    parser.add_argument(
+        "--workspace", type=Path, help="keep what the stages make here, rather than in a temporary folder"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         workspace = Workspace(arguments.workspace or Path(temporary), Path(temporary))
@@ -51,7 +68,9 @@ def main() -> None:
                 keys = quantize.run(settings, workspace)
                 models = [entry for entry in train.run(settings, workspace) if entry["model"] == "dkvb"]
                 forgotten = unlearn.run(settings, workspace)
-                measured = np.array([seed_row(*entries) for entries in zip(keys, models, forgotten, strict=True)], float)
+                measured = np.array(
+                    [seed_row(*entries) for entries in zip(keys, models, forgotten, strict=True)], float
+                )
                 rows.append((f"{chosen.name} {init}", measured))
         print(" | ".join(("recipe and start", *COLUMNS)))
         for label, measured in rows:

@@ -3,11 +3,11 @@
 
     python benchmarks/map.py RECIPE VARIANT [VARIANT …] [--seeds 1] [--workspace FOLDER]
 
-A variant is a list of settings laid over the recipe, such as `keys.top_k=10,keys.dim=14,train.lr=0.3`, or `-` for the recipe as it
-is. Runs the stages for each (and finds them done when run again) and prints a row per variant, means over seeds: test accuracy of the
-bottleneck and of the linear head; the first N_a of the sweep with forget accuracy at chance and at zero on test data, as a share of all
-pairs; retain accuracy before, there, and at the end of the sweep; that of a logit mask; seconds for keys and codes, training, and the
-sweep with its evaluation; and the model's size.
+A variant is a list of settings laid over the recipe, such as `keys.top_k=10,keys.dim=14,train.lr=0.3`, or `-` for the
+recipe as it is. Runs the stages for each (and finds them done when run again) and prints a row per variant, means over
+seeds: test accuracy of the bottleneck and of the linear head; the first N_a of the sweep with forget accuracy at chance
+and at zero on test data, as a share of all pairs; retain accuracy before, there, and at the end of the sweep; that of a
+logit mask; seconds for keys and codes, training, and the sweep with its evaluation; and the model's size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,18 @@ from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 
 COLUMNS = (
-    *("test", "linear", "forget before", "N_a/all chance", "N_a/all zero", "retain before", "at chance", "at zero", "at end", "logit mask"),
+    *(
+        "test",
+        "linear",
+        "forget before",
+        "N_a/all chance",
+        "N_a/all zero",
+        "retain before",
+        "at chance",
+        "at zero",
+        "at end",
+        "logit mask",
+    ),
     *("keys s", "train s", "sweep s", "values MB"),
 )
 
@@ -56,8 +67,12 @@ def measure(chosen: recipe.Recipe, workspace: Workspace) -> np.ndarray:
     pairs = chosen.keys.codebooks * chosen.keys.pairs
     rows = []
     for seed in chosen.run.seeds:
-        bottleneck, head = (next(m for m in models if m["seed"] == seed and m["model"] == name) for name in ("dkvb", "linear"))
-        masked, logit = (next(f for f in forgotten if f["seed"] == seed and f["method"] == m) for m in ("activations", "logit-mask"))
+        bottleneck, head = (
+            next(m for m in models if m["seed"] == seed and m["model"] == name) for name in ("dkvb", "linear")
+        )
+        masked, logit = (
+            next(f for f in forgotten if f["seed"] == seed and f["method"] == m) for m in ("activations", "logit-mask")
+        )
         curve = masked["curve"]
         chance, zero = (
             next((p for p in curve if p["forget_test"] <= level), {"n": np.nan, "retain_test": np.nan})
@@ -65,8 +80,18 @@ def measure(chosen: recipe.Recipe, workspace: Workspace) -> np.ndarray:
         )
         accuracies = [bottleneck["test"], head["test"], masked["before"]["forget_test"]]
         shares = [chance["n"] / pairs, zero["n"] / pairs]
-        retained = [masked["before"]["retain_test"], chance["retain_test"], zero["retain_test"], curve[-1]["retain_test"]]
-        cost = [next(k for k in keys if k["seed"] == seed)["seconds"], bottleneck["seconds"], swept, bottleneck["parameters"] * 4 / 1e6]
+        retained = [
+            masked["before"]["retain_test"],
+            chance["retain_test"],
+            zero["retain_test"],
+            curve[-1]["retain_test"],
+        ]
+        cost = [
+            next(k for k in keys if k["seed"] == seed)["seconds"],
+            bottleneck["seconds"],
+            swept,
+            bottleneck["parameters"] * 4 / 1e6,
+        ]
         percent = 100 * np.array([*accuracies, *shares, *retained, logit["after"]["retain_test"]], float)
         rows.append(np.concatenate([percent, cost]))
     return np.array(rows)
@@ -78,7 +103,9 @@ def main() -> None:
     parser.add_argument("variants", nargs="+")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--forget", default="best")
-    parser.add_argument("--workspace", type=Path, help="keep what the stages make here, rather than in a temporary folder")
+    parser.add_argument(
+        "--workspace", type=Path, help="keep what the stages make here, rather than in a temporary folder"
+    )
     arguments = parser.parse_args()
     base = recipe.load(arguments.recipe)
     print(" | ".join(("variant", *COLUMNS)), flush=True)

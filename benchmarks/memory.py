@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Time and resident memory at ImageNet-1k's size, 1,281,167 + 50,000 rows of 512 features: neither stage may need more for more rows.
+"""Time and resident memory at ImageNet-1k's size, 1,281,167 + 50,000 rows of 512 features: neither stage may need more
+for more rows.
 
     python benchmarks/memory.py embed [--rows 1281167]
     python benchmarks/memory.py quantize [--codebooks 8] [--memory 4]
 
-`embed`: images are made up on the fly, 16 x 32 grey pixels; hashing, encoding, writing and checking are the real ones. `quantize`: made-up
-features in a thousand clusters; keys (M 4096, d 8, ten epochs) and codes of the first codebooks of 256, and what all of them would take.
+`embed`: images are made up on the fly, 16 x 32 grey pixels; hashing, encoding, writing and checking are the real ones.
+`quantize`: made-up features in a thousand clusters; keys (M 4096, d 8, ten epochs) and codes of the first codebooks of
+256, and what all of them would take.
 """
 
 from __future__ import annotations
@@ -85,11 +87,16 @@ class Watch:
 
     def __str__(self) -> str:
         tenths = " ".join(f"{max(part) / 2**30:.2f}" for part in np.array_split(np.array(self.seen), 10) if len(part))
-        return f"{self.seconds:.0f} s; peak resident memory {max(self.seen) / 2**30:.2f} GiB, in each tenth of the time: {tenths}"
+        return (
+            f"{self.seconds:.0f} s; peak resident memory {max(self.seen) / 2**30:.2f} GiB, in each tenth of the time:"
+            f" {tenths}"
+        )
 
 
 def pictures(rows: int) -> ImageSource:
-    splits = {name: ImageSplit(Numbers(n), np.arange(n) % CLASSES, picture) for name, n in (("train", rows), ("test", TEST))}  # type: ignore[arg-type]
+    splits = {
+        name: ImageSplit(Numbers(n), np.arange(n) % CLASSES, picture) for name, n in (("train", rows), ("test", TEST))
+    }  # type: ignore[arg-type]
     return ImageSource([str(c) for c in range(CLASSES)], lambda: "synthetic", [], splits, "L")
 
 

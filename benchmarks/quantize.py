@@ -3,17 +3,22 @@
 
     python benchmarks/quantize.py [--only ema coding threads sweep gpu] [--rounds 3] [--codebooks 256]
 
-ema      a step of the EMA fit of all codebooks (M 4096, d 8, batch 256) on one thread: dkvb; the official formulation (all distances,
-         one-hot matrices) and vector-quantize-pytorch, each for all codebooks at once and one by one; FAISS's searches alone; the floor,
-         which is the multiply-adds of the distances at this machine's sgemm rate. Then where a step's time goes.
-coding   50,000 queries x 4096 keys, k 1, 10 and 64, one and two threads: dkvb against FAISS's best over its settings, in 10^9 distances a
+ema      a step of the EMA fit of all codebooks (M 4096, d 8, batch 256) on one thread: dkvb; the official formulation
+(all distances,
+         one-hot matrices) and vector-quantize-pytorch, each for all codebooks at once and one by one; FAISS's searches
+         alone; the floor, which is the multiply-adds of the distances at this machine's sgemm rate. Then where a step's
+         time goes.
+coding   50,000 queries x 4096 keys, k 1, 10 and 64, one and two threads: dkvb against FAISS's best over its settings,
+in 10^9 distances a
          second; masked against unmasked, and FAISS's own IDSelector.
-threads  whole codebooks (ten epochs on 45,000 rows, codes, neighbour lists of 10,000 rows), and coding alone, on one and two threads.
-sweep    21 values of N_a on 10,000 test rows (C 256, M 4096, L 10; the real stages on made-up features) against one evaluation.
-gpu      coding and an epoch of the fit of 16 codebooks, with what bounds them, and whether CPU and GPU agree.
+threads  whole codebooks (ten epochs on 45,000 rows, codes, neighbour lists of 10,000 rows), and coding alone, on one
+and two threads. sweep    21 values of N_a on 10,000 test rows (C 256, M 4096, L 10; the real stages on made-up
+features) against one evaluation. gpu      coding and an epoch of the fit of 16 codebooks, with what bounds them, and
+whether CPU and GPU agree.
 
-Times are medians over rounds with their extremes; a ratio is the median of the rounds' own. vector-quantize-pytorch comes with the `bench`
-extra. The sweep takes about 500 MB of temporary disk, the peers of `ema` about 6 GB of memory (less with fewer codebooks).
+Times are medians over rounds with their extremes; a ratio is the median of the rounds' own. vector-quantize-pytorch
+comes with the `bench` extra. The sweep takes about 500 MB of temporary disk, the peers of `ema` about 6 GB of memory
+(less with fewer codebooks).
 """
 
 from __future__ import annotations
@@ -112,7 +117,9 @@ def coding(rounds: int) -> None:
 
             sides: dict[str, Side] = {f"dkvb, {threads} thread(s)": on_threads(threads, work, threads)}
             for each in settings:
-                sides["FAISS " + " ".join(f"{n.split('_')[-1]}={v}" for n, v in each.items())] = raw_side(own, keys, k, each, threads)
+                sides["FAISS " + " ".join(f"{n.split('_')[-1]}={v}" for n, v in each.items())] = raw_side(
+                    own, keys, k, each, threads
+                )
             for share in (0.2, 0.5) if threads == 1 else ():
                 allowed = np.random.default_rng(0).random(PAIRS) >= share
                 sides[f"dkvb, {share:.0%} masked"] = on_threads(1, partial(work, allowed=allowed), 1)
@@ -120,7 +127,9 @@ def coding(rounds: int) -> None:
                 search = partial(index.search, queries[0], k, params=selector)
                 sides[f"FAISS IDSelector, {share:.0%} masked"] = on_threads(1, lambda _, search=search: search(), 1)
             distances = ROWS * PAIRS * threads
-            title = f"coding {ROWS:,} queries x {PAIRS} keys, d {DIM}, k {k}, {threads} thread(s), {threads} codebook(s)"
+            title = (
+                f"coding {ROWS:,} queries x {PAIRS} keys, d {DIM}, k {k}, {threads} thread(s), {threads} codebook(s)"
+            )
             rate = lambda name, s, n=distances: "" if "masked" in name else f"{n / s / 1e9:.2f} G/s"  # noqa: E731
             seconds = take_turns(sides, rounds)
             show(title, seconds, [next(iter(sides))], rate)
@@ -163,14 +172,24 @@ def sweep(rounds: int, codebooks: int) -> None:
     splits = {}
     for name in ("train", "test"):
         labels = rng.integers(10, size=TEST)
-        splits[name] = FeatureSplit([str(i) for i in range(TEST)], labels, centres[labels] + rng.standard_normal((TEST, 512), np.float32))
+        splits[name] = FeatureSplit(
+            [str(i) for i in range(TEST)], labels, centres[labels] + rng.standard_normal((TEST, 512), np.float32)
+        )
     source = FeatureSource([str(c) for c in range(10)], lambda: "made up", [], splits)
     embed.open_source = lambda data: source  # type: ignore[assignment]
     grid = [int(n) for n in np.linspace(0, 200_000 * codebooks / 256, 21)]
     for top_k in (1, 10):
         with tempfile.TemporaryDirectory() as folder:
             workspace = Workspace(Path(folder) / "data", Path(folder) / "reports")
-            keys = {"codebooks": codebooks, "pairs": PAIRS, "dim": DIM, "epochs": 1, "init": "sample", "top_k": top_k, "neighbours": LISTED}
+            keys = {
+                "codebooks": codebooks,
+                "pairs": PAIRS,
+                "dim": DIM,
+                "epochs": 1,
+                "init": "sample",
+                "top_k": top_k,
+                "neighbours": LISTED,
+            }
             recipe = load("digits").with_(data={"validation": 0.0}, keys=keys)
             embed.run(recipe, workspace)
             quantize.run(recipe, workspace)
@@ -181,7 +200,9 @@ def sweep(rounds: int, codebooks: int) -> None:
             chosen = np.flatnonzero(splits["train"].labels == 1)
             order = order_by_count(selection_counts(model.codes("train")[:, chosen], PAIRS), rng)
             sides = {
-                f"one evaluation, N_a {grid[-1]:,}": timed(partial(masked_predictions, model, order, grid[-1:], "test")),
+                f"one evaluation, N_a {grid[-1]:,}": timed(
+                    partial(masked_predictions, model, order, grid[-1:], "test")
+                ),
                 "21 values of N_a": timed(partial(masked_predictions, model, order, grid, "test")),
             }
             take_turns(sides, 1)
@@ -219,13 +240,20 @@ def gpu(rounds: int) -> None:
             torch.cuda.synchronize()
 
         sides = {
-            "dkvb": timed(lambda k=k, lookups=lookups: [own.search(q, k) for own, q in zip(lookups, queries, strict=True)]),
+            "dkvb": timed(
+                lambda k=k, lookups=lookups: [own.search(q, k) for own, q in zip(lookups, queries, strict=True)]
+            ),
             "torch cdist + topk, on the device": timed(by_torch),
-            "faiss.knn_gpu": timed(lambda k=k, r=resources: [faiss.knn_gpu(r, q, own, k) for own, q in zip(keys, queries, strict=True)]),
+            "faiss.knn_gpu": timed(
+                lambda k=k, r=resources: [faiss.knn_gpu(r, q, own, k) for own, q in zip(keys, queries, strict=True)]
+            ),
         }
         take_turns(sides, 1)
         show(f"coding {count} codebooks, {ROWS:,} queries, k {k}", take_turns(sides, rounds), ["dkvb"])
-        print(f"bound: queries, keys and ids once, {count * 4 * (ROWS * (DIM + k) + PAIRS * DIM) / bandwidth * 1e3:.3f} ms")
+        print(
+            "bound: queries, keys and ids once,"
+            f" {count * 4 * (ROWS * (DIM + k) + PAIRS * DIM) / bandwidth * 1e3:.3f} ms"
+        )
         _agreement(queries, keys, lookups, k)
     names = {"pairs": PAIRS, "epochs": 2, "batch_size": BATCH, "decay": DECAY, "init": "official"}
     rngs = [np.random.default_rng(seed) for seed in range(count)]
@@ -254,7 +282,10 @@ def _agreement(queries: np.ndarray, keys: np.ndarray, lookups: list, k: int) -> 
         apart = [((q[rows].astype(np.float64) - own[ids[rows, places]]) ** 2).sum(1) for ids in (here, there)]
         differing += len(rows)
         worst = max(worst, float(np.abs(apart[0] - apart[1]).max(initial=0.0)))
-    print(f"CPU and GPU codes differ in {differing} of {queries.shape[0] * queries.shape[1] * k}, distances there by {worst:.1e} at most")
+    print(
+        f"CPU and GPU codes differ in {differing} of {queries.shape[0] * queries.shape[1] * k}, distances there by"
+        f" {worst:.1e} at most"
+    )
 
 
 def main() -> None:

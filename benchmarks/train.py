@@ -3,10 +3,11 @@
 
     python benchmarks/train.py [--only cifar10 cifar100] [--rounds 5] [--threads 1 2]
 
-Steps of 256 samples on cached codes, C 256, M 4096: k 1 and 10 classes (CIFAR-10), k 10 and 100 classes (CIFAR-100). dkvb's step is
-that of `dkvb.fitting`: its decoder, cross-entropy, fused Adam. The bare loop is torch's EmbeddingBag(mode="mean") with a dense gradient
-and the same Adam. The official formulation measures all distances again in every step, on one thread. The floor is Adam's pass alone,
-which reads value, gradient and two moments and writes three of them back, 28 bytes a value. Peak memory is the process's own.
+Steps of 256 samples on cached codes, C 256, M 4096: k 1 and 10 classes (CIFAR-10), k 10 and 100 classes (CIFAR-100).
+dkvb's step is that of `dkvb.fitting`: its decoder, cross-entropy, fused Adam. The bare loop is torch's
+EmbeddingBag(mode="mean") with a dense gradient and the same Adam. The official formulation measures all distances again
+in every step, on one thread. The floor is Adam's pass alone, which reads value, gradient and two moments and writes
+three of them back, 28 bytes a value. Peak memory is the process's own.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Bare(torch.nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.bag = torch.nn.EmbeddingBag.from_pretrained(torch.zeros(CODEBOOKS * PAIRS, classes), freeze=False, mode="mean")
+        self.bag = torch.nn.EmbeddingBag.from_pretrained(
+            torch.zeros(CODEBOOKS * PAIRS, classes), freeze=False, mode="mean"
+        )
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         return self.bag(ids)
@@ -93,7 +96,11 @@ def measure(name: str, rounds: int, threads: int) -> None:
     take_turns(sides, 1)
     seconds = take_turns(sides, rounds)
     # the k nearest are distinct in truth, and repeat here now and then: no step cares
-    show(f"{name}: a step of {BATCH}, k {top_k}, {classes} classes, {threads} thread(s)", seconds, ["dkvb", "floor: Adam's pass"])
+    show(
+        f"{name}: a step of {BATCH}, k {top_k}, {classes} classes, {threads} thread(s)",
+        seconds,
+        ["dkvb", "floor: Adam's pass"],
+    )
     alone = seconds["floor: Adam's pass"]
     moved = BYTES * CODEBOOKS * PAIRS * classes
     print(f"Adam's pass moves {moved / statistics.median(alone) / 1e9:.1f} GB/s")

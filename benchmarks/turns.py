@@ -37,14 +37,23 @@ def ratio(above: list[float], below: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
-def show(title: str, seconds: dict[str, list[float]], against: list[str], rate: Callable[[str, float], str] = lambda name, s: "") -> None:
+def show(
+    title: str,
+    seconds: dict[str, list[float]],
+    against: list[str],
+    rate: Callable[[str, float], str] = lambda name, s: "",
+) -> None:
     """A row a side: milliseconds and extremes, a rate, and how many times as long as each of `against` it took."""
     columns = "".join(f" {'x ' + name[:22]:>24}" for name in against)
     print(f"\n{title}\n{'':44} {'ms':>9} {'min':>9} {'max':>9} {'':8}{columns}")
     for name, taken in seconds.items():
         ratios = "".join(f" {ratio(taken, seconds[other]):24.2f}" for other in against)
         middle = statistics.median(taken)
-        print(f"{name:44} {middle * 1e3:9.2f} {min(taken) * 1e3:9.2f} {max(taken) * 1e3:9.2f} {rate(name, middle):>8}{ratios}", flush=True)
+        print(
+            f"{name:44} {middle * 1e3:9.2f} {min(taken) * 1e3:9.2f} {max(taken) * 1e3:9.2f}"
+            f" {rate(name, middle):>8}{ratios}",
+            flush=True,
+        )
 
 
 def machine(*packages: str) -> None:

@@ -1,4 +1,5 @@
-"""Use a folder written by `dkvb export` without dkvb: `python plain_torch.py FOLDER FEATURES.safetensors OUT.safetensors`.
+"""Use a folder written by `dkvb export` without dkvb: `python plain_torch.py FOLDER FEATURES.safetensors
+OUT.safetensors`.
 
 Reads `x` (N, D) and writes `logits` (N, L). Needs torch and safetensors.
 """

@@ -49,11 +49,15 @@ class Browser:
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network"):
             self.call(f"{domain}.enable")
-        self.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+        self.call(
+            "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         self.last += 1
-        message = {"id": self.last, "method": method, "params": params} | ({"sessionId": self.session} if self.session else {})
+        message = {"id": self.last, "method": method, "params": params} | (
+            {"sessionId": self.session} if self.session else {}
+        )
         self.writer.write(json.dumps(message).encode() + b"\0")
         while True:
             while b"\0" not in self.rest:
@@ -78,15 +82,20 @@ class Browser:
 
     def open(self, path: Path, width: int, height: int = 900, scheme: str = "light") -> None:
         self.events.clear()
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.call("Page.navigate", url=path.as_uri())
-        self.ask("""new Promise((done) => { const until = Date.now() + 15000; const look = () => (document.readyState === "complete"
-          && location.protocol === "file:" && (!document.getElementById("payload") || document.body.dataset.drawn)) || Date.now() > until
+        self.ask("""new Promise((done) => { const until = Date.now() + 15000;
+          const look = () => (document.readyState === "complete" && location.protocol === "file:"
+          && (!document.getElementById("payload") || document.body.dataset.drawn)) || Date.now() > until
           ? done() : setTimeout(look, 30); look(); })""")
 
     def fetched(self) -> list[str]:
-        return [event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"]
+        return [
+            event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"
+        ]
 
     def complaints(self) -> list[Any]:
         wrong = [event for event in self.events if event["method"] == "Runtime.exceptionThrown"]

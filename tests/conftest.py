@@ -88,12 +88,13 @@ def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
     return recipe
 
 
-def study(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
+def trained_seed(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
     """What an unlearning method is given, of seed 0."""
     return TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
 
 
 def artifact_bytes(root: Path) -> dict[str, bytes]:
-    """Every file that must come out the same whenever the same work is done; manifests and marks hold times and hosts."""
+    """Every file that must come out the same whenever the same work is done; manifests and marks hold times and
+    hosts."""
     files = sorted(path for path in root.rglob("*") if path.is_file() and path.name != "manifest.json")
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if ".locks" not in path.parts}

@@ -24,13 +24,26 @@ PER_CLASS = 1000
 class Fake:
     """Artifacts as the other stages write them, with made-up results."""
 
-    def __init__(self, workspace: Workspace, classes: list[str] = CIFAR, forget: int = 1, source: str = "cifar10") -> None:
+    def __init__(
+        self, workspace: Workspace, classes: list[str] = CIFAR, forget: int = 1, source: str = "cifar10"
+    ) -> None:
         self.workspace, self.classes, self.forget = workspace, classes, forget
         data = {"source": source, "path": None, "test": 0.2}
-        result = {"source": source, "encoder": "clip-vit-b32", "dim": 512, "train": 50_000, "test": 10_000, "classes": classes}
-        self.embed = self.make("embed", "embed", {"data": data, "encoder": {"name": "clip-vit-b32", "weights": "openai"}}, {}, result)
+        result = {
+            "source": source,
+            "encoder": "clip-vit-b32",
+            "dim": 512,
+            "train": 50_000,
+            "test": 10_000,
+            "classes": classes,
+        }
+        self.embed = self.make(
+            "embed", "embed", {"data": data, "encoder": {"name": "clip-vit-b32", "weights": "openai"}}, {}, result
+        )
 
-    def make(self, stage: str, name: str, settings: dict[str, Any], inputs: dict[str, str], result: Any, frame: Any = None) -> Artifact:
+    def make(
+        self, stage: str, name: str, settings: dict[str, Any], inputs: dict[str, str], result: Any, frame: Any = None
+    ) -> Artifact:
         with self.workspace.claim(Spec(stage, name, settings, inputs)) as claim:
             if frame is not None:
                 frame.write_parquet(claim.path / ("curve.parquet" if stage == "unlearn" else "metrics.parquet"))
@@ -73,7 +86,14 @@ class Fake:
         return test | {"retain_train": train[0], "forget_train": train[1]}
 
     def unlearn(
-        self, trained: Artifact, method: str, n: int, gain: float = 0.004, left: float = 0.0, chosen: str = "given", **more: Any
+        self,
+        trained: Artifact,
+        method: str,
+        n: int,
+        gain: float = 0.004,
+        left: float = 0.0,
+        chosen: str = "given",
+        **more: Any,
     ) -> Artifact:
         seed, model = trained.result["seed"], trained.result["model"]
         before = self.base(seed)
@@ -104,8 +124,18 @@ class Fake:
             "not_in_paper": ["alpha", "gamma", "temperature"] if method == "scrub" else [],
             **more,
         }
-        scrub = {"scrub": {"max_steps": 3, "alpha": 0.001, "gamma": 0.99, "temperature": 4.0}} if method == "scrub" else {}
-        settings = {"kind": "forget", "method": method, "forget": [self.forget], "seed": seed, "n": n, "choose": chosen, **scrub}
+        scrub = (
+            {"scrub": {"max_steps": 3, "alpha": 0.001, "gamma": 0.99, "temperature": 4.0}} if method == "scrub" else {}
+        )
+        settings = {
+            "kind": "forget",
+            "method": method,
+            "forget": [self.forget],
+            "seed": seed,
+            "n": n,
+            "choose": chosen,
+            **scrub,
+        }
         return self.make("unlearn", f"{method}-{n}", settings, {"train": trained.fingerprint}, result)
 
     def sweep(self, trained: Artifact, method: str, last: int, steps: int = 20) -> Artifact:
@@ -117,20 +147,46 @@ class Fake:
             now[self.forget] = max(0.0, base[self.forget] * (1 - (t / 0.9) ** 1.2))
             for split, total in (("test", PER_CLASS), ("validation", PER_CLASS // 2)):
                 rows += [
-                    {"n": n, "split": split, "class": index, "correct": round(value * total), "total": total, "masked": n}
+                    {
+                        "n": n,
+                        "split": split,
+                        "class": index,
+                        "correct": round(value * total),
+                        "total": total,
+                        "masked": n,
+                    }
                     for index, value in enumerate(now)
                 ]
             points.append({"n": n, "masked": n, "retain_test": 0.93, "forget_test": now[self.forget]})
         n_name = {"activations": "N_a", "examples": "N_e"}[method]
-        result = {"method": method, "forget": [self.forget], "seed": seed, "n_name": n_name, "grid": grid, "points": points}
+        result = {
+            "method": method,
+            "forget": [self.forget],
+            "seed": seed,
+            "n_name": n_name,
+            "grid": grid,
+            "points": points,
+        }
         settings = {"kind": "sweep", "method": method, "forget": [self.forget], "seed": seed, "grid": grid}
-        return self.make("unlearn", f"{method}-sweep", settings, {"train": trained.fingerprint}, result, pl.DataFrame(rows))
+        return self.make(
+            "unlearn", f"{method}-sweep", settings, {"train": trained.fingerprint}, result, pl.DataFrame(rows)
+        )
 
     def retrain(self, trained: Artifact, method: str, epochs: int = 3) -> Artifact:
         """Retraining after unlearning: the others gain a little, the forgotten class stays forgotten."""
         seed, model = trained.result["seed"], trained.result["model"]
-        points = [{"epoch": e, "retain_test": 0.92 + 0.002 * e + 0.001 * seed, "forget_test": 0.001 * e} for e in range(epochs + 1)]
-        result = {"method": method, "model": model, "forget": [self.forget], "seed": seed, "n": 180_000, "points": points}
+        points = [
+            {"epoch": e, "retain_test": 0.92 + 0.002 * e + 0.001 * seed, "forget_test": 0.001 * e}
+            for e in range(epochs + 1)
+        ]
+        result = {
+            "method": method,
+            "model": model,
+            "forget": [self.forget],
+            "seed": seed,
+            "n": 180_000,
+            "points": points,
+        }
         settings = {"kind": "retraining", "method": method, "forget": [self.forget], "seed": seed, "epochs": epochs}
         return self.make("unlearn", f"{method}-retraining", settings, {"train": trained.fingerprint}, result)
 

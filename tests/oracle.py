@@ -15,7 +15,8 @@ def ema_keys(
     table: np.ndarray | None,
     batch_size: int,
 ) -> tuple[torch.Tensor, float]:
-    """EMA key initialisation in float64, and the smallest margin by which a nearest key was nearest, or a dead key dead.
+    """EMA key initialisation in float64, and the smallest margin by which a nearest key was nearest, or a dead key
+    dead.
 
     At step t, dead key j becomes row `table[t mod 1021 + j]`, modulo the batch's length; None: dead keys stay.
     """
@@ -55,7 +56,13 @@ def nearest_allowed(queries: np.ndarray, keys: np.ndarray, k: int, allowed: np.n
 
 
 def bottleneck_logits(
-    features: np.ndarray, projection: np.ndarray, keys: np.ndarray, values: np.ndarray, masked: np.ndarray, k: int, pool: str
+    features: np.ndarray,
+    projection: np.ndarray,
+    keys: np.ndarray,
+    values: np.ndarray,
+    masked: np.ndarray,
+    k: int,
+    pool: str,
 ) -> np.ndarray:
     """Logits (N, L) of a masked bottleneck from the definitions, one sample and one codebook at a time."""
     logits = np.zeros((len(features), values.shape[2]))
@@ -85,7 +92,10 @@ def scrub(
     temperature: float,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """SCRUB with hand-written Adam and losses, in float64; the parameters after every epoch."""
-    w, b = torch.tensor(weight, dtype=torch.float64, requires_grad=True), torch.tensor(bias, dtype=torch.float64, requires_grad=True)
+    w, b = (
+        torch.tensor(weight, dtype=torch.float64, requires_grad=True),
+        torch.tensor(bias, dtype=torch.float64, requires_grad=True),
+    )
     tw, tb = torch.tensor(teacher_weight, dtype=torch.float64), torch.tensor(teacher_bias, dtype=torch.float64)
     data, labels = torch.tensor(x, dtype=torch.float64), torch.tensor(y)
     moments = [[torch.zeros_like(p), torch.zeros_like(p)] for p in (w, b)]

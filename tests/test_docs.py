@@ -64,13 +64,20 @@ def batches(folder: Path) -> None:
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
         labels = list(range(10)) * 2
         data = (rng.integers(0, 60, (20, 3072)) + 19 * np.array(labels)[:, None]).astype(np.uint8)
-        (root / name).write_bytes(pickle.dumps({b"data": data, b"labels": labels, b"batch_label": b"a batch"}, protocol=2))
+        (root / name).write_bytes(
+            pickle.dumps({b"data": data, b"labels": labels, b"batch_label": b"a batch"}, protocol=2)
+        )
     names = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship", b"truck"]
     (root / "batches.meta").write_bytes(pickle.dumps({b"label_names": names, b"num_vis": 3072}, protocol=2))
 
 
 def test_there_is_a_block_for_each_way_of_use() -> None:
-    assert set(blocks()) == {"CIFAR-10 with CLIP, as in the paper", "Your own images", "Your own embeddings", "Large data sets"}
+    assert set(blocks()) == {
+        "CIFAR-10 with CLIP, as in the paper",
+        "Your own images",
+        "Your own embeddings",
+        "Large data sets",
+    }
 
 
 @pytest.mark.parametrize("title", blocks())

@@ -1,4 +1,5 @@
-"""The import rule: a file imports from its own folder and from lines below its own; never upward, sideways or in a circle."""
+"""The import rule: a file imports from its own folder and from lines below its own; never upward, sideways or in a
+circle."""
 
 from __future__ import annotations
 

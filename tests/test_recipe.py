@@ -23,9 +23,25 @@ def test_every_builtin_recipe_loads_and_is_named_like_its_file(name: str) -> Non
 @pytest.mark.parametrize("name", PAPER)
 def test_paper_recipes_hold_the_paper_s_tables(name: str) -> None:
     r = recipes.load(name)
-    found = (r.keys.top_k, r.train.values, r.train.lr, r.train.epochs, r.linear.lr, r.scrub.max_steps, r.scrub.min_steps, r.unlearn.na)
+    found = (
+        r.keys.top_k,
+        r.train.values,
+        r.train.lr,
+        r.train.epochs,
+        r.linear.lr,
+        r.scrub.max_steps,
+        r.scrub.min_steps,
+        r.unlearn.na,
+    )
     assert (*found, r.unlearn.ne) == PAPER[name]
-    assert (r.keys.codebooks, r.keys.pairs, r.keys.dim, r.keys.epochs, r.keys.batch_size, r.keys.decay) == (256, 4096, 8, 10, 256, 0.95)
+    assert (r.keys.codebooks, r.keys.pairs, r.keys.dim, r.keys.epochs, r.keys.batch_size, r.keys.decay) == (
+        256,
+        4096,
+        8,
+        10,
+        256,
+        0.95,
+    )
     assert (r.train.batch_size, r.linear.batch_size, r.linear.epochs, r.scrub.batch_size) == (256, 256, 2, 256)
     assert r.data.validation == 0
     assert r.run.seeds == [0, 1, 2, 3, 4]

@@ -35,7 +35,11 @@ def _version(show: bool) -> None:
 
 
 @app.callback()
-def root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False) -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Make a classifier on a frozen encoder forget a class in seconds, and prove it."""
 
 
@@ -59,7 +63,9 @@ def run(options: Options, which: Recipe = None, sweep: Sweep = True) -> None:
 @command(COMMON, EMBED)
 def embed_(
     options: Options,
-    part: Annotated[str | None, typer.Option("--shard-range", help="Only shards FIRST:LAST (last excluded), for job arrays.")] = None,
+    part: Annotated[
+        str | None, typer.Option("--shard-range", help="Only shards FIRST:LAST (last excluded), for job arrays.")
+    ] = None,
 ) -> None:
     """Stage 1: run the frozen encoder once and keep the features."""
     from dkvb.commands import tables
@@ -133,7 +139,8 @@ def status_(options: Options) -> None:
 def init(
     options: Options,
     name: Annotated[
-        str | None, typer.Argument(help="Recipe to start from [default: cifar10]; folder and features are for your own data.")
+        str | None,
+        typer.Argument(help="Recipe to start from [default: cifar10]; folder and features are for your own data."),
     ] = None,
 ) -> None:
     """Write dkvb.toml here, from a built-in recipe."""
@@ -146,7 +153,9 @@ def init(
     if path.exists() and not options.force:
         raise UsageError(f"{path} is already there: edit it, or give --force to replace it.")
     write_text(path, text)
-    options.show({"init": [{"path": str(path), "recipe": name}]}, lambda: [f"wrote {path} (from the built-in recipe {name})"])
+    options.show(
+        {"init": [{"path": str(path), "recipe": name}]}, lambda: [f"wrote {path} (from the built-in recipe {name})"]
+    )
 
 
 @app.command("doctor")

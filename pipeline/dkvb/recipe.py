@@ -73,7 +73,9 @@ class Keys(Section):
     @model_validator(mode="after")
     def _k_within_pairs(self) -> Keys:
         if self.top_k > self.pairs:
-            raise ValueError(f"top_k = {self.top_k} is more than pairs = {self.pairs}; a codebook has only that many keys")
+            raise ValueError(
+                f"top_k = {self.top_k} is more than pairs = {self.pairs}; a codebook has only that many keys"
+            )
         return self
 
 
@@ -102,8 +104,8 @@ class Scrub(Section):
     gamma: float = Field(0.99, ge=0)
     temperature: float = Field(4.0, gt=0)
     values_lr: float = Field(1.0, gt=0)
-    """Learning rate of SCRUB on the bottleneck's values, of which the paper says nothing. A logit averages hundreds of values, so that
-    each has to move far."""
+    """Learning rate of SCRUB on the bottleneck's values, of which the paper says nothing. A logit averages hundreds of
+    values, so that each has to move far."""
     batch_size: int = Field(256, ge=1)
 
 
@@ -143,7 +145,8 @@ class Verify(Section):
     min_retain: float | None = Field(None, ge=0, le=1)
     """Lowest accuracy on the classes that stay; none: not checked."""
     max_relearn: float | None = Field(None, ge=-1, le=1)
-    """Most by which a relearned class's accuracy may be above that of the oracle, trained the same way; none: not checked."""
+    """Most by which a relearned class's accuracy may be above that of the oracle, trained the same way; none: not
+    checked."""
     samples: list[int] = Field(default=[5, 20, 100], min_length=1)
     """Samples of a forgotten class from which it is learned again."""
     epochs: int = Field(10, ge=1)
@@ -156,7 +159,8 @@ class Run(Section):
     workers: int = Field(1, ge=1)
     """Processes of a local Dask cluster; 1 works in this process, on all its cores."""
     memory: float = Field(4.0, gt=0)
-    """GiB that a process fitting and coding keys stays within; less means more passes over the features, and the same bits."""
+    """GiB that a process fitting and coding keys stays within; less means more passes over the features, and the same
+    bits."""
     scheduler: str | None = None
     """Address of a running Dask scheduler, tcp://host:port, whose workers see the same files."""
 
@@ -198,7 +202,9 @@ def builtin_text(name: str) -> str:
         UsageError: no built-in recipe has that name.
     """
     if name not in builtin_names():
-        raise UsageError(f"There is no recipe '{name}'{nearest(name, builtin_names())} A path to a .toml file works too.")
+        raise UsageError(
+            f"There is no recipe '{name}'{nearest(name, builtin_names())} A path to a .toml file works too."
+        )
     return (importlib.resources.files("dkvb") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
@@ -219,14 +225,19 @@ def load(which: str | None = None, folder: Path | None = None) -> Recipe:
     if not path.suffix and not path.is_file():
         builtin_text(which)
     if not path.is_file():
-        raise UsageError(f"There is no recipe file {path}; `dkvb init` writes one, and built-in recipes are: {', '.join(builtin_names())}.")
+        raise UsageError(
+            f"There is no recipe file {path}; `dkvb init` writes one, and built-in recipes are:"
+            f" {', '.join(builtin_names())}."
+        )
     settings = parse(path.read_text(encoding="utf-8"), str(path))
     check_keys(settings, str(path))
     source = settings.get("data", {}).get("source", "cifar10")
     base = tomllib.loads(builtin_text(source)) if source in builtin_names() else {}
     encoder = settings.get("encoder", {})
     if encoder.get("name", "") not in ("", base.get("encoder", {}).get("name")):
-        base["encoder"] = {"batch_size": base["encoder"]["batch_size"]}  # weights of one encoder mean nothing to another
+        base["encoder"] = {
+            "batch_size": base["encoder"]["batch_size"]
+        }  # weights of one encoder mean nothing to another
     settings.setdefault("name", path.stem)
     return _absolute(validate(merge(base, settings), str(path)), path.resolve().parent)
 
@@ -277,7 +288,9 @@ def validate(settings: Mapping[str, Any], where: str) -> Recipe:
         if n != "auto" and n < 0:
             raise UsageError(f'{where}: unlearn.{key} = {n} is negative; give 0 or more, or "auto".')
     if recipe.verify.max_forget != "chance" and not 0 <= recipe.verify.max_forget <= 1:
-        raise UsageError(f'{where}: verify.max_forget = {recipe.verify.max_forget}: give a share in [0, 1], or "chance".')
+        raise UsageError(
+            f'{where}: verify.max_forget = {recipe.verify.max_forget}: give a share in [0, 1], or "chance".'
+        )
     if min(recipe.verify.samples) < 1:
         raise UsageError(f"{where}: verify.samples = {recipe.verify.samples}: give numbers of samples, 1 or more.")
     if recipe.scrub.min_steps != "auto" and recipe.scrub.min_steps < 1:

@@ -1,8 +1,8 @@
 """What can be named in a recipe or on the command line: unlearning methods, data sources and metrics, a line each.
 
-To add a method, write its file in `methods/` and its line here; everything that lists methods (the recipe, help texts, pages, estimates) reads
-this table. Another package adds its own through the entry point groups `dkvb.methods`, `dkvb.sources` and `dkvb.metrics`. Nothing is imported
-before it is used.
+To add a method, write its file in `methods/` and its line here; everything that lists methods (the recipe, help texts,
+pages, estimates) reads this table. Another package adds its own through the entry point groups `dkvb.methods`,
+`dkvb.sources` and `dkvb.metrics`. Nothing is imported before it is used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Entry:
         try:
             return getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
-            raise UsageError(f"'{self.name}' is registered as {self.target}, which cannot be imported: {error}.") from None
+            raise UsageError(
+                f"'{self.name}' is registered as {self.target}, which cannot be imported: {error}."
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ _METHODS = (
 
 @dataclass(frozen=True)
 class SourceEntry(Entry):
-    """A kind of data set (a function from a recipe's `[data]` to `dkvb.sources.base`'s ImageSource or FeatureSource)."""
+    """A kind of data set (a function from a recipe's `[data]` to `dkvb.sources.base`'s ImageSource or
+    FeatureSource)."""
 
     own_data: bool = True
     """Whether data sets of this kind are told apart by their path; any other is one data set, wherever it lies."""
@@ -167,7 +170,8 @@ _SOURCES = (
 )
 
 _METRICS = (Entry("worst-retained", "dkvb.metrics.accuracy:worst_retained"),)
-"""Functions `(predicted (N,), labels (N,), forget) -> float | None`, measured on test data before and after unlearning."""
+"""Functions `(predicted (N,), labels (N,), forget) -> float | None`, measured on test data before and after
+unlearning."""
 
 _KINDS: dict[Group, tuple[type[Entry], tuple[Entry, ...], str]] = {
     "methods": (MethodEntry, _METHODS, "unlearning method"),

@@ -92,7 +92,9 @@ def test_keys_fitted_on_the_gpu_follow_the_formulas() -> None:
         "init": "official",
         "order": lambda e: np.random.default_rng(e).permutation(2000),
     }
-    there, here = (fit_keys_batched(q[None], rngs=[np.random.default_rng(3)], device=device, **fit) for device in ("cuda", "cpu"))
+    there, here = (
+        fit_keys_batched(q[None], rngs=[np.random.default_rng(3)], device=device, **fit) for device in ("cuda", "cpu")
+    )
     np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-4)
 
 
@@ -167,7 +169,11 @@ def test_keys_follow_the_formulas(rows: int, pairs: int, dim: int, init: str, se
     assume(margin > 1e-4)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     together = fit_keys_batched(
-        np.stack([q, q]), epochs=3, rngs=[Replayed(np.random.default_rng(seed + 1)) for _ in range(2)], device="cpu", **fit
+        np.stack([q, q]),
+        epochs=3,
+        rngs=[Replayed(np.random.default_rng(seed + 1)) for _ in range(2)],
+        device="cpu",
+        **fit,
     )  # type: ignore[arg-type, list-item]
     np.testing.assert_allclose(together, np.stack([expected, expected]), rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(CpuLookup(found).search(q, 1), oracle.nearest_allowed(q, expected.numpy(), 1, None))
@@ -206,7 +212,9 @@ def test_decoder_is_the_mean_over_codebooks_of_pooled_values(pool: str) -> None:
     expected /= 5
     decoder = Decoder(torch.from_numpy(values.reshape(35, 3)), 2, pool)  # type: ignore[arg-type]
     np.testing.assert_allclose(decoder(flat_ids(codes, 7)).detach(), expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(sum(codebook_logits(codes[c], values[c], pool) for c in range(5)) / 5, expected, rtol=1e-5, atol=1e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(
+        sum(codebook_logits(codes[c], values[c], pool) for c in range(5)) / 5, expected, rtol=1e-5, atol=1e-6
+    )  # type: ignore[arg-type]
 
 
 def test_a_codebook_without_keys_casts_no_vote_and_one_with_few_uses_those() -> None:

@@ -81,7 +81,9 @@ def test_unlearn_takes_flags_over_the_recipe() -> None:
     (entry,) = as_json("unlearn", "--method", "activations", "--na", "123", "--forget", "dog")["unlearn"]
     assert (entry["method"], entry["n"], entry["masked"], entry["forget"]) == ("activations", 123, 123, [3])
     assert "curve" not in entry
-    (entry,) = as_json("unlearn", "--method", "examples", "--ne", "auto", "--forget", "0", "--forget", "cat", "--sweep")["unlearn"]
+    (entry,) = as_json(
+        "unlearn", "--method", "examples", "--ne", "auto", "--forget", "0", "--forget", "cat", "--sweep"
+    )["unlearn"]
     assert (entry["forget"], entry["forget_names"], entry["chosen"]) == ([0, 2], ["airplane", "cat"], "validation")
     entries = as_json("unlearn", "--method", "logit-mask", "--forget", "each")["unlearn"]
     assert [e["forget"] for e in entries] == [[0], [1], [2], [3]]
@@ -91,7 +93,9 @@ def test_common_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     dkvb("embed", "--data-dir", "elsewhere")
     assert (tmp_path / "elsewhere/embed").is_dir()
     monkeypatch.setenv("DKVB_DATA", str(tmp_path / "by-variable"))
-    assert as_json("embed", "--device", "cpu", "--workers", "1")["embed"][0]["artifact"].startswith(str(tmp_path / "by-variable"))
+    assert as_json("embed", "--device", "cpu", "--workers", "1")["embed"][0]["artifact"].startswith(
+        str(tmp_path / "by-variable")
+    )
     (entry,) = as_json("quantize", "--seed", "7")["quantize"]
     assert entry["seed"] == 7
     assert as_json("embed", "--force")["embed"][0]["skipped"] is False
@@ -320,8 +324,12 @@ def test_help_is_instant_and_launchers_agree() -> None:
             ).stdout
             times.append(time.perf_counter() - started)
         assert "unlearn" in out
-    code = "import sys, dkvb.cli; sys.exit(any(m in sys.modules for m in ('torch', 'faiss', 'polars', 'zarr', 'numpy')))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, "help must not import heavy libraries"
+    code = (
+        "import sys, dkvb.cli; sys.exit(any(m in sys.modules for m in ('torch', 'faiss', 'polars', 'zarr', 'numpy')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, (
+        "help must not import heavy libraries"
+    )
 
 
 @pytest.mark.parametrize("command", [c.name for c in app.registered_commands])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from conftest import CLASSES, TOML, blobs, study
+from conftest import CLASSES, TOML, blobs, trained_seed
 from dkvb.cli import app
 from dkvb.commands import status
 from dkvb.deletion import forget, receipt
@@ -46,7 +46,7 @@ def workspace(made: tuple[Path, Path], tmp_path: Path) -> Workspace:
 
 
 def union(recipe: Recipe, workspace: Workspace) -> requests.Union:
-    return requests.forgotten(workspace, study(recipe, workspace).dkvb_artifact)
+    return requests.forgotten(workspace, trained_seed(recipe, workspace).dkvb_artifact)
 
 
 def test_masks_unite_and_measures_start_from_what_is_forgotten(recipe: Recipe, workspace: Workspace) -> None:
@@ -84,9 +84,17 @@ def test_what_is_asked_at_once_is_one_request(recipe: Recipe, workspace: Workspa
 
 
 def test_plan_measures_the_same_and_writes_nothing(recipe: Recipe, workspace: Workspace) -> None:
-    before = {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*.*") if path.is_file() and ".locks" not in path.parts}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in workspace.root.rglob("*.*")
+        if path.is_file() and ".locks" not in path.parts
+    }
     plan = forget.run(recipe, workspace, ["cat"], plan=True)[0]
-    after = {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*.*") if path.is_file() and ".locks" not in path.parts}
+    after = {
+        path: path.stat().st_mtime_ns
+        for path in workspace.root.rglob("*.*")
+        if path.is_file() and ".locks" not in path.parts
+    }
     assert before == after
     done = forget.run(recipe, workspace, ["cat"])[0]
     for name in ("masked", "before", "after", "per_class_test_after", "settings", "allowed"):
@@ -162,7 +170,9 @@ def test_status_lists_requests_and_warns_before_a_codebook_runs_dry(recipe: Reci
     assert status.status(recipe, workspace)["requests"] == []
     forget.run(recipe, workspace, ["cat"])
     found = status.status(recipe, workspace)
-    assert [(r["id"], r["classes"], r["state"], r["masked"]) for r in found["requests"]] == [("r0001-cat", [2], "masked", 60)]
+    assert [(r["id"], r["classes"], r["state"], r["masked"]) for r in found["requests"]] == [
+        ("r0001-cat", [2], "masked", 60)
+    ]
     assert found["capacity"][0]["allowed"] == pytest.approx(1 - 60 / 640)
     assert found["capacity"][0]["warning"] is None
     masked = np.zeros((3, 32), bool)
@@ -191,7 +201,15 @@ def test_receipt_holds_measures_and_escapes_names(recipe: Recipe, workspace: Wor
 
 
 def test_commands(made: tuple[Path, Path], workspace: Workspace) -> None:
-    common = ["--recipe", str(made[0]), "--data-dir", str(workspace.root), "--reports-dir", str(workspace.reports), "--json"]
+    common = [
+        "--recipe",
+        str(made[0]),
+        "--data-dir",
+        str(workspace.root),
+        "--reports-dir",
+        str(workspace.reports),
+        "--json",
+    ]
 
     def call(*arguments: str, code: int = 0) -> dict[str, object]:
         result = CliRunner().invoke(app, [*arguments, *common])

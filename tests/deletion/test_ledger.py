@@ -88,7 +88,9 @@ def test_a_missing_ledger_is_told_from_the_requests(workspace: Workspace, lines:
 
 
 @pytest.mark.parametrize("written", [0, 40, None])
-def test_a_line_that_a_killed_process_was_writing_is_finished(workspace: Workspace, lines: list[str], written: int | None) -> None:
+def test_a_line_that_a_killed_process_was_writing_is_finished(
+    workspace: Workspace, lines: list[str], written: int | None
+) -> None:
     head = workspace.root / ledger.HEAD
     entry = json.loads(lines[2])
     pending = {"entries": 2, "hash": entry["previous"], "pending": entry}

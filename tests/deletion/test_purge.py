@@ -64,25 +64,28 @@ def workspace(made: Path, tmp_path: Path) -> Workspace:
 
 def logits(recipe: Recipe, workspace: Workspace) -> dict[str, np.ndarray]:
     """Logits of the retained samples of every split under the requests' mask."""
-    study = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
-    mask = requests.forgotten(workspace, study.dkvb_artifact).mask
-    order = study.no_mask.copy()
+    models = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
+    mask = requests.forgotten(workspace, models.dkvb_artifact).mask
+    order = models.no_mask.copy()
     order[mask] = -1
-    splits = study.splits.labels
-    return {split: masked_logits(study.bottleneck, order, 0, split)[splits[split] != CAT] for split in splits}
+    splits = models.splits.labels
+    return {split: masked_logits(models.bottleneck, order, 0, split)[splits[split] != CAT] for split in splits}
 
 
 def rows_of_cat(recipe: Recipe, workspace: Workspace) -> np.ndarray:
     features = need_features(recipe, workspace)
     return np.concatenate(
-        [arrays.read(features, f"{split}/features")[stored_labels(features, split) == CAT] for split in ("train", "test")]
+        [
+            arrays.read(features, f"{split}/features")[stored_labels(features, split) == CAT]
+            for split in ("train", "test")
+        ]
     )
 
 
 def values_of_cat(recipe: Recipe, workspace: Workspace) -> np.ndarray:
-    study = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
-    mask = requests.forgotten(workspace, study.dkvb_artifact).mask
-    return study.bottleneck.values[mask]
+    models = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
+    mask = requests.forgotten(workspace, models.dkvb_artifact).mask
+    return models.bottleneck.values[mask]
 
 
 def held(workspace: Workspace, rows: np.ndarray) -> list[str]:
@@ -106,12 +109,12 @@ def test_everything_of_the_class_is_gone_and_the_rest_keeps_its_bits(recipe: Rec
     features = need_features(recipe, workspace)
     assert (labels(features, "train") == CAT).sum() == 80
     assert (stored_labels(features, "train") == CAT).sum() == 0
-    study = TrainedSeed(recipe, workspace, features, 0)
-    assert not any((study.splits.labels[split] == CAT).any() for split in ("train", "validation", "test"))
-    assert not study.class_counts([CAT]).any()
-    codes = arrays.read(study.bottleneck.codes_artifact, "train/codes")
+    models = TrainedSeed(recipe, workspace, features, 0)
+    assert not any((models.splits.labels[split] == CAT).any() for split in ("train", "validation", "test"))
+    assert not models.class_counts([CAT]).any()
+    codes = arrays.read(models.bottleneck.codes_artifact, "train/codes")
     assert not codes[labels(features, "train") == CAT].any()
-    assert not study.linear["weight"][CAT].any()
+    assert not models.linear["weight"][CAT].any()
     # the other seed's model still knew the class; so did the student
     names = [artifact.path.name for stage in ("train", "unlearn") for artifact in workspace.all(stage)]
     assert not any("dkvb-seed1" in name or "scrub-cat" in name for name in names)
@@ -129,7 +132,9 @@ def test_every_stage_goes_on_afterwards(recipe: Recipe, workspace: Workspace) ->
     with pytest.raises(SettingsClash, match="--keys reinit"):
         quantize.run(recipe, workspace, force=True)
     assert [e["skipped"] for e in train.run(recipe, workspace)][:2] == [True, True]
-    entries = unlearn.run(recipe.with_(unlearn={"forget": ["dog"], "method": ["activations", "scrub"]}, run={"seeds": [0]}), workspace)
+    entries = unlearn.run(
+        recipe.with_(unlearn={"forget": ["dog"], "method": ["activations", "scrub"]}, run={"seeds": [0]}), workspace
+    )
     assert all(entry["after"]["retain_test"] > 0.5 for entry in entries)
     second = forget.run(recipe.with_(unlearn={"method": "activations", "na": 60}), workspace, ["dog"])[0]
     assert purge.run(recipe, workspace, second["request"])["purge"]["rows"] == {"train": 80, "test": 30}
@@ -152,9 +157,9 @@ def test_keys_can_be_fitted_anew(recipe: Recipe, workspace: Workspace) -> None:
     done = purge.run(recipe, workspace, "r0001", keys="reinit")
     assert done["purge"]["keys"] == "reinit"
     assert done["masked"] == 0
-    study = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
-    assert not np.array_equal(was, study.bottleneck.keys)
-    result = study.dkvb_artifact.result
+    models = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
+    assert not np.array_equal(was, models.bottleneck.keys)
+    result = models.dkvb_artifact.result
     assert result["tested"][CAT] == 0
     assert result["test"] > 0.9
     assert held(workspace, rows) == []

@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from conftest import study
+from conftest import trained_seed
 from dkvb.bottleneck.decoder import Decoder, flat_ids, start_values
 from dkvb.cli import app
 from dkvb.deletion import forget, ledger, relearning
@@ -82,7 +82,9 @@ def test_intervals_by_hand() -> None:
 
 def test_destinations_by_hand() -> None:
     labels = np.array([0, 0, 0, 0, 1])
-    found = measures.destinations(np.array([1, 1, 2, 2, 1]), np.array([1, 1, 1, 0, 2]), labels, ["a", "b", "c"], [0])["a"]
+    found = measures.destinations(np.array([1, 1, 2, 2, 1]), np.array([1, 1, 1, 0, 2]), labels, ["a", "b", "c"], [0])[
+        "a"
+    ]
     assert found["unlearned"] == [0, 0.5, 0.5]
     assert found["oracle"] == [0.25, 0.75, 0]
     assert found["total_variation"] == 0.5
@@ -90,7 +92,7 @@ def test_destinations_by_hand() -> None:
 
 
 def test_a_proper_mask_passes_and_an_empty_one_fails(trained: Recipe, workspace: Workspace) -> None:
-    found = study(trained, workspace)
+    found = trained_seed(trained, workspace)
     entry = verify(found, mask_of(found, CAT), [CAT])
     assert entry["passed"]
     assert failed(entry) == []
@@ -111,7 +113,7 @@ def test_a_proper_mask_passes_and_an_empty_one_fails(trained: Recipe, workspace:
 
 
 def test_every_forgotten_class_is_checked(trained: Recipe, workspace: Workspace) -> None:
-    found = study(trained.with_(verify={"max_retain_drop": 0.4}), workspace)
+    found = trained_seed(trained.with_(verify={"max_retain_drop": 0.4}), workspace)
     both = verify(found, mask_of(found, CAT, DOG), [CAT, DOG])
     assert both["passed"]
     assert both["classes"] == [CAT, DOG]
@@ -125,13 +127,19 @@ def test_every_forgotten_class_is_checked(trained: Recipe, workspace: Workspace)
 
 
 def test_the_oracle_is_one_trained_on_the_retain_set_alone(trained: Recipe, workspace: Workspace) -> None:
-    found = study(trained, workspace)
+    found = trained_seed(trained, workspace)
     entry = verify(found, mask_of(found, CAT), [CAT])
     settings, keys, splits = trained.train, trained.keys, found.splits
     rows = splits.labels["train"] != CAT
     ids = flat_ids(found.bottleneck.codes("train")[:, rows], keys.pairs)
     decoder = Decoder(start_values(settings.values, keys.codebooks, keys.pairs, 4, 0), keys.top_k, settings.pool)
-    more = {"epochs": settings.epochs, "lr": settings.lr, "batch_size": settings.batch_size, "seed": 0, "unit": "retrain"}
+    more = {
+        "epochs": settings.epochs,
+        "lr": settings.lr,
+        "batch_size": settings.batch_size,
+        "seed": 0,
+        "unit": "retrain",
+    }
     loop.fit(decoder, ids, torch.from_numpy(splits.labels["train"][rows]), **more)  # type: ignore[arg-type]
     kept = load_file(Path(entry["oracle"]["artifact"]) / VALUES)["values"]
     np.testing.assert_array_equal(kept.reshape(-1, 4), decoder.values.detach().numpy())
@@ -145,20 +153,22 @@ def test_the_oracle_is_one_trained_on_the_retain_set_alone(trained: Recipe, work
 
 
 def test_it_depends_on_the_seed_alone(trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = study(trained, workspace)
+    first = trained_seed(trained, workspace)
     mask = mask_of(first, CAT)
     entry = verify(first, mask, [CAT])
     trained_again: list[object] = []
     monkeypatch.setattr("dkvb.training.on_retain_set._values", lambda *given: trained_again.append(given))
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    assert without_times(verify(study(trained, workspace), mask, [CAT])) == without_times(entry)
+    assert without_times(verify(trained_seed(trained, workspace), mask, [CAT])) == without_times(entry)
     torch.set_num_threads(threads)
     assert not trained_again, "the oracle is kept"
 
 
-def test_relearning_never_touches_masked_pairs(trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = study(trained, workspace)
+def test_relearning_never_touches_masked_pairs(
+    trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = trained_seed(trained, workspace)
     mask = mask_of(found, CAT)
     before = found.bottleneck.values.copy()
     moved: list[torch.Tensor] = []
@@ -183,12 +193,14 @@ def test_relearning_never_touches_masked_pairs(trained: Recipe, workspace: Works
 
 
 def test_training_the_touched_rows_alone_is_training_all(trained: Recipe, workspace: Workspace) -> None:
-    found = study(trained, workspace)
+    found = trained_seed(trained, workspace)
     masked = relearning.Masked(found.bottleneck, mask_of(found, CAT))
     ids, labels = masked.ids("train")[:50], torch.from_numpy(found.splits.labels["train"][:50])
     rows, values = masked.relearned(ids, labels, trained, 0, "both")
     decoder = masked.decoder(masked.values.clone())
-    loop.fit(decoder, ids, labels, epochs=4, lr=trained.train.lr, batch_size=trained.train.batch_size, seed=0, unit="both")
+    loop.fit(
+        decoder, ids, labels, epochs=4, lr=trained.train.lr, batch_size=trained.train.batch_size, seed=0, unit="both"
+    )
     whole = masked.values.clone()
     whole[rows] = values
     torch.testing.assert_close(whole, decoder.values.detach(), rtol=0, atol=1e-6)
@@ -196,7 +208,7 @@ def test_training_the_touched_rows_alone_is_training_all(trained: Recipe, worksp
 
 def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(trained: Recipe, workspace: Workspace) -> None:
     """As after a purge: no training rows, no validation rows, and the masked values are zero."""
-    found = study(trained, workspace)
+    found = trained_seed(trained, workspace)
     mask, splits = mask_of(found, CAT), found.splits
     found.bottleneck.values[mask] = 0
     for split in ("train", "validation"):
@@ -207,7 +219,12 @@ def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(trained: Rec
     assert [row["used"] for row in entry["relearning"]] == [0, 5, 15]
     assert "only 15 samples" in entry["relearning"][-1]["note"]
     assert entry["relearning"][0]["unlearned"]["samples"] == 15, "measured on the other half"
-    assert entry["recovery"] | {"classes": 0, "detail": 0} == {"possible": False, "erased": 1.0, "classes": 0, "detail": 0}
+    assert entry["recovery"] | {"classes": 0, "detail": 0} == {
+        "possible": False,
+        "erased": 1.0,
+        "classes": 0,
+        "detail": 0,
+    }
     assert entry["recovery"]["classes"]["cat"]["unmasked"] is None
     assert entry["passed"]
     found.bottleneck.values[np.unravel_index(np.flatnonzero(mask)[0], mask.shape)] = 1
@@ -236,7 +253,10 @@ def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(trained: Rec
 
 
 def test_thresholds(trained: Recipe, workspace: Workspace) -> None:
-    found = study(trained.with_(verify={"max_forget": 0.0, "min_retain": 1.0, "max_relearn": -1.0, "max_retain_drop": -1.0}), workspace)
+    found = trained_seed(
+        trained.with_(verify={"max_forget": 0.0, "min_retain": 1.0, "max_relearn": -1.0, "max_retain_drop": -1.0}),
+        workspace,
+    )
     entry = verify(found, mask_of(found, CAT, share=0.1) | mask_of(found, DOG), [CAT])
     named = [check["name"] for check in entry["checks"]]
     assert named[:3] == ["forget accuracy: cat", "retain accuracy lost", "retain accuracy"]
@@ -251,11 +271,11 @@ def test_thresholds(trained: Recipe, workspace: Workspace) -> None:
 
 def test_a_mask_of_another_shape_is_damage(trained: Recipe, workspace: Workspace) -> None:
     with pytest.raises(DamagedArtifact, match="shape"):
-        verify(study(trained, workspace), np.zeros((3, 5), bool), [CAT])
+        verify(trained_seed(trained, workspace), np.zeros((3, 5), bool), [CAT])
 
 
 def test_the_mask_is_the_one_evaluated(trained: Recipe, workspace: Workspace) -> None:
-    found = study(trained, workspace)
+    found = trained_seed(trained, workspace)
     mask = mask_of(found, CAT)
     order = np.where(mask, 0, np.iinfo(np.int32).max).astype(np.int32)
     predicted = masked_predictions(found.bottleneck, order, [1], "test")[0]
@@ -266,9 +286,11 @@ def test_the_mask_is_the_one_evaluated(trained: Recipe, workspace: Workspace) ->
 
 
 def test_the_command(trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = study(trained, workspace)
+    found = trained_seed(trained, workspace)
     state: dict[str, Any] = {"mask": None, "classes": []}
-    monkeypatch.setattr(verifying, "forgotten", lambda workspace, train: requests.Union(state["mask"], state["classes"], []))
+    monkeypatch.setattr(
+        verifying, "forgotten", lambda workspace, train: requests.Union(state["mask"], state["classes"], [])
+    )
     call = ["verify", "--recipe", "tiny.toml", "--max-retain-drop", "0.2"]
     none = CliRunner().invoke(app, [*call, "--json"])
     assert none.exit_code == 3
@@ -308,8 +330,11 @@ def test_requests_are_verified_together_and_recorded(trained: Recipe, workspace:
     assert entry["passed"]
     assert entry["recorded"]
     assert entry["classes"] == [CAT, DOG]
-    assert [(one["classes"], one["state"], one["erased"]) for one in entry["requests"]] == [([CAT], "masked", 0), ([DOG], "masked", 0)]
-    assert entry["masked"] == requests.forgotten(workspace, study(recipe, workspace).dkvb_artifact).mask.sum()  # type: ignore[union-attr]
+    assert [(one["classes"], one["state"], one["erased"]) for one in entry["requests"]] == [
+        ([CAT], "masked", 0),
+        ([DOG], "masked", 0),
+    ]
+    assert entry["masked"] == requests.forgotten(workspace, trained_seed(recipe, workspace).dkvb_artifact).mask.sum()  # type: ignore[union-attr]
     verdicts = [event for event in ledger.entries(workspace) if event["event"] == "verified"]
     assert [event["classes"] for event in verdicts] == [[CAT], [DOG]]
     assert all(event["passed"] for event in verdicts)

@@ -40,7 +40,10 @@ def test_shared_rows_and_contents_are_counted():
     assert leaks.examples["shared"] == [("train row 0", "test row 1"), ("train row 3", "test row 2")]
     assert leaks.examples["duplicates"] == [("train row 0", "train row 2")]
     assert leaks.any
-    assert "3 of 4 test rows (75.0%; 2 distinct contents) are in train as well, such as train row 0 and test row 1" in leaks.describe()
+    assert (
+        "3 of 4 test rows (75.0%; 2 distinct contents) are in train as well, such as train row 0 and test row 1"
+        in leaks.describe()
+    )
 
 
 def test_contents_under_several_labels_are_counted_within_and_across_splits():
@@ -49,7 +52,11 @@ def test_contents_under_several_labels_are_counted_within_and_across_splits():
     ids = {"train": [f"a/{i}" for i in range(6)], "test": [f"b/{i}" for i in range(4)]}
     leaks = check(train, test, ids=ids)
     assert (leaks.shared, leaks.shared_contents, leaks.across_classes, leaks.duplicates) == (1, 1, 3, 3)
-    assert leaks.examples["across_classes"] == [("a/0 (ant)", "a/1 (dog)"), ("a/2 (bee)", "b/0 (cat)"), ("b/1 (ant)", "b/2 (bee)")]
+    assert leaks.examples["across_classes"] == [
+        ("a/0 (ant)", "a/1 (dog)"),
+        ("a/2 (bee)", "b/0 (cat)"),
+        ("b/1 (ant)", "b/2 (bee)"),
+    ]
     assert leaks.examples["shared"] == [("a/2", "b/0")]
     assert "3 contents stand under more than one class, such as a/0 (ant) and a/1 (dog)" in leaks.describe()
 
@@ -87,7 +94,9 @@ def test_planted_leaks_among_many_rows():
 
 def test_byte_strings_do_as_well_and_empty_splits_pass():
     rows = [content_hash(np.array([i])) for i in (1, 2, 1)]
-    leaks = find_leaks({"train": rows, "test": rows[:1]}, {"train": np.zeros(3, int), "test": np.zeros(1, int)}, CLASSES)
+    leaks = find_leaks(
+        {"train": rows, "test": rows[:1]}, {"train": np.zeros(3, int), "test": np.zeros(1, int)}, CLASSES
+    )
     assert (leaks.shared, leaks.duplicates) == (1, 1)
     assert not find_leaks({"train": [], "test": []}, {"train": np.zeros(0, int), "test": np.zeros(0, int)}, CLASSES).any
     with pytest.raises(ValueError, match="16 bytes"):
@@ -100,7 +109,12 @@ def test_byte_strings_do_as_well_and_empty_splits_pass():
 
 def test_a_content_hash_tells_pixels_mode_and_size_apart():
     grey = Image.new("L", (4, 6), 7)
-    others = [Image.new("L", (6, 4), 7), Image.new("L", (4, 6), 8), Image.new("RGB", (4, 6), (7, 7, 7)), Image.new("L", (2, 12), 7)]
+    others = [
+        Image.new("L", (6, 4), 7),
+        Image.new("L", (4, 6), 8),
+        Image.new("RGB", (4, 6), (7, 7, 7)),
+        Image.new("L", (2, 12), 7),
+    ]
     red, blue = Image.new("P", (4, 6)), Image.new("P", (4, 6))
     red.putpalette([255, 0, 0] * 256)
     blue.putpalette([0, 0, 255] * 256)

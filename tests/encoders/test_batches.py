@@ -1,4 +1,5 @@
-"""The loop from rows to features: its order, its batches, what it does with bad images, and that threads change nothing."""
+"""The loop from rows to features: its order, its batches, what it does with bad images, and that threads change
+nothing."""
 
 from __future__ import annotations
 
@@ -183,7 +184,9 @@ def test_on_a_gpu():
 
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    cpu, gpu = (load_encoder(Encoder(name="timm:resnet18", weights="random"), device, "RGB") for device in ("cpu", "cuda"))
+    cpu, gpu = (
+        load_encoder(Encoder(name="timm:resnet18", weights="random"), device, "RGB") for device in ("cpu", "cuda")
+    )
     one, two = (encode_rows(split_of((2,)), range(N), gpu, 4).features for _ in range(2))
     assert np.array_equal(one, two)
     assert np.allclose(one, encode_rows(split_of((2,)), range(N), cpu, 4).features, rtol=1e-3, atol=1e-3)

@@ -222,7 +222,9 @@ def test_resnet_avgpool_is_torchvisions(resnet):
 def test_timm_drops_the_classifier_and_uses_its_own_transform():
     encoder = load_encoder(Encoder(name="timm:resnet18", weights="random"), "cpu", "RGB")
     white = encoder.preprocess(Image.new("RGB", (300, 300), "white"))
-    assert np.allclose(white[:, 9, 9], (1 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225]), atol=1e-4)
+    assert np.allclose(
+        white[:, 9, 9], (1 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225]), atol=1e-4
+    )
     assert features(encoder, picture()).shape == (1, 512)
     assert encoder.dim == 512
 
@@ -236,7 +238,8 @@ def test_bf16_is_close_to_fp32_and_comes_back_as_fp32(name):
 
     images = [picture(seed=seed) for seed in range(3)]
     full, half = (
-        features(load_encoder(Encoder(name=name, weights="random", precision=p), "cpu", "RGB"), *images) for p in ("fp32", "bf16")
+        features(load_encoder(Encoder(name=name, weights="random", precision=p), "cpu", "RGB"), *images)
+        for p in ("fp32", "bf16")
     )
     assert half.dtype == torch.float32
     assert not torch.equal(full, half)
@@ -244,7 +247,9 @@ def test_bf16_is_close_to_fp32_and_comes_back_as_fp32(name):
 
 
 def test_pixels_ignore_precision():
-    full, half = (features(load_encoder(Encoder(name="pixels", precision=p), "cpu", "RGB"), picture()) for p in ("fp32", "bf16"))
+    full, half = (
+        features(load_encoder(Encoder(name="pixels", precision=p), "cpu", "RGB"), picture()) for p in ("fp32", "bf16")
+    )
     assert (full == half).all()
 
 
@@ -286,10 +291,16 @@ def test_weights_hash_is_of_the_parameters_that_compute_features(clip, resnet, t
     state = {name: value.clone() for name, value in clip.network.state_dict().items()}
     state["logit_scale"] += 1  # of the text side's, which no feature depends on
     torch.save(state, tmp_path / "same.pt")
-    assert load_encoder(Encoder(name=SMALL, weights=str(tmp_path / "same.pt")), "cpu", "RGB").weights_hash == clip.weights_hash
+    assert (
+        load_encoder(Encoder(name=SMALL, weights=str(tmp_path / "same.pt")), "cpu", "RGB").weights_hash
+        == clip.weights_hash
+    )
     state["visual.proj"][0, 0] += 1
     torch.save(state, tmp_path / "other.pt")
-    assert load_encoder(Encoder(name=SMALL, weights=str(tmp_path / "other.pt")), "cpu", "RGB").weights_hash != clip.weights_hash
+    assert (
+        load_encoder(Encoder(name=SMALL, weights=str(tmp_path / "other.pt")), "cpu", "RGB").weights_hash
+        != clip.weights_hash
+    )
 
 
 def test_state_hash_tells_names_types_and_shapes_apart():
@@ -367,11 +378,15 @@ def test_resnet_and_timm_from_local_files(tmp_path, resnet):
     assert not (features(encoder, picture()) == features(resnet, picture())).all()
     torch.save(timm.create_model("resnet18").state_dict(), tmp_path / "timm.pth")
     assert load_encoder(Encoder(name="timm:resnet18", weights=str(tmp_path / "timm.pth")), "cpu", "RGB").dim == 512
-    with pytest.raises(UsageError, match=r"full\.pth does not hold .* resnet18: it has besides .* and \d+ more; it has in another"):
+    with pytest.raises(
+        UsageError, match=r"full\.pth does not hold .* resnet18: it has besides .* and \d+ more; it has in another"
+    ):
         load_encoder(Encoder(name="timm:resnet18", weights=str(tmp_path / "full.pth")), "cpu", "RGB")
     with pytest.raises(UsageError, match=r"timm\.pth does not hold the weights of resnet50.*layer1\.0\.conv3"):
         load_encoder(Encoder(name="resnet50", weights=str(tmp_path / "timm.pth")), "cpu", "RGB")
-    with pytest.raises(UsageError, match=r"does not hold the weights of the image tower of tiny: it lacks .*and \d+ more"):
+    with pytest.raises(
+        UsageError, match=r"does not hold the weights of the image tower of tiny: it lacks .*and \d+ more"
+    ):
         load_encoder(Encoder(name=SMALL, weights=str(tmp_path / "timm.pth")), "cpu", "RGB")
 
 
@@ -423,8 +438,14 @@ def test_damaged_safetensors(tmp_path):
         ({"name": "open_clip:"}, "Unknown encoder.name 'open_clip:'"),
         ({"name": "open_clip:ViT-B-33"}, "no architecture 'ViT-B-33'; did you mean ViT-B-32"),
         ({"name": "timm:resnet81"}, "no architecture 'resnet81'; did you mean resnet18"),
-        ({"name": "clip-vit-b32", "weights": "opnai"}, "'opnai' is no tag of ViT-B-32-quickgelu; its tags are: openai, laion400m_e31"),
-        ({"name": "resnet50", "weights": "openai"}, "'openai' is no tag of resnet50; its tags are: IMAGENET1K_V1, IMAGENET1K_V2"),
+        (
+            {"name": "clip-vit-b32", "weights": "opnai"},
+            "'opnai' is no tag of ViT-B-32-quickgelu; its tags are: openai, laion400m_e31",
+        ),
+        (
+            {"name": "resnet50", "weights": "openai"},
+            "'openai' is no tag of resnet50; its tags are: IMAGENET1K_V1, IMAGENET1K_V2",
+        ),
         ({"name": "timm:resnet18", "weights": "nosuch"}, "no tag of resnet18; its tags are: a1_in1k"),
         ({"name": "resnet50", "layer": "layer5"}, "layer5' is no layer of resnet50; did you mean"),
         ({"name": "resnet50", "weights": "/nowhere/w.pt"}, "/nowhere/w.pt, which is no file"),

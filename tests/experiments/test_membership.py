@@ -37,19 +37,24 @@ def embedded(recipe: Recipe, workspace: Workspace) -> Recipe:
 
 
 def attacked(recipe: Recipe, workspace: Workspace, *methods: str, **more: Any) -> dict[str, dict[str, Any]]:
-    return {entry["method"]: entry for entry in membership.run(recipe, workspace, methods=methods or membership.DEFENCES, **more)}
+    return {
+        entry["method"]: entry
+        for entry in membership.run(recipe, workspace, methods=methods or membership.DEFENCES, **more)
+    }
 
 
 def derived_study(recipe: Recipe, workspace: Workspace) -> tuple[TrainedSeed, HeldOut]:
     features = need_features(recipe, workspace)
     derived, inner, without = without_class(recipe, workspace, features, DOG)
-    study = TrainedSeed(derived, inner, without, 0)
-    return study, HeldOut(study.splits, int(features.result["test"]), DOG, [CAT])
+    models = TrainedSeed(derived, inner, without, 0)
+    return models, HeldOut(models.splits, int(features.result["test"]), DOG, [CAT])
 
 
 def test_cross_entropy_by_hand() -> None:
     logits = np.array([[0.0, np.log(3.0)], [0.0, -np.inf], [1e4, 0.0], [2.0, 2.0]], np.float32)
-    np.testing.assert_allclose(cross_entropy(logits, np.array([1, 0, 0, 1])), [np.log(4 / 3), 0, 0, np.log(2)], atol=1e-6)
+    np.testing.assert_allclose(
+        cross_entropy(logits, np.array([1, 0, 0, 1])), [np.log(4 / 3), 0, 0, np.log(2)], atol=1e-6
+    )
     np.testing.assert_array_equal(cross_entropy(logits[1:3], np.array([1, 1])), [LARGEST, LARGEST])
 
 
@@ -65,12 +70,18 @@ def test_the_attack_by_hand() -> None:
 
 def test_where_labels_mean_nothing_the_attacker_is_right_half_the_time() -> None:
     rng = np.random.default_rng(0)
-    losses = [{"forget": rng.exponential(size=n), "held_out": rng.exponential(size=m)} for n, m in ((1000, 1000), (2000, 300))]
-    assert attack(losses[0], {name: rng.exponential(size=4000) for name in losses[0]})["attack_test"] == pytest.approx(0.5, abs=0.03)
+    losses = [
+        {"forget": rng.exponential(size=n), "held_out": rng.exponential(size=m)} for n, m in ((1000, 1000), (2000, 300))
+    ]
+    assert attack(losses[0], {name: rng.exponential(size=4000) for name in losses[0]})["attack_test"] == pytest.approx(
+        0.5, abs=0.03
+    )
     assert attack(losses[1], losses[0])["attack_test"] == pytest.approx(0.5, abs=0.05), "seven to one is no knowledge"
 
 
-def test_the_attacker_is_fitted_to_validation_losses_alone(embedded: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_attacker_is_fitted_to_validation_losses_alone(
+    embedded: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dkvb.metrics import membership as metrics
 
     fitted, scored = [], []
@@ -95,12 +106,17 @@ def test_the_attacker_is_fitted_to_validation_losses_alone(embedded: Recipe, wor
     np.testing.assert_array_equal(np.sort(scored[0]), np.sort(tested))
 
 
-def test_splits_share_no_sample_and_training_has_none_of_the_held_out_class(embedded: Recipe, workspace: Workspace) -> None:
-    study, held = derived_study(embedded, workspace)
-    splits, features = study.splits, need_features(embedded, workspace)
+def test_splits_share_no_sample_and_training_has_none_of_the_held_out_class(
+    embedded: Recipe, workspace: Workspace
+) -> None:
+    models, held = derived_study(embedded, workspace)
+    splits, features = models.splits, need_features(embedded, workspace)
     assert not (splits.labels["train"] == DOG).any()
     assert not (splits.labels["validation"] == DOG).any()
-    ids = {split: arrays.read(study.features, f"{'test' if split == 'test' else 'train'}/ids")[splits.rows[split]] for split in splits.rows}
+    ids = {
+        split: arrays.read(models.features, f"{'test' if split == 'test' else 'train'}/ids")[splits.rows[split]]
+        for split in splits.rows
+    }
     x = {split: splits.features_of(split) for split in splits.rows}
     original = {split: arrays.read(features, f"{split}/features") for split in ("train", "test")}
     seen = [(row.tobytes(), "train") for row in x["train"]]
@@ -134,32 +150,44 @@ def test_no_model_depends_on_the_held_out_class(embedded: Recipe, workspace: Wor
 @pytest.mark.parametrize("method", ["activations", "examples"])
 def test_masking_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: Workspace, method: str) -> None:
     entry = attacked(embedded, workspace, method)[method]
-    study, held = derived_study(embedded, workspace)
-    order = make(method, study, [CAT]).order()  # type: ignore[attr-defined]
+    models, held = derived_study(embedded, workspace)
+    order = make(method, models, [CAT]).order()  # type: ignore[attr-defined]
 
     def loss(n: int, part: str, role: str) -> float:
         split, rows = held.rows[part, role]
-        return float(cross_entropy(masked_logits(study.bottleneck, order, n, split)[rows], study.splits.labels[split][rows]).mean())
+        return float(
+            cross_entropy(
+                masked_logits(models.bottleneck, order, n, split)[rows], models.splits.labels[split][rows]
+            ).mean()
+        )
 
-    assert loss(0, "validation", "forget") < loss(0, "validation", "held_out"), "the case is only a case where the class is known"
+    assert loss(0, "validation", "forget") < loss(0, "validation", "held_out"), (
+        "the case is only a case where the class is known"
+    )
     for part, role in held.rows:
         assert entry[f"loss_{part}_{role}"] == pytest.approx(loss(entry["n"], part, role), rel=1e-5)
     if entry["note"] is None:
         assert entry["loss_validation_forget"] >= entry["loss_validation_held_out"]
         step = max(1, round(order[order < 2**31 - 1].max() / membership.COARSE / membership.FINE))
-        assert loss(entry["n"] - step - 1, "validation", "forget") < loss(entry["n"] - step - 1, "validation", "held_out")
+        assert loss(entry["n"] - step - 1, "validation", "forget") < loss(
+            entry["n"] - step - 1, "validation", "held_out"
+        )
     else:
         assert entry["n"] == order[order < 2**31 - 1].max() + 1
 
 
 def test_logits_of_some_rows_are_those_of_all(embedded: Recipe, workspace: Workspace) -> None:
     attacked(embedded, workspace, "logit-mask")
-    study, _ = derived_study(embedded, workspace)
-    order = make("activations", study, [CAT]).order()  # type: ignore[attr-defined]
-    for split, rows in (("test", np.array([5, 3, 77])), ("train", np.arange(0, 100, 7)), ("validation", np.array([], int))):
-        found = masked_logits_at(study.bottleneck, order, [0, 90, 10**6], split, rows)
+    models, _ = derived_study(embedded, workspace)
+    order = make("activations", models, [CAT]).order()  # type: ignore[attr-defined]
+    for split, rows in (
+        ("test", np.array([5, 3, 77])),
+        ("train", np.arange(0, 100, 7)),
+        ("validation", np.array([], int)),
+    ):
+        found = masked_logits_at(models.bottleneck, order, [0, 90, 10**6], split, rows)
         for place, n in enumerate((0, 90, 10**6)):
-            np.testing.assert_array_equal(found[place], masked_logits(study.bottleneck, order, n, split)[rows])
+            np.testing.assert_array_equal(found[place], masked_logits(models.bottleneck, order, n, split)[rows])
 
 
 def test_controls(embedded: Recipe, workspace: Workspace) -> None:
@@ -171,11 +199,11 @@ def test_controls(embedded: Recipe, workspace: Workspace) -> None:
         assert LARGEST > entries[oracle]["loss_test_forget"] > 1
     assert [entries[name]["model"] for name in ("retrain", "retrain-linear", "scrub-r")] == ["dkvb", "linear", "linear"]
     assert "rewound to epoch" in entries["scrub-r"]["note"]
-    study, held = derived_study(embedded, workspace)
-    student = make("scrub-r", study, [CAT]).forget(6).arrays
+    models, held = derived_study(embedded, workspace)
+    student = make("scrub-r", models, [CAT]).forget(6).arrays
     split, rows = held.rows["test", "forget"]
-    logits = torch.from_numpy(study.splits.features_of(split)[rows] @ student["weight"].T + student["bias"])
-    loss = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(study.splits.labels[split][rows])))
+    logits = torch.from_numpy(models.splits.features_of(split)[rows] @ student["weight"].T + student["bias"])
+    loss = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(models.splits.labels[split][rows])))
     assert entries["scrub-r"]["loss_test_forget"] == pytest.approx(loss, rel=1e-4)
 
 
@@ -229,8 +257,19 @@ def test_the_command(embedded: Recipe, workspace: Workspace) -> None:
     result = dkvb("--forget", "bird", "--held-out", "cat", "--methods", "activations,logit-mask", "--json")
     assert result.exit_code == 0, result.output
     entries = json.loads(result.stdout)["membership"]
-    assert [(e["method"], e["forget"], e["held_out"]) for e in entries] == [("activations", [1], 2), ("logit-mask", [1], 2)]
-    fields = {"seed", "n", "attack_test", "attack_validation", "loss_validation_forget", "loss_validation_held_out", "seconds"}
+    assert [(e["method"], e["forget"], e["held_out"]) for e in entries] == [
+        ("activations", [1], 2),
+        ("logit-mask", [1], 2),
+    ]
+    fields = {
+        "seed",
+        "n",
+        "attack_test",
+        "attack_validation",
+        "loss_validation_forget",
+        "loss_validation_held_out",
+        "seconds",
+    }
     assert all(fields <= e.keys() for e in entries)
     assert "attacker" in dkvb("--forget", "bird", "--held-out", "cat", "--methods", "logit-mask").stdout
 
@@ -265,7 +304,9 @@ def test_damage_is_named_with_the_command_that_mends_it(embedded: Recipe, worksp
 
 
 def test_a_class_without_samples_is_named() -> None:
-    splits: Any = SimpleNamespace(labels={"test": np.array([0, 0, 1, 1, 3, 3]), "validation": np.array([0, 1])}, seed=0, classes=CLASSES)
+    splits: Any = SimpleNamespace(
+        labels={"test": np.array([0, 0, 1, 1, 3, 3]), "validation": np.array([0, 1])}, seed=0, classes=CLASSES
+    )
     with pytest.raises(UsageError, match="no test samples of 'dog'"):
         HeldOut(splits, 4, DOG, [0])
     with pytest.raises(UsageError, match="no validation samples of 'cat'"):

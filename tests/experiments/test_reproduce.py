@@ -1,4 +1,5 @@
-"""The plan of the paper's experiments: what it says, that it writes nothing, and that it runs to its end and resumes."""
+"""The plan of the paper's experiments: what it says, that it writes nothing, and that it runs to its end and
+resumes."""
 
 from __future__ import annotations
 
@@ -62,11 +63,17 @@ def test_a_dry_run_writes_nothing_and_a_run_does_all_and_a_rerun_nothing(
     assert "as Table 2" in page
     numbers = pl.read_parquet(workspace.reports / "data/paper-numbers.parquet")
     assert numbers["published"].null_count() == len(numbers), "nothing is published of one's own data"
-    (model,) = [artifact for artifact in workspace.all("train") if artifact.result["model"] == "dkvb" and "held" not in artifact.path.name][
-        :1
-    ]
-    assert numbers.filter(table="Table 1", what="DKVB", measure="test")["measured"][0] == pytest.approx(model.result["test"])
-    forgotten = next(a for a in workspace.all("unlearn") if a.settings["kind"] == "forget" and a.settings["method"] == "examples")
+    (model,) = [
+        artifact
+        for artifact in workspace.all("train")
+        if artifact.result["model"] == "dkvb" and "held" not in artifact.path.name
+    ][:1]
+    assert numbers.filter(table="Table 1", what="DKVB", measure="test")["measured"][0] == pytest.approx(
+        model.result["test"]
+    )
+    forgotten = next(
+        a for a in workspace.all("unlearn") if a.settings["kind"] == "forget" and a.settings["method"] == "examples"
+    )
     change = forgotten.result["after"]["retain_test"] / forgotten.result["before"]["retain_test"] - 1
     shown = numbers.filter(pl.col("what").str.contains("example"), pl.col("measure") == "retain change")
     assert shown["measured"][0] == pytest.approx(change)
@@ -89,20 +96,28 @@ def test_what_stopped_half_way_goes_on(own: Path, workspace: Workspace, monkeypa
     entries = paper_plan.run(paper_plan.plan([recipe], workspace), workspace, recipe)
     assert {entry["state"] for entry in entries} == {"done"}
     other = {step.name: step.state for step in paper_plan.plan([recipe.with_(unlearn={"na": 151})], workspace)}
-    assert (other["train"], other["activations"], other["logit-mask"]) == ("done", "missing", "done"), "another N is another result"
+    assert (other["train"], other["activations"], other["logit-mask"]) == (
+        "done",
+        "missing",
+        "done",
+    ), "another N is another result"
     repeated = paper_plan.plan([recipe.with_(run={"seeds": [0, 1]})], workspace)
     assert {step.estimate_from for step in repeated if step.state == "missing"} == {"workspace"}
 
 
 @pytest.mark.usefixtures("unmeasured")
-def test_a_step_that_fails_skips_what_needs_it(own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_fails_skips_what_needs_it(
+    own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = paper_plan.recipes([], 1, load(str(own)))[0]
 
     def fail(*args: object, **kwargs: object) -> None:
         raise DkvbError("the loss is not finite")
 
     monkeypatch.setattr(train, "run", fail)
-    entries = {entry["step"]: entry for entry in paper_plan.run(paper_plan.plan([recipe], workspace), workspace, recipe)}
+    entries = {
+        entry["step"]: entry for entry in paper_plan.run(paper_plan.plan([recipe], workspace), workspace, recipe)
+    }
     assert (entries["train"]["state"], entries["train"]["why"]) == ("failed", "the loss is not finite")
     assert (entries["activations"]["state"], entries["activations"]["why"]) == ("skipped", "train failed")
     result = CliRunner().invoke(app, ["reproduce", "--json", "--seeds", "1", "--recipe", str(own)])
@@ -111,7 +126,9 @@ def test_a_step_that_fails_skips_what_needs_it(own: Path, workspace: Workspace, 
 
 
 @pytest.mark.usefixtures("unmeasured")
-def test_data_that_cannot_be_downloaded_are_skipped(own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_that_cannot_be_downloaded_are_skipped(
+    own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = paper_plan.recipes([], 1, load(str(own)))[0].with_(unlearn={"method": "activations"})
 
     def unreachable(*args: object, **kwargs: object) -> None:
@@ -122,7 +139,9 @@ def test_data_that_cannot_be_downloaded_are_skipped(own: Path, workspace: Worksp
     assert {(entry["state"], entry["why"]) for entry in entries} == {("skipped", "no network")}
 
 
-def test_data_sets_that_are_not_there_are_skipped_and_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_sets_that_are_not_there_are_skipped_and_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     entries = run("--only", "cifar10,imagenet1k", "--seeds", "2")
     assert {e["state"] for e in entries} == {"skipped"}

@@ -34,8 +34,8 @@ PLAIN = Path(__file__).resolve().parents[2] / "docs/plain_torch.py"
 def trained(recipe: Recipe, workspace: Workspace) -> tuple[Model, torch.Tensor]:
     embed.run(recipe, workspace)
     train.run(recipe, workspace)
-    study = TrainedSeed(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
-    return dkvb.load(workspace.root), torch.from_numpy(study.splits.features_of("test"))
+    models = TrainedSeed(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
+    return dkvb.load(workspace.root), torch.from_numpy(models.splits.features_of("test"))
 
 
 def plain(folder: Path, x: torch.Tensor) -> torch.Tensor:
@@ -56,7 +56,9 @@ def plain(folder: Path, x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("top_k", "pool", "unused"), [(1, "sum", "keep"), (3, "mean", "mask")])
-def test_logits_are_equal_to_the_bit(recipe: Recipe, workspace: Workspace, tmp_path: Path, top_k: int, pool: str, unused: str) -> None:
+def test_logits_are_equal_to_the_bit(
+    recipe: Recipe, workspace: Workspace, tmp_path: Path, top_k: int, pool: str, unused: str
+) -> None:
     model, x = trained(recipe.with_(keys={"top_k": top_k, "unused": unused}, train={"pool": pool}), workspace)
     few = np.random.default_rng(1).random(model.mask.shape) < 0.4
     few[0], few[1], few[2] = True, False, False  # none left; all left
@@ -97,10 +99,17 @@ def test_masked_pairs_are_not_in_the_folder(recipe: Recipe, workspace: Workspace
 
 
 @pytest.mark.parametrize("keys", ["keep", "reinit"])
-def test_a_purged_model_exports_without_its_pairs(recipe: Recipe, workspace: Workspace, tmp_path: Path, keys: str) -> None:
+def test_a_purged_model_exports_without_its_pairs(
+    recipe: Recipe, workspace: Workspace, tmp_path: Path, keys: str
+) -> None:
     model, x = trained(recipe, workspace)
     common = ["--recipe", "tiny.toml", "--data-dir", str(workspace.root)]
-    for words in (["forget", "cat", "--na", "150"], ["export", "before"], ["purge", "r0001", "--yes", "--keys", keys], ["export", "after"]):
+    for words in (
+        ["forget", "cat", "--na", "150"],
+        ["export", "before"],
+        ["purge", "r0001", "--yes", "--keys", keys],
+        ["export", "after"],
+    ):
         result = CliRunner().invoke(app, [*words, *common])
         assert result.exit_code == 0, result.output
     before, after = dkvb.load("before"), dkvb.load("after")
@@ -135,7 +144,9 @@ def test_no_model_is_loaded_from_a_purge_cut_short(recipe: Recipe, workspace: Wo
         dkvb.load(workspace.root)
 
 
-def test_a_single_masked_key_cannot_be_worked_out_from_the_others(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+def test_a_single_masked_key_cannot_be_worked_out_from_the_others(
+    recipe: Recipe, workspace: Workspace, tmp_path: Path
+) -> None:
     model, x = trained(recipe, workspace)
     single = np.zeros(model.mask.shape, bool)
     single[6, 4] = True
@@ -157,7 +168,12 @@ def test_what_the_folder_says(recipe: Recipe, workspace: Workspace, tmp_path: Pa
     new = dkvb.unlearn(model, "cat", 250)
     entry = export.run(new, tmp_path / "deep/out", workspace)
     folder = tmp_path / "deep/out"
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "labels.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "labels.json",
+        "model.safetensors",
+    ]
     assert [path.name for path in folder.parent.iterdir()] == ["out"]
     config = json.loads((folder / "config.json").read_text())
     assert config["shapes"] == {"codebooks": 20, "pairs": 32, "dim": 4, "width": 12, "classes": 4}
@@ -168,7 +184,13 @@ def test_what_the_folder_says(recipe: Recipe, workspace: Workspace, tmp_path: Pa
     assert config["accuracy"]["now"] == pytest.approx([right[c::4].mean() for c in range(4)])
     assert entry["test"] == config["accuracy"]["now"]
     card = (folder / "README.md").read_text()
-    for text in ("cat (forgotten)", "250 of 640 pairs", "not claimed", "frozen encoder is untouched", f"{100 * right[2::4].mean():.1f}%"):
+    for text in (
+        "cat (forgotten)",
+        "250 of 640 pairs",
+        "not claimed",
+        "frozen encoder is untouched",
+        f"{100 * right[2::4].mean():.1f}%",
+    ):
         assert text in card
     assert str(tmp_path) not in card + json.dumps(config)
 
@@ -191,7 +213,9 @@ def test_a_folder_in_use_is_left_alone(recipe: Recipe, workspace: Workspace, tmp
         export.run(new, folder / "mine.txt", workspace)
 
 
-def test_a_failure_leaves_nothing(recipe: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_nothing(
+    recipe: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, _ = trained(recipe, workspace)
 
     def full(*args: Any) -> None:
@@ -238,7 +262,9 @@ def test_damage_is_found(recipe: Recipe, workspace: Workspace, tmp_path: Path) -
 
 
 def test_an_encoder_travels_without_the_place_of_its_weights(workspace: Workspace, tmp_path: Path) -> None:
-    recipe = load("digits").with_(keys={"codebooks": 8, "pairs": 16, "epochs": 1}, train={"epochs": 1}, linear={"epochs": 1})
+    recipe = load("digits").with_(
+        keys={"codebooks": 8, "pairs": 16, "epochs": 1}, train={"epochs": 1}, linear={"epochs": 1}
+    )
     model, x = trained(recipe, workspace)
     export.run(model, tmp_path / "out", workspace)
     config = json.loads((tmp_path / "out/config.json").read_text())
@@ -249,7 +275,10 @@ def test_an_encoder_travels_without_the_place_of_its_weights(workspace: Workspac
     split = open_source(recipe.data).splits["test"]
     images = [split.read(row) for row in range(5)]  # type: ignore[union-attr]
     assert torch.equal(dkvb.load(tmp_path / "out").images(images), model(x[:5]))
-    assert export._portable({"name": "resnet50", "weights": "/somewhere/of/mine/net.pth"}) == {"name": "resnet50", "weights": "net.pth"}
+    assert export._portable({"name": "resnet50", "weights": "/somewhere/of/mine/net.pth"}) == {
+        "name": "resnet50",
+        "weights": "net.pth",
+    }
     assert export._portable({"name": "resnet50", "weights": "IMAGENET1K_V2"})["weights"] == "IMAGENET1K_V2"
 
 
@@ -262,7 +291,9 @@ def test_the_command(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> No
     assert entry["path"] == str(tmp_path / "out")
     assert torch.equal(dkvb.load("out")(x), model(x))
     assert CliRunner().invoke(app, ["export", "out", *common]).exit_code == 2
-    done = CliRunner().invoke(app, ["unlearn", "--forget", "cat", "--method", "activations", "--method", "scrub", *common, "--json"])
+    done = CliRunner().invoke(
+        app, ["unlearn", "--forget", "cat", "--method", "activations", "--method", "scrub", *common, "--json"]
+    )
     unlearned, student = (entry["artifact"] for entry in json.loads(done.stdout)["unlearn"])
     result = CliRunner().invoke(app, ["export", "out", "--from", unlearned, "--force", *common])
     assert result.exit_code == 0

@@ -1,4 +1,5 @@
-"""Models as torch modules: to the bit what the stages compute, under any mask, and unlearning in memory as the command does it."""
+"""Models as torch modules: to the bit what the stages compute, under any mask, and unlearning in memory as the command
+does it."""
 
 from __future__ import annotations
 
@@ -38,19 +39,19 @@ def trained(recipe: Recipe, workspace: Workspace, seed: int = 0) -> TrainedSeed:
     return TrainedSeed(recipe, workspace, need_features(recipe, workspace), seed)
 
 
-def samples(study: TrainedSeed, split: str = "test") -> torch.Tensor:
-    return torch.from_numpy(study.splits.features_of(split))
+def samples(models: TrainedSeed, split: str = "test") -> torch.Tensor:
+    return torch.from_numpy(models.splits.features_of(split))
 
 
-def loaded(study: TrainedSeed, **options: Any) -> Model:
-    model = dkvb.load(study.workspace.root, **options)
+def loaded(models: TrainedSeed, **options: Any) -> Model:
+    model = dkvb.load(models.workspace.root, **options)
     assert isinstance(model, Model)
     return model
 
 
-def as_order(masked: np.ndarray, study: TrainedSeed) -> np.ndarray:
+def as_order(masked: np.ndarray, models: TrainedSeed) -> np.ndarray:
     order = np.where(masked, 0, NEVER).astype(np.int32)
-    order[study.no_mask < 0] = -1
+    order[models.no_mask < 0] = -1
     return order
 
 
@@ -61,9 +62,11 @@ def as_order(masked: np.ndarray, study: TrainedSeed) -> np.ndarray:
 def test_logits_are_those_of_the_stages_to_the_bit(
     recipe: Recipe, workspace: Workspace, top_k: int, pool: str, unused: str, neighbours: int
 ) -> None:
-    recipe = recipe.with_(keys={"top_k": top_k, "unused": unused, "neighbours": neighbours}, train={"pool": pool, "epochs": 2})
-    study = trained(recipe, workspace)
-    model = loaded(study)
+    recipe = recipe.with_(
+        keys={"top_k": top_k, "unused": unused, "neighbours": neighbours}, train={"pool": pool, "epochs": 2}
+    )
+    models = trained(recipe, workspace)
+    model = loaded(models)
     masked = np.random.default_rng(0).random(model.mask.shape) < 0.6
     masked[3] = True  # a codebook without any allowed key
     masked[4], masked[4, 5] = True, False  # and one with fewer than k
@@ -71,43 +74,54 @@ def test_logits_are_those_of_the_stages_to_the_bit(
     for mask in (np.zeros_like(masked), masked):
         other = model.masked(mask)
         for split in ("test", "train"):
-            expected = masked_logits(study.bottleneck, as_order(mask, study), 1, split)
-            got = other(samples(study, split))
+            expected = masked_logits(models.bottleneck, as_order(mask, models), 1, split)
+            got = other(samples(models, split))
             assert got.dtype == torch.float32
             assert np.array_equal(got.numpy(), expected)
     assert not model.mask.any()
-    assert (model.unused.numpy() == (study.no_mask < 0)).all()
+    assert (model.unused.numpy() == (models.no_mask < 0)).all()
 
 
 def test_a_sample_has_the_same_logits_in_any_batch(recipe: Recipe, workspace: Workspace) -> None:
-    study = trained(recipe, workspace)
-    model, x = loaded(study), samples(study)
+    models = trained(recipe, workspace)
+    model, x = loaded(models), samples(models)
     whole = model(x)
     assert torch.equal(torch.cat([model(x[i : i + 1]) for i in range(20)]), whole[:20])
     assert torch.equal(torch.cat([model(part) for part in x.split(7)]), whole)
     assert model(x[:0]).shape == (0, len(CLASSES))
-    assert torch.equal(model.double().to("cpu")(x.double()), whole)  # it computes in single precision, whatever it is asked
+    assert torch.equal(
+        model.double().to("cpu")(x.double()), whole
+    )  # it computes in single precision, whatever it is asked
 
 
 def test_wide_features_have_the_same_queries_alone_as_in_a_large_batch() -> None:
     rng = np.random.default_rng(0)
-    projection, values = rng.standard_normal((6, 512, 8)).astype(np.float32), rng.standard_normal((6, 64, 3)).astype(np.float32)
+    projection, values = (
+        rng.standard_normal((6, 512, 8)).astype(np.float32),
+        rng.standard_normal((6, 64, 3)).astype(np.float32),
+    )
     keys, unused = rng.standard_normal((6, 64, 8)).astype(np.float32), np.zeros((6, 64), bool)
-    model = Model(About(["a", "b", "c"], 0, Encoding(None)), Weights(projection, keys, values, unused), unused, 3, "mean")
+    model = Model(
+        About(["a", "b", "c"], 0, Encoding(None)), Weights(projection, keys, values, unused), unused, 3, "mean"
+    )
     x = torch.from_numpy(rng.standard_normal((5000, 512)).astype(np.float32))
     assert np.array_equal(np.concatenate([model.select(x[i : i + 1]) for i in range(50)], 1), model.select(x)[:, :50])
 
 
 @pytest.mark.parametrize("forget", [["cat"], ["dog", 0]])
 @pytest.mark.parametrize("unused", ["keep", "mask"])
-def test_unlearning_in_memory_makes_the_mask_of_the_command(recipe: Recipe, workspace: Workspace, forget: list[Any], unused: str) -> None:
+def test_unlearning_in_memory_makes_the_mask_of_the_command(
+    recipe: Recipe, workspace: Workspace, forget: list[Any], unused: str
+) -> None:
     recipe = recipe.with_(
-        unlearn={"forget": forget, "counts": "last-epoch", "method": "activations"}, keys={"unused": unused}, run={"seeds": [1]}
+        unlearn={"forget": forget, "counts": "last-epoch", "method": "activations"},
+        keys={"unused": unused},
+        run={"seeds": [1]},
     )
-    study = trained(recipe, workspace, 1)
+    models = trained(recipe, workspace, 1)
     (entry,) = unlearning.run(recipe, workspace)
     stored = unpack(load_file(Path(entry["artifact"]) / "mask.safetensors")["mask"], recipe.keys.pairs)
-    model = loaded(study)
+    model = loaded(models)
     new = dkvb.unlearn(model, forget=forget, na=150)
     assert new.mask.sum() == 150
     assert (new.mask.numpy() == stored & ~model.unused.numpy()).all()
@@ -115,16 +129,20 @@ def test_unlearning_in_memory_makes_the_mask_of_the_command(recipe: Recipe, work
     assert new.about.forgotten == entry["forget"]
     assert new.values.data_ptr() == model.values.data_ptr()
     again = dkvb.load(entry["artifact"])
-    assert torch.equal(again(samples(study)), new(samples(study)))
-    assert torch.equal(again(samples(study)).argmax(1) == torch.from_numpy(study.splits.labels["test"]), _right(study, stored))
-    from_data = dkvb.unlearn(model, forget, 150, features=samples(study, "train"), labels=study.splits.labels["train"])
+    assert torch.equal(again(samples(models)), new(samples(models)))
+    assert torch.equal(
+        again(samples(models)).argmax(1) == torch.from_numpy(models.splits.labels["test"]), _right(models, stored)
+    )
+    from_data = dkvb.unlearn(
+        model, forget, 150, features=samples(models, "train"), labels=models.splits.labels["train"]
+    )
     assert torch.equal(from_data.mask, new.mask)
     assert dkvb.unlearn(model, forget, 640).mask.sum() < 640
 
 
-def _right(study: TrainedSeed, stored: np.ndarray) -> torch.Tensor:
-    logits = masked_logits(study.bottleneck, as_order(stored, study), 1, "test")
-    return torch.from_numpy(logits.argmax(1) == study.splits.labels["test"])
+def _right(models: TrainedSeed, stored: np.ndarray) -> torch.Tensor:
+    logits = masked_logits(models.bottleneck, as_order(stored, models), 1, "test")
+    return torch.from_numpy(logits.argmax(1) == models.splits.labels["test"])
 
 
 def test_masks_unite(recipe: Recipe, workspace: Workspace) -> None:
@@ -137,8 +155,8 @@ def test_masks_unite(recipe: Recipe, workspace: Workspace) -> None:
 
 
 def test_what_unlearn_refuses(recipe: Recipe, workspace: Workspace) -> None:
-    study = trained(recipe, workspace)
-    model, x = loaded(study), samples(study)
+    models = trained(recipe, workspace)
+    model, x = loaded(models), samples(models)
     with pytest.raises(UsageError, match="did you mean 'cat'"):
         dkvb.unlearn(model, "catt", 10)
     with pytest.raises(UsageError, match="twice"):
@@ -154,7 +172,7 @@ def test_what_unlearn_refuses(recipe: Recipe, workspace: Workspace) -> None:
     with pytest.raises(UsageError, match="one for each"):
         dkvb.unlearn(model, "cat", 10, features=x, labels=[2])
     with pytest.raises(UsageError, match="linear head"):
-        dkvb.unlearn(dkvb.load(study.linear_artifact.path), "cat", 10)
+        dkvb.unlearn(dkvb.load(models.linear_artifact.path), "cat", 10)
 
 
 def test_what_forward_refuses(recipe: Recipe, workspace: Workspace) -> None:
@@ -170,9 +188,9 @@ def test_what_forward_refuses(recipe: Recipe, workspace: Workspace) -> None:
 def test_every_artifact_that_holds_a_model_loads(recipe: Recipe, workspace: Workspace) -> None:
     methods = ["examples", "scrub", "scrub-values", "logit-mask"]
     recipe = recipe.with_(unlearn={"method": methods, "forget": ["bird"], "sweep": True})
-    study = trained(recipe, workspace)
+    models = trained(recipe, workspace)
     entries = {entry["method"]: entry for entry in unlearning.run(recipe, workspace)}
-    x, y = samples(study), study.splits.labels["test"]
+    x, y = samples(models), models.splits.labels["test"]
     for name, kind in zip(methods, (Model, LinearModel, Model, Model), strict=True):
         model = dkvb.load(entries[name]["artifact"])
         assert type(model) is kind
@@ -181,10 +199,10 @@ def test_every_artifact_that_holds_a_model_loads(recipe: Recipe, workspace: Work
             of = np.isin(y, classes)
             assert (predicted == y)[of].mean() == pytest.approx(entries[name]["after"][share], abs=1e-9), name
     assert dkvb.load(entries["logit-mask"]["artifact"])(x)[:, 1].isneginf().all()
-    head = dkvb.load(study.linear_artifact.path)
-    assert float((head(x).argmax(1).numpy() == y).mean()) == pytest.approx(study.linear_artifact.result["test"])
+    head = dkvb.load(models.linear_artifact.path)
+    assert float((head(x).argmax(1).numpy() == y).mean()) == pytest.approx(models.linear_artifact.result["test"])
     curve = next(a for a in workspace.all("unlearn") if a.settings["kind"] == "sweep")
-    for path in (curve.path, study.features.path):
+    for path in (curve.path, models.features.path):
         with pytest.raises(UsageError, match="no model"):
             dkvb.load(path)
 
@@ -196,23 +214,23 @@ def test_which_model_of_a_workspace(recipe: Recipe, workspace: Workspace, tmp_pa
     with pytest.raises(MissingStage, match="dkvb train"):
         dkvb.load(workspace.root)
     both = recipe.with_(run={"seeds": [3, 1]})
-    study = trained(both, workspace, 1)
-    assert loaded(study).about.seed == 1
-    assert loaded(study, seed=3).about.seed == 3
-    assert loaded(study, recipe=both).about.seed == 3
-    assert loaded(study, recipe=tmp_path / "tiny.toml", seed=1).about.seed == 1
+    models = trained(both, workspace, 1)
+    assert loaded(models).about.seed == 1
+    assert loaded(models, seed=3).about.seed == 3
+    assert loaded(models, recipe=both).about.seed == 3
+    assert loaded(models, recipe=tmp_path / "tiny.toml", seed=1).about.seed == 1
     with pytest.raises(MissingStage, match="seed 7"):
         dkvb.load(workspace.root, seed=7)
 
 
 def test_deletion_requests_are_masked_until_restored(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
-    study = trained(recipe, workspace)
-    model, x = loaded(study), samples(study)
+    models = trained(recipe, workspace)
+    model, x = loaded(models), samples(models)
     mask = dkvb.unlearn(model, "cat", 120).mask.numpy()
     with requests.held(workspace):
-        request = requests.open_request(workspace, study.dkvb_artifact, ["cat"], mask, {"classes": [2]})
+        request = requests.open_request(workspace, models.dkvb_artifact, ["cat"], mask, {"classes": [2]})
     expected = model.masked(mask)(x)
-    for path in (workspace.root, study.dkvb_artifact.path):
+    for path in (workspace.root, models.dkvb_artifact.path):
         found = dkvb.load(path)
         assert (found.mask.numpy() == mask).all()
         assert found.about.forgotten == [2]
@@ -229,21 +247,23 @@ def test_deletion_requests_are_masked_until_restored(recipe: Recipe, workspace: 
     assert both.about.forgotten == [2, 3]
     assert torch.equal(both.mask, torch.from_numpy(mask) | dkvb.load(entries[0]["artifact"], requests=False).mask)
     requests.change(request, state=requests.PURGED)
-    assert torch.equal(loaded(study)(x), expected)
+    assert torch.equal(loaded(models)(x), expected)
     requests.change(request, state=requests.RESTORED)
-    assert torch.equal(loaded(study)(x), model(x))
+    assert torch.equal(loaded(models)(x), model(x))
 
 
 def test_images_go_through_the_encoder(workspace: Workspace) -> None:
     from dkvb.recipe import load
     from dkvb.sources.opening import open_source
 
-    recipe = load("digits").with_(keys={"codebooks": 8, "pairs": 16, "epochs": 1}, train={"epochs": 1}, linear={"epochs": 1})
-    study = trained(recipe, workspace)
-    model, split = loaded(study), open_source(recipe.data).splits["test"]
+    recipe = load("digits").with_(
+        keys={"codebooks": 8, "pairs": 16, "epochs": 1}, train={"epochs": 1}, linear={"epochs": 1}
+    )
+    models = trained(recipe, workspace)
+    model, split = loaded(models), open_source(recipe.data).splits["test"]
     images = [split.read(row) for row in range(30)]  # type: ignore[union-attr]
     assert model.encoder["name"] == "pixels"
-    expected = model(samples(study)[:30])
+    expected = model(samples(models)[:30])
     assert torch.equal(model.images(images), expected)
     assert torch.equal(model.images(images[0]), expected[:1])
     ready = torch.stack([model.about.encoding.encoder.preprocess(image) for image in images])
@@ -252,13 +272,20 @@ def test_images_go_through_the_encoder(workspace: Workspace) -> None:
     with pytest.raises(DkvbError, match="H, W"):
         model.images(ready[0])
     with pytest.raises(DkvbError, match=r"takes \(B, 64\)"):
-        dkvb.load(study.dkvb_artifact.path).images(images[0].resize((9, 9)))
+        dkvb.load(models.dkvb_artifact.path).images(images[0].resize((9, 9)))
 
 
 def test_other_weights_than_those_trained_with_are_refused(recipe: Recipe, workspace: Workspace) -> None:
     model = loaded(trained(recipe, workspace))
     encoding = model.about.encoding
-    encoding.settings = {"name": "pixels", "weights": None, "layer": None, "precision": "fp32", "batch_size": 2, "size": 8}
+    encoding.settings = {
+        "name": "pixels",
+        "weights": None,
+        "layer": None,
+        "precision": "fp32",
+        "batch_size": 2,
+        "size": 8,
+    }
     encoding.weights_sha256 = "0" * 64
     with pytest.raises(DkvbError, match="not those that the model was trained with"):
         model.images(torch.zeros(1, 3, 8, 8))
@@ -276,7 +303,7 @@ def test_importing_is_light_and_unlearn_is_a_plain_function() -> None:
 
 
 def test_stored_counts_are_those_of_the_training_set(recipe: Recipe, workspace: Workspace) -> None:
-    study = trained(recipe, workspace)
-    counts = arrays.read(study.dkvb_artifact, "counts")
-    model = loaded(study)
+    models = trained(recipe, workspace)
+    counts = arrays.read(models.dkvb_artifact, "counts")
+    model = loaded(models)
     assert (model.class_counts([1, 2]) == counts[1] + counts[2]).all()

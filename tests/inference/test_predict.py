@@ -1,4 +1,5 @@
-"""Predicting images, folders and features: the classes of the model, in the order asked, with what cannot be read named."""
+"""Predicting images, folders and features: the classes of the model, in the order asked, with what cannot be read
+named."""
 
 from __future__ import annotations
 
@@ -32,14 +33,16 @@ def trained(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
 
 
 @pytest.fixture
-def study(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
+def trained_seed(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
     return trained(recipe, workspace)
 
 
 @pytest.fixture
 def digits(workspace: Workspace, tmp_path: Path) -> TrainedSeed:
     """A model of the digits, and 12 of them as files in folders."""
-    recipe = load("digits").with_(keys={"codebooks": 8, "pairs": 16, "epochs": 1}, train={"epochs": 1}, linear={"epochs": 1})
+    recipe = load("digits").with_(
+        keys={"codebooks": 8, "pairs": 16, "epochs": 1}, train={"epochs": 1}, linear={"epochs": 1}
+    )
     split = open_source(recipe.data).splits["test"]
     for row in range(12):
         path = tmp_path / f"pictures/{row % 2}/{row:02}.png"
@@ -48,17 +51,17 @@ def digits(workspace: Workspace, tmp_path: Path) -> TrainedSeed:
     return trained(recipe, workspace)
 
 
-def invoke(study: TrainedSeed, *words: str, recipe: str = "tiny.toml") -> Any:
-    return CliRunner().invoke(app, ["predict", *words, "--recipe", recipe, "--data-dir", str(study.workspace.root)])
+def invoke(models: TrainedSeed, *words: str, recipe: str = "tiny.toml") -> Any:
+    return CliRunner().invoke(app, ["predict", *words, "--recipe", recipe, "--data-dir", str(models.workspace.root)])
 
 
-def test_features_get_the_models_classes(study: TrainedSeed, tmp_path: Path) -> None:
-    x = study.splits.features_of("test")
+def test_features_get_the_models_classes(models: TrainedSeed, tmp_path: Path) -> None:
+    x = models.splits.features_of("test")
     np.savez(tmp_path / "new.npz", x=x.astype(np.float64))
-    result = invoke(study, "new.npz", "--top", "3", "--json")
+    result = invoke(models, "new.npz", "--top", "3", "--json")
     assert result.exit_code == 0
     entries = json.loads(result.stdout)["predict"]
-    logits = dkvb.load(study.workspace.root)(torch.from_numpy(x))
+    logits = dkvb.load(models.workspace.root)(torch.from_numpy(x))
     assert [entry["input"] for entry in entries] == [f"new.npz[{row}]" for row in range(len(x))]
     assert [entry["id"] for entry in entries] == logits.argmax(1).tolist()
     probabilities = logits.double().softmax(1).sort(1, descending=True).values[:, :3]
@@ -68,12 +71,12 @@ def test_features_get_the_models_classes(study: TrainedSeed, tmp_path: Path) -> 
         assert entry["probability"] == entry["top"][0]["probability"]
 
 
-def test_more_than_all_classes_lists_all(study: TrainedSeed, tmp_path: Path) -> None:
+def test_more_than_all_classes_lists_all(models: TrainedSeed, tmp_path: Path) -> None:
     np.savez(tmp_path / "one.npz", x=np.zeros((1, 12)))
-    (entry,) = json.loads(invoke(study, "one.npz", "--top", "9", "--json").stdout)["predict"]
+    (entry,) = json.loads(invoke(models, "one.npz", "--top", "9", "--json").stdout)["predict"]
     assert sum(at["probability"] for at in entry["top"]) == pytest.approx(1)
     assert sorted(at["id"] for at in entry["top"]) == [0, 1, 2, 3]
-    assert invoke(study, "one.npz", "--top", "0").exit_code == 2
+    assert invoke(models, "one.npz", "--top", "0").exit_code == 2
 
 
 def test_images_and_folders_get_the_same_as_when_embedded(digits: TrainedSeed) -> None:
@@ -85,7 +88,9 @@ def test_images_and_folders_get_the_same_as_when_embedded(digits: TrainedSeed) -
     probabilities = expected.double().softmax(1)
     for entry, row in zip(result["predict"], rows, strict=True):
         assert entry["id"] == expected[row].argmax()
-        assert {at["id"]: at["probability"] for at in entry["top"]} == pytest.approx(dict(enumerate(probabilities[row].tolist())))
+        assert {at["id"]: at["probability"] for at in entry["top"]} == pytest.approx(
+            dict(enumerate(probabilities[row].tolist()))
+        )
     assert result["unreadable"] == []
 
 
@@ -97,7 +102,9 @@ def test_what_cannot_be_read_is_named_after_the_rest(digits: TrainedSeed, tmp_pa
     np.savez(tmp_path / "other.npz", z=np.zeros(3))
     np.savez(tmp_path / "flat.npz", x=np.zeros(64))
     np.savez(tmp_path / "text.npz", x=np.array([["a"] * 64]))
-    (tmp_path / "small.toml").write_text('name = "digits"\n[data]\nsource = "digits"\n[encoder]\nname = "pixels"\n', encoding="utf-8")
+    (tmp_path / "small.toml").write_text(
+        'name = "digits"\n[data]\nsource = "digits"\n[encoder]\nname = "pixels"\n', encoding="utf-8"
+    )
     model = digits.dkvb_artifact.path
     bad = ["broken.npz", "nan.npz", "other.npz", "flat.npz", "text.npz", "notes.txt"]
     result = invoke(digits, *bad, "pictures", "--model", str(model), "--json", recipe="digits")
@@ -113,7 +120,7 @@ def test_what_cannot_be_read_is_named_after_the_rest(digits: TrainedSeed, tmp_pa
     assert json.loads(every.stdout)["predict"] == []
 
 
-def test_usage(study: TrainedSeed, digits: TrainedSeed, tmp_path: Path) -> None:
+def test_usage(models: TrainedSeed, digits: TrainedSeed, tmp_path: Path) -> None:
     np.savez(tmp_path / "wide.npz", x=np.zeros((2, 13)))
     (tmp_path / "empty").mkdir()
     for words, code, text in (
@@ -124,19 +131,19 @@ def test_usage(study: TrainedSeed, digits: TrainedSeed, tmp_path: Path) -> None:
         (["wide.npz", "--json", "--csv", "-"], 2, "standard output"),
         (["wide.npz", "--seed", "7"], 3, "dkvb train"),
     ):
-        result = invoke(study, *words)
+        result = invoke(models, *words)
         assert (result.exit_code, text in result.stderr) == (code, True), (words, result.stderr)
     with pytest.raises(UsageError):
         predict.write_csv([], tmp_path)
     with pytest.raises(DkvbError, match="width 13"):
-        predict.run(dkvb.load(study.dkvb_artifact.path), [Path("wide.npz")])
+        predict.run(dkvb.load(models.dkvb_artifact.path), [Path("wide.npz")])
 
 
-def test_csv(study: TrainedSeed, tmp_path: Path) -> None:
-    np.savez(tmp_path / "new, too.npz", x=study.splits.features_of("test")[:3])
-    result = invoke(study, "new, too.npz", "--top", "2", "--csv", "-")
+def test_csv(models: TrainedSeed, tmp_path: Path) -> None:
+    np.savez(tmp_path / "new, too.npz", x=models.splits.features_of("test")[:3])
+    result = invoke(models, "new, too.npz", "--top", "2", "--csv", "-")
     assert result.exit_code == 0
-    assert invoke(study, "new, too.npz", "--top", "2", "--csv", "out.csv", "--json").exit_code == 0
+    assert invoke(models, "new, too.npz", "--top", "2", "--csv", "out.csv", "--json").exit_code == 0
     assert (tmp_path / "out.csv").read_text() == result.stdout
     rows = list(csv.DictReader(result.stdout.splitlines()))
     assert [row["input"] for row in rows] == [f"new, too.npz[{i}]" for i in range(3)]
@@ -144,9 +151,9 @@ def test_csv(study: TrainedSeed, tmp_path: Path) -> None:
     assert all(float(row["probability"]) >= float(row["probability_2"]) for row in rows)
 
 
-def test_a_person_sees_a_table(study: TrainedSeed, tmp_path: Path) -> None:
-    np.savez(tmp_path / "new.npz", x=study.splits.features_of("test")[:2])
-    result = invoke(study, "new.npz", "--top", "2")
+def test_a_person_sees_a_table(models: TrainedSeed, tmp_path: Path) -> None:
+    np.savez(tmp_path / "new.npz", x=models.splits.features_of("test")[:2])
+    result = invoke(models, "new.npz", "--top", "2")
     assert result.exit_code == 0
     assert "new.npz[1]" in result.stdout
     assert "%" in result.stdout

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from conftest import study
+from conftest import trained_seed
 from dkvb.bottleneck.decoder import start_values
 from dkvb.errors import DkvbError
 from dkvb.evaluation.under_masks import masked_logits
@@ -22,11 +22,13 @@ from dkvb.workspace.specs import VALUES, quantize_spec
 
 
 def test_retrained_values_are_those_of_a_plain_loop_on_the_retain_set(trained: Recipe, workspace: Workspace) -> None:
-    one = study(trained, workspace)
+    one = trained_seed(trained, workspace)
     artifact = retrained(one, [2], "retrain")
     codes, y = one.bottleneck.codes("train"), one.splits.labels["train"]
     rows = np.flatnonzero(y != 2)
-    ids = torch.from_numpy((codes + np.arange(20)[:, None, None] * 32).transpose(1, 0, 2).reshape(len(y), -1).astype(np.int64))
+    ids = torch.from_numpy(
+        (codes + np.arange(20)[:, None, None] * 32).transpose(1, 0, 2).reshape(len(y), -1).astype(np.int64)
+    )
     values = start_values(trained.train.values, 20, 32, 4, 0).double().requires_grad_(True)
     adam = torch.optim.Adam([values], lr=trained.train.lr, foreach=False, fused=False)
     for epoch in range(trained.train.epochs):
@@ -40,11 +42,15 @@ def test_retrained_values_are_those_of_a_plain_loop_on_the_retain_set(trained: R
     np.testing.assert_allclose(found, values.detach().numpy(), rtol=1e-3, atol=1e-4)
     assert artifact.result["flops"] == 4 * len(rows) * 20 * 2 * 4 * trained.train.epochs
     model, order = load_bottleneck(one, [2], "retrain")
-    assert (masked_logits(model, order, 0, "test").argmax(1) != 2).all(), "no value has ever been drawn towards the forgotten class"
+    assert (masked_logits(model, order, 0, "test").argmax(1) != 2).all(), (
+        "no value has ever been drawn towards the forgotten class"
+    )
 
 
 @pytest.mark.parametrize("method", ["retrain", "retrain-keys", "retrain-linear"])
-def test_nothing_of_the_forget_set_takes_part(recipe: Recipe, workspace: Workspace, tmp_path: Path, method: str) -> None:
+def test_nothing_of_the_forget_set_takes_part(
+    recipe: Recipe, workspace: Workspace, tmp_path: Path, method: str
+) -> None:
     """Whatever the forget set's features are, a model retrained without it is the same to the bit."""
     found = []
     for shift in (0.0, 5.0):
@@ -56,7 +62,7 @@ def test_nothing_of_the_forget_set_takes_part(recipe: Recipe, workspace: Workspa
             np.savez(Path("tiny-data") / f"{split}.npz", **arrays)
         embed.run(recipe, place)
         train.run(recipe, place)
-        one = study(recipe, place)
+        one = trained_seed(recipe, place)
         artifact = retrained(one, [2], method)  # type: ignore[arg-type]
         (file,) = artifact.path.glob("*.safetensors")
         found.append(load_file(file))
@@ -73,19 +79,21 @@ def test_nothing_of_the_forget_set_takes_part(recipe: Recipe, workspace: Workspa
 
 
 def test_controls_are_kept_and_made_again_when_damaged(trained: Recipe, workspace: Workspace) -> None:
-    chosen = trained.with_(unlearn={"method": ["retrain", "retrain-keys", "retrain-linear"], "forget": ["cat"], "sweep": True})
+    chosen = trained.with_(
+        unlearn={"method": ["retrain", "retrain-keys", "retrain-linear"], "forget": ["cat"], "sweep": True}
+    )
     entries = unlearn.run(chosen, workspace)
     for entry in entries:
         assert entry["after"]["forget_test"] == 0
         assert entry["after"]["retain_test"] > 0.8
         assert entry["flops"] > 0
         assert [p["forget_test"] for p in entry["curve"]] == [entry["before"]["forget_test"], 0]
-    one = study(trained, workspace)
+    one = trained_seed(trained, workspace)
     weights = load_head(one, [2])
     path = retrained(one, [2], "retrain-linear").path / "linear.safetensors"
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    again = load_head(study(trained, workspace), [2])
+    again = load_head(trained_seed(trained, workspace), [2])
     assert path.read_bytes() == content
     np.testing.assert_array_equal(again["weight"], weights["weight"])
 
@@ -93,7 +101,7 @@ def test_controls_are_kept_and_made_again_when_damaged(trained: Recipe, workspac
 def test_pairs_that_retraining_never_selected_can_be_masked(trained: Recipe, workspace: Workspace) -> None:
     recipe = trained.with_(keys={"unused": "mask"})
     train.run(recipe, workspace)
-    one = study(recipe, workspace)
+    one = trained_seed(recipe, workspace)
     model, order = load_bottleneck(one, [2], "retrain")
     retain = one.splits.labels["train"] != 2
     for c, codes in enumerate(model.codes("train")[:, retain]):
@@ -102,4 +110,4 @@ def test_pairs_that_retraining_never_selected_can_be_masked(trained: Recipe, wor
 
 def test_an_empty_retain_set_is_refused(trained: Recipe, workspace: Workspace) -> None:
     with pytest.raises(DkvbError, match="Nothing is left to retrain on"):
-        retrained(study(trained, workspace), [0, 1, 2, 3], "retrain")
+        retrained(trained_seed(trained, workspace), [0, 1, 2, 3], "retrain")

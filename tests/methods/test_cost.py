@@ -41,7 +41,11 @@ def test_selection_costs_what_torch_counts() -> None:
     keys = torch.randn(5, 13, 3)
     with FlopCounterMode(display=False) as counter:
         queries = torch.einsum("nd,cde->cne", x, projection)
-        (queries.square().sum(2, keepdim=True) - 2 * torch.bmm(queries, keys.transpose(1, 2)) + keys.square().sum(2)[:, None]).argmin(2)
+        (
+            queries.square().sum(2, keepdim=True)
+            - 2 * torch.bmm(queries, keys.transpose(1, 2))
+            + keys.square().sum(2)[:, None]
+        ).argmin(2)
     assert counter.get_total_flops() == selection_flops(7, 11, 5, 13, 3)
 
 
@@ -52,7 +56,9 @@ def test_training_a_linear_head_costs_what_torch_counts() -> None:
         for _ in range(3):
             for rows in torch.arange(21).split(8):
                 adam.zero_grad()
-                torch.nn.functional.cross_entropy(head(torch.ones(len(rows), 11)), torch.zeros(len(rows), dtype=torch.int64)).backward()
+                torch.nn.functional.cross_entropy(
+                    head(torch.ones(len(rows), 11)), torch.zeros(len(rows), dtype=torch.int64)
+                ).backward()
                 adam.step()
     assert counter.get_total_flops() == linear_flops(21, 11, 4, epochs=3)
 
@@ -89,7 +95,9 @@ def test_masking_itself_has_no_flops_and_its_counts_those_of_the_pass_that_they_
         assert (entry["seconds_counts"] > 0) == (method != "logit-mask")
 
 
-def test_the_time_of_counting_is_no_part_of_masking(trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_of_counting_is_no_part_of_masking(
+    trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dkvb.methods.activations import Activations
 
     gather = Activations.gather

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from conftest import study
+from conftest import trained_seed
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.errors import DkvbError, UsageError
 from dkvb.methods.scrub import NOISE, ScrubMethod, ScrubRewind, ScrubValues, scrub_epochs, scrub_passes
@@ -75,11 +75,22 @@ def test_scrub_on_a_linear_head_is_the_plain_loop_after_every_pass() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((70, 6)).astype(np.float32), rng.integers(4, size=70)
     student, teacher = torch.nn.Linear(6, 4), torch.nn.Linear(6, 4).requires_grad_(False)
-    start, taught = ([parameter.detach().numpy().copy() for parameter in head.parameters()] for head in (student, teacher))
+    start, taught = (
+        [parameter.detach().numpy().copy() for parameter in head.parameters()] for head in (student, teacher)
+    )
     data = torch.from_numpy(x).double()
-    expected = plain_scrub(start, taught, lambda head, rows: data[rows] @ head[0].T + head[1], y, y == 1, SETTINGS, 4, 5)
+    expected = plain_scrub(
+        start, taught, lambda head, rows: data[rows] @ head[0].T + head[1], y, y == 1, SETTINGS, 4, 5
+    )
     course = scrub_passes(
-        student, teacher, torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(y == 1), SETTINGS, len(PASSES) - 2, 5
+        student,
+        teacher,
+        torch.from_numpy(x),
+        torch.from_numpy(y),
+        torch.from_numpy(y == 1),
+        SETTINGS,
+        len(PASSES) - 2,
+        5,
     )
     for (kind, epoch), (name, number), (weight, bias) in zip(course, PASSES, expected, strict=True):
         assert (kind, epoch) == (name, number)
@@ -99,10 +110,14 @@ def test_scrub_on_values_is_the_plain_loop_after_every_pass() -> None:
     start = teacher + 0.1 * rng.standard_normal(teacher.shape).astype(np.float32)
     places = torch.from_numpy(ids.astype(np.int64))
     forget = y == 1
-    expected = plain_scrub([start], [teacher], lambda values, rows: values[0][places[rows]].mean(1), y, forget, SETTINGS, 4, 5)
+    expected = plain_scrub(
+        [start], [teacher], lambda values, rows: values[0][places[rows]].mean(1), y, forget, SETTINGS, 4, 5
+    )
     student = Decoder(torch.from_numpy(start.copy()), top_k, "mean")
     fixed = Decoder(torch.from_numpy(teacher.copy()), top_k, "mean").requires_grad_(False)
-    course = scrub_passes(student, fixed, torch.from_numpy(ids), torch.from_numpy(y), torch.from_numpy(forget), SETTINGS, 4, 5)
+    course = scrub_passes(
+        student, fixed, torch.from_numpy(ids), torch.from_numpy(y), torch.from_numpy(forget), SETTINGS, 4, 5
+    )
     for found, at, (values,) in zip(course, PASSES, expected, strict=True):
         assert found == at
         np.testing.assert_allclose(student.values.detach().numpy(), values, rtol=1e-4, atol=1e-5)
@@ -111,7 +126,7 @@ def test_scrub_on_values_is_the_plain_loop_after_every_pass() -> None:
 
 
 def test_scrub_on_values_keeps_the_trained_model_and_starts_close_to_it(trained: Recipe, workspace: Workspace) -> None:
-    one = study(trained, workspace)
+    one = trained_seed(trained, workspace)
     kept = one.bottleneck.values.copy()
     method = ScrubValues(one, [2])
     student = method._student()
@@ -127,9 +142,12 @@ def test_scrub_on_values_keeps_the_trained_model_and_starts_close_to_it(trained:
 
 
 def test_scrub_r_rewinds_to_the_epoch_that_a_search_finds(trained: Recipe, workspace: Workspace) -> None:
-    one = study(trained, workspace)
+    one = trained_seed(trained, workspace)
     splits = one.splits
-    x, y = ({split: of(split) for split in ("train", "validation")} for of in (splits.features_of, lambda split: splits.labels[split]))
+    x, y = (
+        {split: of(split) for split in ("train", "validation")}
+        for of in (splits.features_of, lambda split: splits.labels[split])
+    )
     (entry,) = unlearn.run(trained.with_(unlearn={"method": "scrub-r", "forget": ["cat"]}), workspace)
     teacher = torch.nn.Linear(12, 4)
     teacher.load_state_dict({name: torch.from_numpy(array) for name, array in one.linear.items()})
@@ -140,7 +158,9 @@ def test_scrub_r_rewinds_to_the_epoch_that_a_search_finds(trained: Recipe, works
     forget = torch.from_numpy(y["train"] == 2)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    for _ in scrub_epochs(student, teacher, torch.from_numpy(x["train"]), torch.from_numpy(y["train"]), forget, trained.scrub, 6, 0):
+    for _ in scrub_epochs(
+        student, teacher, torch.from_numpy(x["train"]), torch.from_numpy(y["train"]), forget, trained.scrub, 6, 0
+    ):
         states.append({name: tensor.clone() for name, tensor in student.state_dict().items()})
     torch.set_num_threads(threads)
 
@@ -162,10 +182,10 @@ def test_scrub_needs_what_it_compares_with(trained: Recipe, workspace: Workspace
     train.run(bare, workspace)
     with pytest.raises(UsageError, match="scrub-r needs validation samples"):
         unlearn.run(bare.with_(unlearn={"method": "scrub-r", "forget": ["cat"]}), workspace)
-    method = ScrubRewind(study(trained, workspace), [7])
+    method = ScrubRewind(trained_seed(trained, workspace), [7])
     with pytest.raises(DkvbError, match="no training samples"):
         list(method._train(method._student(), method._inputs("train"), 1))
-    everything = ScrubMethod(study(trained, workspace), [0, 1, 2, 3])
+    everything = ScrubMethod(trained_seed(trained, workspace), [0, 1, 2, 3])
     with pytest.raises(DkvbError, match="Nothing is left for SCRUB to retain"):
         list(everything._train(everything._student(), everything._inputs("train"), 1))
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 import oracle
-from conftest import artifact_bytes, study
+from conftest import artifact_bytes, trained_seed
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.mask_order import unpack
 from dkvb.cli import app
@@ -75,14 +75,24 @@ def test_points_and_curve_start_at_the_unlearned_model(trained: Recipe, workspac
     assert again["retraining"] == entry["retraining"]
 
 
-def test_masked_pairs_are_neither_selected_nor_changed(trained: Recipe, workspace: Workspace, fitted: list[Any]) -> None:
+def test_masked_pairs_are_neither_selected_nor_changed(
+    trained: Recipe, workspace: Workspace, fitted: list[Any]
+) -> None:
     entry = only(trained, workspace, "activations", na=250)
     masked = unpack(load_file(entry["artifact"] + "/mask.safetensors")["mask"], 32)
     (module,) = fitted
-    values, start = module.decoder.values.detach().numpy().reshape(20, 32, 4), study(trained, workspace).bottleneck.values
+    values, start = (
+        module.decoder.values.detach().numpy().reshape(20, 32, 4),
+        trained_seed(trained, workspace).bottleneck.values,
+    )
     assert not masked.ravel()[module.ids.numpy()].any()
     np.testing.assert_array_equal(values[masked], start[masked])
-    selected = np.bincount(module.ids[study(trained, workspace).splits.labels["train"] != 2].ravel(), minlength=640).reshape(20, 32) > 0
+    selected = (
+        np.bincount(
+            module.ids[trained_seed(trained, workspace).splits.labels["train"] != 2].ravel(), minlength=640
+        ).reshape(20, 32)
+        > 0
+    )
     assert (values[selected] != start[selected]).any(1).all()
     np.testing.assert_array_equal(values[~selected], start[~selected])
     assert entry["retraining"][-1]["retain_train"] >= entry["retraining"][0]["retain_train"] - 0.02
@@ -95,7 +105,7 @@ def test_retraining_is_dense_adam_with_clipped_gradients_on_the_retain_set(
     monkeypatch.setattr(train_on, "BATCH_SIZE", 50)
     monkeypatch.setattr(train_on, "CLIP", 0.002)
     entry = only(trained, workspace, "examples", retrain=2, retrain_lr_examples=0.2)
-    s = study(trained, workspace)
+    s = trained_seed(trained, workspace)
     masked = unpack(load_file(entry["artifact"] + "/mask.safetensors")["mask"], 32)
     projection = group_projections(s.bottleneck.codes_artifact.path, range(20))
     retain = s.splits.labels["train"] != 2
@@ -131,10 +141,14 @@ def test_clipping_scales_the_gradient_to_the_norm() -> None:
         seen: list[torch.Tensor] = []
         adam = loop.optimiser
 
-        def watched(module: torch.nn.Module, lr: float, seen: list[torch.Tensor] = seen, adam: Any = adam) -> torch.optim.Adam:
+        def watched(
+            module: torch.nn.Module, lr: float, seen: list[torch.Tensor] = seen, adam: Any = adam
+        ) -> torch.optim.Adam:
             made = adam(module, lr)
             made.register_step_pre_hook(
-                lambda *_: seen.append(torch.cat([p.grad.ravel().clone() for p in module.parameters() if p.grad is not None]))
+                lambda *_: seen.append(
+                    torch.cat([p.grad.ravel().clone() for p in module.parameters() if p.grad is not None])
+                )
             )
             return made  # type: ignore[no-any-return]
 
@@ -168,8 +182,10 @@ def test_clipping_gives_the_same_bits_on_any_number_of_threads() -> None:
 
 
 @pytest.mark.parametrize("pool", ["mean", "sum"])
-def test_codebooks_with_too_few_allowed_keys_vote_with_those_there_are(trained: Recipe, workspace: Workspace, pool: str) -> None:
-    s = study(trained, workspace)
+def test_codebooks_with_too_few_allowed_keys_vote_with_those_there_are(
+    trained: Recipe, workspace: Workspace, pool: str
+) -> None:
+    s = trained_seed(trained, workspace)
     masked = np.random.default_rng(0).random((20, 32)) < 0.97
     allowed = (~masked).sum(1)
     assert {0, 1} <= set(allowed.tolist()), "the case is only a case where some codebooks have none and some have one"
@@ -233,7 +249,9 @@ def test_scrub_goes_on_from_the_very_student_with_min_passes_alone(
     (artifact,) = [a for a in workspace.all("unlearn") if a.settings["kind"] == "retraining"]
     whole = artifact.result["from_original"]
     assert {name: whole[0][name] for name in SPLITS} == entry["before"]
-    assert [{name: p[name] for name in SPLITS} for p in whole[2:]] == [{name: p[name] for name in SPLITS} for p in entry["retraining"]]
+    assert [{name: p[name] for name in SPLITS} for p in whole[2:]] == [
+        {name: p[name] for name in SPLITS} for p in entry["retraining"]
+    ]
 
 
 def test_controls_are_not_retrained_and_nothing_is_without_being_asked(trained: Recipe, workspace: Workspace) -> None:
@@ -247,7 +265,19 @@ def test_controls_are_not_retrained_and_nothing_is_without_being_asked(trained: 
 def test_the_flag(recipe: Recipe, workspace: Workspace) -> None:
     embed.run(recipe, workspace)
     train.run(recipe, workspace)
-    flags = ["unlearn", "--recipe", "tiny.toml", "--forget", "cat", "--method", "activations", "--method", "logit-mask", "--retrain", "2"]
+    flags = [
+        "unlearn",
+        "--recipe",
+        "tiny.toml",
+        "--forget",
+        "cat",
+        "--method",
+        "activations",
+        "--method",
+        "logit-mask",
+        "--retrain",
+        "2",
+    ]
     result = CliRunner().invoke(app, [*flags, "--json"])
     assert result.exit_code == 0, result.output
     activations, mask = json.loads(result.stdout)["unlearn"]

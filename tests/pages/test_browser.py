@@ -1,4 +1,5 @@
-"""What a real browser, with no network, makes of the report's pages: they draw, they move, they fit, and they ask for nothing."""
+"""What a real browser, with no network, makes of the report's pages: they draw, they move, they fit, and they ask for
+nothing."""
 
 from __future__ import annotations
 
@@ -75,14 +76,17 @@ def test_every_page_draws_offline_and_nothing_sticks_out(browser, full, true, wi
 def test_links_lead_to_files_that_are_there(browser, full, true):
     for path in [*pages(full), *pages(true)]:
         browser.open(path, 1000)
-        for address in browser.ask("[...document.querySelectorAll('a[href]')].map((link) => link.getAttribute('href'))"):
+        for address in browser.ask(
+            "[...document.querySelectorAll('a[href]')].map((link) => link.getAttribute('href'))"
+        ):
             name, _, mark = address.partition("#")
             assert (path.parent / name).exists() if name else browser.count(f'[id="{mark}"]') == 1, (path.name, address)
 
 
 def state(browser: Browser) -> dict[str, str]:
     return browser.ask("""({ n: document.getElementById('dial-n').textContent,
-      forget: document.getElementById('dial-forget').textContent, bars: document.querySelector('#chart-dial-classes svg').outerHTML,
+      forget: document.getElementById('dial-forget').textContent,
+      bars: document.querySelector('#chart-dial-classes svg').outerHTML,
       point: document.querySelector('#chart-dial-tradeoff svg').outerHTML,
       curve: document.querySelector('#chart-curve-activations svg').outerHTML })""")
 
@@ -99,7 +103,9 @@ def test_the_slider_moves_bars_point_rule_and_words_together(browser, full):
     after = state(browser)
     assert after["n"] == "Na = 170,000"
     assert all(after[part] != before[part] for part in before)
-    assert browser.ask("document.getElementById('dial').getAttribute('aria-valuetext')").startswith("N = 170000: 170,000 pairs masked")
+    assert browser.ask("document.getElementById('dial').getAttribute('aria-valuetext')").startswith(
+        "N = 170000: 170,000 pairs masked"
+    )
     browser.ask("document.querySelector('input[value=examples]').click()")
     browser.ask("new Promise((done) => setTimeout(done, 150))")
     assert state(browser)["n"] == "Ne = 3,200"
@@ -112,16 +118,24 @@ def test_switches_show_seeds_hide_methods_and_zoom(browser, full):
     browser.open(run_page(full), 1200)
     marks = "document.querySelectorAll('#chart-scatter .mark-symbol path').length"
     before = browser.ask(marks)
-    browser.ask("document.querySelector('#chart-scatter').closest('figure').querySelector('input[type=checkbox]').click()")
+    browser.ask(
+        "document.querySelector('#chart-scatter').closest('figure').querySelector('input[type=checkbox]').click()"
+    )
     browser.ask("new Promise((done) => setTimeout(done, 100))")
     assert browser.ask(marks) == before + 4 * 3
-    browser.ask("document.querySelector('#chart-scatter').closest('figure').querySelectorAll('.legend button')[1].click()")
+    browser.ask(
+        "document.querySelector('#chart-scatter').closest('figure').querySelectorAll('.legend button')[1].click()"
+    )
     browser.ask("new Promise((done) => setTimeout(done, 100))")
     assert browser.ask(marks) < before + 4 * 3
     assert browser.count('.legend button[aria-pressed="false"]') == 1
-    labels = "[...document.querySelectorAll('#chart-scatter .role-axis-label text')].map((one) => one.textContent).sort().join()"
+    labels = (
+        "[...document.querySelectorAll('#chart-scatter .role-axis-label text')].map((one) =>"
+        " one.textContent).sort().join()"
+    )
     first = browser.ask(labels)
-    browser.ask("""document.querySelector('#chart-scatter').dispatchEvent(new KeyboardEvent('keydown', { key: '+', bubbles: true }))""")
+    browser.ask("""document.querySelector('#chart-scatter').dispatchEvent(
+          new KeyboardEvent('keydown', { key: '+', bubbles: true }))""")
     browser.ask("new Promise((done) => setTimeout(done, 100))")
     assert browser.ask(labels) != first
     browser.ask("document.querySelector('[aria-label=\"Show all\"]').click()")
@@ -144,7 +158,9 @@ def test_charts_and_tables_are_saved_offline(browser, full):
     assert csv[1].startswith('"Masking by activations')
     assert browser.count("button.csv") == browser.count("table[data-csv]") >= 8
     # every table that is no list of settings can be saved
-    assert browser.ask("[...document.querySelectorAll('main table:not([data-csv])')].every((one) => one.closest('.provenance'))")
+    assert browser.ask(
+        "[...document.querySelectorAll('main table:not([data-csv])')].every((one) => one.closest('.provenance'))"
+    )
 
 
 def test_long_commands_and_names_fit_a_phone(browser, tmp_path):
@@ -192,5 +208,7 @@ def test_hostile_class_names_run_nothing_and_are_shown(browser, tmp_path):
             words = browser.ask("document.body.textContent")
             assert all(name in words for name in HOSTILE[:1])
     browser.open(run_page(fake.workspace), 1200)
-    names = browser.ask("[...document.querySelectorAll('#chart-dial-classes .role-axis-label text')].map((one) => one.textContent)")
+    names = browser.ask(
+        "[...document.querySelectorAll('#chart-dial-classes .role-axis-label text')].map((one) => one.textContent)"
+    )
     assert "2 @forget" in names, json.dumps(names)

@@ -5,7 +5,9 @@ import pytest
 from dkvb.runtime import progress
 
 
-def test_pace_counts_only_what_this_run_has_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pace_counts_only_what_this_run_has_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     progress.silence(False)
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
@@ -16,7 +18,10 @@ def test_pace_counts_only_what_this_run_has_done(monkeypatch: pytest.MonkeyPatch
         now[0] += 4
         task.advance(2)
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["train: 8/10 epochs · 0.5/s · 4.0 s left · loss 0.1", "train: 4 epochs in 8.0 s (6 were done before)"]
+    assert lines == [
+        "train: 8/10 epochs · 0.5/s · 4.0 s left · loss 0.1",
+        "train: 4 epochs in 8.0 s (6 were done before)",
+    ]
 
 
 def test_a_line_every_two_seconds_at_most(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,6 +43,8 @@ def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.3, "12 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.3, "12 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")]
+)
 def test_clock(seconds: float, text: str) -> None:
     assert progress.clock(seconds) == text

@@ -510,7 +510,15 @@ def faces(tree: Path, counts, start: int = 1) -> Path:
     return tree
 
 
-LAYOUTS = ["", "train", "VGG-Face2/data/train", "vggface2/train", "train_mtcnnpy_182", "data/vggface2_train/train_align_160", "VGGFace2"]
+LAYOUTS = [
+    "",
+    "train",
+    "VGG-Face2/data/train",
+    "vggface2/train",
+    "train_mtcnnpy_182",
+    "data/vggface2_train/train_align_160",
+    "VGGFace2",
+]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -611,7 +619,9 @@ def test_lacuna_as_scrub_draws_it_leaks_and_says_so(tmp_path):
 
 def test_compat_reaches_the_draw(tmp_path):
     faces(tmp_path / "train", [500] * 10)
-    plain, leaky = (open_source(Data(source="lacuna10", path=str(tmp_path), compat=compat)) for compat in ("none", "scrub"))
+    plain, leaky = (
+        open_source(Data(source="lacuna10", path=str(tmp_path), compat=compat)) for compat in ("none", "scrub")
+    )
     assert plain.notes == []
     assert 'compat = "scrub" draws with replacement' in leaky.notes[0]
     share = np.mean([id in set(leaky.splits["train"].ids) for id in leaky.splits["test"].ids])
@@ -700,7 +710,9 @@ def test_cifar10_in_official_order_from_folder_parent_and_archive(tmp_path):
     archive = packed(base, tmp_path / "elsewhere.tar.gz")
     (tmp_path / "holder").mkdir()
     packed(base, tmp_path / "holder" / "cifar-10-python.tar.gz")
-    sources = [open_source(Data(source="cifar10", path=str(path))) for path in (base, tmp_path, archive, tmp_path / "holder")]
+    sources = [
+        open_source(Data(source="cifar10", path=str(path))) for path in (base, tmp_path, archive, tmp_path / "holder")
+    ]
     assert len({source.fingerprint for source in sources}) == 1
     source = sources[0]
     train, test = source.splits["train"], source.splits["test"]
@@ -745,7 +757,11 @@ def test_cifar_never_runs_what_a_pickle_asks_for(tmp_path, capsys):
     (base / "data_batch_3").write_bytes(pickle.dumps({b"data": Evil()}, 2))
     refused(DkvbError, r"data_batch_3.*builtins\.print|data_batch_3.*__builtin__\.print", "cifar10", tmp_path)
     assert capsys.readouterr().out == ""
-    for hostile in (b"cos\nsystem\n(S'true'\ntR.", b"cnumpy\nload\n(S'x'\ntR.", b"c_codecs\nencode\n(S'a'\nS'rot13'\ntR."):
+    for hostile in (
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"cnumpy\nload\n(S'x'\ntR.",
+        b"c_codecs\nencode\n(S'a'\nS'rot13'\ntR.",
+    ):
         with pytest.raises(ValueError, match=r"posix|os\.system|numpy\.load|rot13"):
             load_arrays(hostile)
     assert load_arrays(pickle.dumps({"a": np.float32(1.5), "b": b"\xff"}, 2))["b"] == b"\xff"
@@ -799,7 +815,8 @@ def test_failed_cifar_download_says_what_to_do(path, tmp_path, monkeypatch):
 
 
 class Ranged(http.server.BaseHTTPRequestHandler):
-    """Sends `content`; the n-th answer breaks off at the n-th of `cuts`, or is that status where it is one below 600."""
+    """Sends `content`; the n-th answer breaks off at the n-th of `cuts`, or is that status where it is one below
+    600."""
 
     content = bytes(range(256)) * 4000
     cuts: ClassVar[list[int]] = []
@@ -921,7 +938,12 @@ def test_cifar10_is_downloaded_in_pieces_and_opened(tmp_path, server, monkeypatc
     assert len(server.asked) == 4
     server.cuts[:] = [1_000] * 9
     text = refused(NotHere, "tried 5 times", "cifar10", tmp_path / "new")
-    for word in ("cifar-10-python.tar.gz", hashlib.md5(server.content).hexdigest(), f"put it in {tmp_path / 'new'}", "--data-root"):
+    for word in (
+        "cifar-10-python.tar.gz",
+        hashlib.md5(server.content).hexdigest(),
+        f"put it in {tmp_path / 'new'}",
+        "--data-root",
+    ):
         assert word in text
 
 
@@ -991,7 +1013,11 @@ nan[[3, 20], 2] = np.nan, np.inf
         (bad(y=np.arange(40) % 4 * 2), None, "no training samples for class 1"),
         (bad(classes=np.array(list("abcde"))), None, "no training samples for class e"),
         (bad(classes=np.array(list("abca"))), None, "the class name a stands for several classes"),
-        (bad(classes=np.array(list("abcd"))), {**arrays(8), "classes": np.array(list("dcba"))}, "list different classes"),
+        (
+            bad(classes=np.array(list("abcd"))),
+            {**arrays(8), "classes": np.array(list("dcba"))},
+            "list different classes",
+        ),
         (None, arrays(12, d=5), "6 features a row and .* has 5"),
         (bad(x=nan), None, r"NaN or infinite features in 2 rows \(the first: 3, 20\)"),
         (None, bad(x=nan), "test.npz: NaN or infinite"),
@@ -1033,9 +1059,9 @@ def clip_retrieval(root: Path, shards: dict[int, int], labels, column="label", w
         rows = np.arange(start, start + count)
         written.append(np.repeat(rows[:, None], width, 1).astype(np.float16))
         np.save(root / "img_emb" / f"img_emb_{number}.npy", written[-1])
-        pl.DataFrame({"image_path": [f"{row}.jpg" for row in rows], column: [labels(row) for row in rows]}).write_parquet(
-            root / "metadata" / f"metadata_{number}.parquet"
-        )
+        pl.DataFrame(
+            {"image_path": [f"{row}.jpg" for row in rows], column: [labels(row) for row in rows]}
+        ).write_parquet(root / "metadata" / f"metadata_{number}.parquet")
         start += count
     return np.concatenate(written)
 

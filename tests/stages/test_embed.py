@@ -28,7 +28,9 @@ def pictures(folder: Path, count: int = 40) -> Recipe:
         for name in ("ant", "bee"):
             (folder / split / name).mkdir(parents=True)
             for i in range(count):
-                Image.fromarray(rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)).save(folder / split / name / f"{i:03}.png")
+                Image.fromarray(rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)).save(
+                    folder / split / name / f"{i:03}.png"
+                )
     text = f'[data]\nsource = "folder"\npath = "{folder.name}"\n[encoder]\nname = "pixels"\nbatch_size = 7\n'
     (folder.parent / "pictures.toml").write_text(text)
     return load(str(folder.parent / "pictures.toml"))
@@ -40,7 +42,12 @@ def test_features_are_stored_as_sharded_zarr_v3_with_checksums(recipe: Recipe, w
     group = zarr.open_group(entry["artifact"] + "/train", mode="r")
     features = group["features"]
     assert features.metadata.zarr_format == 3
-    assert (features.shape, features.chunks, features.shards, features.dtype) == ((320, 12), (32, 12), (64, 12), np.float32)
+    assert (features.shape, features.chunks, features.shards, features.dtype) == (
+        (320, 12),
+        (32, 12),
+        (64, 12),
+        np.float32,
+    )
     assert "crc32c" in str(features.metadata.to_dict())
     given = np.load("tiny-data/train.npz")
     np.testing.assert_array_equal(features[:], given["x"])
@@ -49,7 +56,9 @@ def test_features_are_stored_as_sharded_zarr_v3_with_checksums(recipe: Recipe, w
     assert group.attrs["classes"] == given["classes"].tolist()
 
 
-def test_finished_work_is_skipped_and_changed_data_make_a_new_artifact(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+def test_finished_work_is_skipped_and_changed_data_make_a_new_artifact(
+    recipe: Recipe, workspace: Workspace, tmp_path: Path
+) -> None:
     first = embed.run(recipe, workspace)[0]
     assert embed.run(recipe, workspace)[0] == first | {"skipped": True}
     blobs(tmp_path / "tiny-data", seed=1)
@@ -81,7 +90,9 @@ def test_only_missing_shards_are_made(workspace: Workspace, tmp_path: Path, monk
         embed.run(recipe, workspace)
     assert workspace.all("embed") == []
     done, made = made, []
-    monkeypatch.setattr(embed, "embed_shard", lambda job, shard, *args: made.append(shard.name) or original(job, shard, *args))
+    monkeypatch.setattr(
+        embed, "embed_shard", lambda job, shard, *args: made.append(shard.name) or original(job, shard, *args)
+    )
     embed.run(recipe, workspace)
     assert done == ["train-00000", "train-00001"]
     assert made == ["test-00000", "test-00001"]
@@ -112,7 +123,9 @@ def test_a_damaged_shard_is_found_and_only_it_is_made_again(
             need_features(recipe, workspace)
     made: list[str] = []
     original = embed.embed_shard
-    monkeypatch.setattr(embed, "embed_shard", lambda job, shard, *args: made.append(shard.name) or original(job, shard, *args))
+    monkeypatch.setattr(
+        embed, "embed_shard", lambda job, shard, *args: made.append(shard.name) or original(job, shard, *args)
+    )
     embed.run(recipe, workspace)
     assert made == ["train-00001"]
     assert artifact_bytes(workspace.root) == before
@@ -161,17 +174,23 @@ def test_unreadable_images_can_be_left_out_and_are_recorded(workspace: Workspace
         all_ids = np.array(all_ids)
         np.testing.assert_array_equal(ids, all_ids[kept])
         for name in ("features", "labels", "hashes"):
-            np.testing.assert_array_equal(arrays.read(found, f"{split}/{name}"), arrays.read(every, f"{split}/{name}")[kept])
+            np.testing.assert_array_equal(
+                arrays.read(found, f"{split}/{name}"), arrays.read(every, f"{split}/{name}")[kept]
+            )
     before = artifact_bytes(workspace.root)
     chunk = Path(entry["artifact"]) / "train/features/c/1/0"
     chunk.write_bytes(chunk.read_bytes()[:-9])
     assert embed.run(skipping, workspace)[0]["unreadable"] == entry["unreadable"]
     assert artifact_bytes(workspace.root).keys() == before.keys()
-    np.testing.assert_array_equal(arrays.read(need_features(recipe, workspace), "train/features"), arrays.read(found, "train/features"))
+    np.testing.assert_array_equal(
+        arrays.read(need_features(recipe, workspace), "train/features"), arrays.read(found, "train/features")
+    )
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
-def test_a_swap_cut_short_is_completed(workspace: Workspace, tmp_path: Path, stop_after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_swap_cut_short_is_completed(
+    workspace: Workspace, tmp_path: Path, stop_after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = pictures(tmp_path / "pics").with_(data={"on_bad": "skip"})
     spoil(tmp_path / "pics")
     whole = Workspace(tmp_path / "whole", tmp_path / "reports")

@@ -50,7 +50,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def dkvb(folder: Path, *args: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-m", "dkvb", *args], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "dkvb", *args], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def embed(folder: Path, data: str, *args: str) -> None:
@@ -68,7 +70,16 @@ def whole(many: Path) -> dict[str, bytes]:
 @pytest.fixture
 def cluster(many: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
     """A scheduler's address and two workers, each a process started here."""
-    tool = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    tool = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--no-dashboard",
+    ]
     scheduler = subprocess.Popen(tool, stderr=subprocess.PIPE, text=True)
     assert scheduler.stderr is not None
     address = None
@@ -77,7 +88,16 @@ def cluster(many: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
             address = found[1]
             break
     assert address
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    worker = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        address,
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--no-dashboard",
+    ]
     workers = [subprocess.Popen(worker, cwd=many, stderr=subprocess.DEVNULL, text=True) for _ in range(2)]
     yield address, workers
     for process in [*workers, scheduler]:
@@ -85,7 +105,9 @@ def cluster(many: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
         process.wait()
 
 
-def test_a_killed_worker_loses_nothing(many: Path, whole: dict[str, bytes], cluster: tuple[str, list[subprocess.Popen[str]]]) -> None:
+def test_a_killed_worker_loses_nothing(
+    many: Path, whole: dict[str, bytes], cluster: tuple[str, list[subprocess.Popen[str]]]
+) -> None:
     address, workers = cluster
     run = dkvb(many, "embed", "--recipe", "many.toml", "--data-dir", "spread", "--scheduler", address)
     deadline = time.monotonic() + 60
@@ -105,7 +127,10 @@ def test_a_local_cluster_gives_the_same_bits(many: Path, whole: dict[str, bytes]
 
 
 def test_shard_ranges_side_by_side_give_the_same_bits(many: Path, whole: dict[str, bytes]) -> None:
-    parts = [dkvb(many, "embed", "--recipe", "many.toml", "--data-dir", "ranges", "--shard-range", part) for part in ("0:1", "1:3", "3:4")]
+    parts = [
+        dkvb(many, "embed", "--recipe", "many.toml", "--data-dir", "ranges", "--shard-range", part)
+        for part in ("0:1", "1:3", "3:4")
+    ]
     said = [process.communicate()[1] for process in parts]
     assert [process.returncode for process in parts] == [0, 0, 0], said
     assert artifact_bytes(many / "ranges") == whole

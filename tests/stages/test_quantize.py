@@ -63,7 +63,9 @@ def test_seeds_settings_and_inits_make_artifacts_of_their_own(embedded: Recipe, 
     assert quantize.run(embedded, workspace)[0]["skipped"] is True
 
 
-def test_results_do_not_depend_on_threads(embedded: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_do_not_depend_on_threads(
+    embedded: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quantize.run(embedded, workspace)
     one = Workspace(tmp_path / "one", tmp_path / "reports")
     monkeypatch.setattr(parallel, "cores", lambda: 1)
@@ -81,7 +83,9 @@ def test_results_do_not_depend_on_worker_processes(embedded: Recipe, workspace: 
     assert artifact_bytes(two.root) == artifact_bytes(workspace.root)
 
 
-def test_only_missing_codebooks_are_made(embedded: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_missing_codebooks_are_made(
+    embedded: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = Workspace(tmp_path / "whole", tmp_path / "reports")
     embed.run(embedded, whole)
     quantize.run(embedded, whole)
@@ -146,7 +150,9 @@ def _odd_data(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
 
 @pytest.mark.parametrize("init", ["official", "sample"])
 @pytest.mark.parametrize("kind", ["constant", "duplicated"])
-def test_features_that_are_all_alike_or_repeated_are_coded(recipe: Recipe, workspace: Workspace, init: str, kind: str) -> None:
+def test_features_that_are_all_alike_or_repeated_are_coded(
+    recipe: Recipe, workspace: Workspace, init: str, kind: str
+) -> None:
     same = {"constant": lambda x: np.ones_like(x), "duplicated": lambda x: x[np.arange(len(x)) % 7]}[kind]
     _odd_data(Path("tiny-data"), same)
     recipe = recipe.with_(keys={"init": init})

@@ -112,8 +112,14 @@ def test_numbers_are_those_of_the_artifacts(full):
     frame = pl.read_parquet(next((workspace.reports / "data").glob("*-curve.parquet")))
     row = frame.filter((pl.col("method") == "activations") & (pl.col("split") == "test") & (pl.col("n") == 100_000))
     kept = (pl.col("n") == 100_000) & (pl.col("split") == "test") & (pl.col("class") != 1)
-    counts = [pl.read_parquet(artifact.path / "curve.parquet").filter(kept) for artifact in mine if artifact.settings["kind"] == "sweep"]
-    assert row["retain"].item() == pytest.approx(statistics.fmean(count["correct"].sum() / count["total"].sum() for count in counts))
+    counts = [
+        pl.read_parquet(artifact.path / "curve.parquet").filter(kept)
+        for artifact in mine
+        if artifact.settings["kind"] == "sweep"
+    ]
+    assert row["retain"].item() == pytest.approx(
+        statistics.fmean(count["correct"].sum() / count["total"].sum() for count in counts)
+    )
     assert row["seeds"].item() == 3
 
 
@@ -169,7 +175,9 @@ def test_only_a_sweep_and_null_accuracies(tmp_path):
     _, [page] = written(fake.workspace)
     assert "not yet unlearned" in text(page)
     empty = dict.fromkeys(("retain_test", "forget_test", "retain_train", "forget_train"))
-    fake.unlearn(trained, "activations", 10, before=empty, after=empty, per_class_before=[None] * 10, per_class_after=[None] * 10)
+    fake.unlearn(
+        trained, "activations", 10, before=empty, after=empty, per_class_before=[None] * 10, per_class_after=[None] * 10
+    )
     _, [page] = written(fake.workspace)
     assert "could not be measured" in text(page)
 
@@ -204,7 +212,10 @@ def test_many_classes_draw_the_changed_ones_and_list_all(tmp_path):
     assert "24 other classes that changed most" in text(page)
     assert "99 species 99" in text(page)
     charts = payload(page)["charts"]
-    for name, rows in (("classes", charts["classes"]["datasets"]["rows0"]), ("dial", charts["dial-classes"]["datasets"]["rows0"])):
+    for name, rows in (
+        ("classes", charts["classes"]["datasets"]["rows0"]),
+        ("dial", charts["dial-classes"]["datasets"]["rows0"]),
+    ):
         drawn = {row["class"] for row in rows}
         assert len(drawn) == 25, name
         assert "58 species 58" in drawn
@@ -286,16 +297,24 @@ def test_only_what_has_changed_is_written_again(tmp_path):
     fake.unlearn(fake.train(), "activations", 180_000)
     [first] = report.run(Recipe(), fake.workspace)
     assert first["written"] == len(first["pages"]) >= 3
-    before = {path: path.stat().st_mtime_ns for path in fake.workspace.reports.rglob("*") if path.suffix in (".html", ".parquet")}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in fake.workspace.reports.rglob("*")
+        if path.suffix in (".html", ".parquet")
+    }
     [second] = report.run(Recipe(), fake.workspace)
     assert second["written"] == 0
-    assert {path for path, made in before.items() if path.stat().st_mtime_ns != made} == {fake.workspace.reports / "index.html"}
+    assert {path for path, made in before.items() if path.stat().st_mtime_ns != made} == {
+        fake.workspace.reports / "index.html"
+    }
     other = Fake(fake.workspace, ["x", "y", "z"], source="digits")
     other.unlearn(other.train(), "activations", 5)
     [third] = report.run(Recipe(), fake.workspace)
     assert third["written"] >= 3
     assert not [
-        path for path, made in before.items() if path.name.startswith(("cifar-", "comp", "bott")) and path.stat().st_mtime_ns != made
+        path
+        for path, made in before.items()
+        if path.name.startswith(("cifar-", "comp", "bott")) and path.stat().st_mtime_ns != made
     ]
     [forced] = report.run(Recipe(), fake.workspace, force=True)
     assert forced["written"] == len(forced["pages"]) == len(first["pages"]) + 3
@@ -356,9 +375,15 @@ def test_the_dial_holds_every_step_and_both_choices_of_n(full):
     assert len(rows) == (21 + 21) * 10
     [bar] = [row for row in rows if (row["m"], row["n"], row["class"]) == ("activations", 200_000, "0 airplane")]
     sweeps = [artifact for artifact in full[0].all("unlearn") if artifact.settings["kind"] == "sweep"]
-    mine = [pl.read_parquet(artifact.path / "curve.parquet") for artifact in sweeps if artifact.settings["method"] == "activations"]
+    mine = [
+        pl.read_parquet(artifact.path / "curve.parquet")
+        for artifact in sweeps
+        if artifact.settings["method"] == "activations"
+    ]
     at = (pl.col("n") == 200_000) & (pl.col("class") == 0) & (pl.col("split") == "test")
-    assert bar["a"] == pytest.approx(statistics.fmean(one.filter(at)["correct"].item() / 1000 for one in mine), abs=1e-5)
+    assert bar["a"] == pytest.approx(
+        statistics.fmean(one.filter(at)["correct"].item() / 1000 for one in mine), abs=1e-5
+    )
 
 
 def test_costs_and_retraining_are_shown_where_they_were_measured(tmp_path):
@@ -431,7 +456,12 @@ def test_overlap_and_usage_are_those_of_the_codes(trained):
     splits = Splits(one.embed, 0.2, 0)
     codes = arrays.read(one.quantize, "train/codes")[splits.rows["train"]]
     pairs = [
-        {(c, int(code)) for row in np.flatnonzero(splits.labels["train"] == which) for c in range(codes.shape[1]) for code in codes[row, c]}
+        {
+            (c, int(code))
+            for row in np.flatnonzero(splits.labels["train"] == which)
+            for c in range(codes.shape[1])
+            for code in codes[row, c]
+        }
         for which in (0, 2)
     ]
     assert seen.pairs[0, 2] == pytest.approx(len(pairs[0] & pairs[1]) / len(pairs[0]))

@@ -56,7 +56,17 @@ def pictures(folder: Path) -> None:
 
 
 def start(folder: Path, data: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "dkvb", "run", "pictures.toml", "--data-dir", data, "--reports-dir", f"{data}-reports"]
+    command = [
+        sys.executable,
+        "-m",
+        "dkvb",
+        "run",
+        "pictures.toml",
+        "--data-dir",
+        data,
+        "--reports-dir",
+        f"{data}-reports",
+    ]
     return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import load_file
 
 import oracle
-from conftest import artifact_bytes, study
+from conftest import artifact_bytes, trained_seed
 from dkvb.bottleneck.decoder import Decoder, start_values
 from dkvb.errors import DamagedArtifact, DkvbError, MissingStage
 from dkvb.evaluation.queries import group_projections
@@ -47,7 +47,7 @@ def test_training_quantizes_first_learns_and_reports(embedded: Recipe, workspace
 
 def test_per_class_counts_are_the_selections_of_training(embedded: Recipe, workspace: Workspace) -> None:
     train.run(embedded, workspace)
-    s = study(embedded, workspace)
+    s = trained_seed(embedded, workspace)
     codes, labels = s.bottleneck.codes("train"), s.splits.labels["train"]
     counts = arrays.read(s.dkvb_artifact, COUNTS)
     assert counts.shape == (4, 20, 32)
@@ -61,13 +61,15 @@ def test_per_class_counts_are_the_selections_of_training(embedded: Recipe, works
 def test_masked_logits_equal_the_definition(embedded: Recipe, workspace: Workspace, pool: str, share: float) -> None:
     recipe = embedded.with_(train={"pool": pool, "epochs": 1})
     train.run(recipe, workspace)
-    s = study(recipe, workspace)
+    s = trained_seed(recipe, workspace)
     masked = np.random.default_rng(0).random((20, 32)) < share
     order = np.where(masked, 0, 2**31 - 1).astype(np.int32)
     projection = group_projections(s.bottleneck.codes_artifact.path, range(20))
     for split in ("test", "train"):
         features = s.splits.features_of(split)[:40]
-        expected = oracle.bottleneck_logits(features, projection, s.bottleneck.keys, s.bottleneck.values, masked, 2, pool)
+        expected = oracle.bottleneck_logits(
+            features, projection, s.bottleneck.keys, s.bottleneck.values, masked, 2, pool
+        )
         np.testing.assert_allclose(masked_logits(s.bottleneck, order, 1, split)[:40], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -151,11 +153,13 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step(embedded: Recipe, worksp
 def test_unused_pairs_can_be_masked(embedded: Recipe, workspace: Workspace) -> None:
     recipe = embedded.with_(keys={"unused": "mask", "init": "official", "pairs": 400})
     train.run(recipe, workspace)
-    s = study(recipe, workspace)
+    s = trained_seed(recipe, workspace)
     used = s.class_counts(range(4)) > 0
     assert not used.all(), "the case is only a case where some pair was never selected"
     projection = group_projections(s.bottleneck.codes_artifact.path, range(20))
-    expected = oracle.bottleneck_logits(s.splits.features_of("test"), projection, s.bottleneck.keys, s.bottleneck.values, ~used, 2, "mean")
+    expected = oracle.bottleneck_logits(
+        s.splits.features_of("test"), projection, s.bottleneck.keys, s.bottleneck.values, ~used, 2, "mean"
+    )
     np.testing.assert_allclose(masked_logits(s.bottleneck, s.no_mask, 0, "test"), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -191,7 +195,7 @@ def test_a_linear_head_is_also_trained_to_convergence(embedded: Recipe, workspac
     found = entry["converged"]
     assert 0 < found["iterations"] < ITERATIONS
     weights = load_file(Path(entry["artifact"]) / train.CONVERGED)
-    s = study(embedded, workspace)
+    s = trained_seed(embedded, workspace)
     x, y = s.splits.features_of("train").astype(np.float64), s.splits.labels["train"]
     logits = x @ weights["weight"].T + weights["bias"]
     assert found["train"] == (logits.argmax(1) == y).mean()

@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import load_file
 
 import oracle
-from conftest import CLASSES, artifact_bytes, study
+from conftest import CLASSES, artifact_bytes, trained_seed
 from dkvb import registry
 from dkvb.bottleneck.mask_order import unpack
 from dkvb.errors import DkvbError, MissingStage, UsageError
@@ -36,7 +36,9 @@ def mask_of(entry: dict) -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", registry.names("methods"))
-def test_every_method_forgets_one_class_and_measures_all_four_splits(trained: Recipe, workspace: Workspace, method: str) -> None:
+def test_every_method_forgets_one_class_and_measures_all_four_splits(
+    trained: Recipe, workspace: Workspace, method: str
+) -> None:
     entry = only(trained, workspace, method, sweep=True)
     assert {"method", "forget", "seed", "masked", "seconds", "before", "after", "curve"} <= entry.keys()
     assert (entry["forget"], entry["forget_names"], entry["seed"]) == ([2], ["cat"], 0)
@@ -47,13 +49,15 @@ def test_every_method_forgets_one_class_and_measures_all_four_splits(trained: Re
     assert {"n", "retain_test", "forget_test"} <= entry["curve"][0].keys()
     assert entry["curve"][0]["forget_test"] == entry["before"]["forget_test"]
     metrics = polars.read_parquet(entry["artifact"] + "/metrics.parquet")
-    rows = metrics.filter((polars.col("when") == "after") & (polars.col("split") == "train") & (polars.col("class") == 2))
+    rows = metrics.filter(
+        (polars.col("when") == "after") & (polars.col("split") == "train") & (polars.col("class") == 2)
+    )
     assert rows["correct"][0] / rows["total"][0] == pytest.approx(entry["after"]["forget_train"])
 
 
 def test_activations_mask_the_most_selected_pairs(trained: Recipe, workspace: Workspace) -> None:
     entry = only(trained, workspace, "activations", na=100)
-    s = study(trained, workspace)
+    s = trained_seed(trained, workspace)
     counts = arrays.read(s.dkvb_artifact, "counts")[2]
     masked = mask_of(entry)
     assert masked.sum() == entry["masked"] == 100
@@ -62,13 +66,18 @@ def test_activations_mask_the_most_selected_pairs(trained: Recipe, workspace: Wo
 
 
 def test_counts_of_the_last_epoch_give_the_same_mask_as_the_forget_set(trained: Recipe, workspace: Workspace) -> None:
-    masks = [mask_of(only(trained, workspace, "activations", na=120, counts=source)) for source in ("forget-set", "last-epoch")]
+    masks = [
+        mask_of(only(trained, workspace, "activations", na=120, counts=source))
+        for source in ("forget-set", "last-epoch")
+    ]
     np.testing.assert_array_equal(*masks)
 
 
 @pytest.mark.parametrize("method", ["activations", "examples"])
-def test_a_proxy_set_stands_in_for_the_forget_set(trained: Recipe, workspace: Workspace, tmp_path: Path, method: str) -> None:
-    s = study(trained, workspace)
+def test_a_proxy_set_stands_in_for_the_forget_set(
+    trained: Recipe, workspace: Workspace, tmp_path: Path, method: str
+) -> None:
+    s = trained_seed(trained, workspace)
     rows = s.splits.labels["train"] == 2
     x = s.splits.features_of("train")
     np.savez(tmp_path / "same.npz", x=x[rows])
@@ -91,7 +100,9 @@ def test_a_proxy_set_stands_in_for_the_forget_set(trained: Recipe, workspace: Wo
         ({"z": np.zeros(3)}, "array x"),
     ],
 )
-def test_bad_proxies_are_refused(trained: Recipe, workspace: Workspace, tmp_path: Path, arrays: dict, says: str) -> None:
+def test_bad_proxies_are_refused(
+    trained: Recipe, workspace: Workspace, tmp_path: Path, arrays: dict, says: str
+) -> None:
     np.savez(tmp_path / "proxy.npz", **arrays)
     with pytest.raises(DkvbError, match=says):
         only(trained, workspace, "activations", counts="proxy", proxy=str(tmp_path / "proxy.npz"))
@@ -102,7 +113,7 @@ def test_bad_proxies_are_refused(trained: Recipe, workspace: Workspace, tmp_path
 
 
 def test_examples_mask_what_the_first_examples_select(trained: Recipe, workspace: Workspace) -> None:
-    s = study(trained, workspace)
+    s = trained_seed(trained, workspace)
     rows = np.flatnonzero(s.splits.labels["train"] == 2)
     chosen = rows[generator(0, "unlearn", "examples", 2).permutation(len(rows))][:13]
     codes = s.bottleneck.codes("train")[:, chosen]
@@ -124,14 +135,15 @@ def test_each_point_of_a_sweep_equals_unlearning_at_that_n(trained: Recipe, work
 
 
 def test_sweeps_notice_lists_that_run_out(trained: Recipe, workspace: Workspace) -> None:
-    """With every activated pair masked, lists of 6 run out; a lookup that did not notice would see the class come back."""
-    s = study(trained, workspace)
+    """With every activated pair masked, lists of 6 run out; a lookup that did not notice would see the class come
+    back."""
+    s = trained_seed(trained, workspace)
     order = make("activations", s, [2]).order()  # type: ignore[attr-defined]
     listed = arrays.read(s.bottleneck.codes_artifact, "test/neighbours")
     short = np.mean([(order[c][listed[:, c]] >= 10**6).sum(1) < 2 for c in range(20)])
     assert short > 0.01, "the case is only a case where some lists run out"
     exact = under_masks.masked_logits(s.bottleneck, order, 10**6, "test")
-    unlisted = study(trained, workspace)
+    unlisted = trained_seed(trained, workspace)
     unlisted.bottleneck._neighbours["test"] = None
     np.testing.assert_array_equal(under_masks.masked_logits(unlisted.bottleneck, order, 10**6, "test"), exact)
 
@@ -153,18 +165,20 @@ def test_more_pairs_than_were_activated_masks_those_and_says_so(trained: Recipe,
         ("activations", {"forget": CLASSES}, "All 4 classes"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(trained: Recipe, workspace: Workspace, method: str, setting: dict, says: str) -> None:
+def test_settings_that_make_no_sense_are_refused(
+    trained: Recipe, workspace: Workspace, method: str, setting: dict, says: str
+) -> None:
     with pytest.raises(UsageError, match=says):
         only(trained, workspace, method, **setting)
 
 
 def test_forget_sets(trained: Recipe, workspace: Workspace) -> None:
     def sets(forget: object) -> list[list[int]]:
-        return unlearn.forget_sets(study(trained.with_(unlearn={"forget": forget}), workspace))
+        return unlearn.forget_sets(trained_seed(trained.with_(unlearn={"forget": forget}), workspace))
 
     assert sets("each") == [[0], [1], [2], [3]]
     assert sets(["dog", "0"]) == [[0, 3]]
-    missed = study(trained, workspace).dkvb_artifact.result["misclassified_test"]
+    missed = trained_seed(trained, workspace).dkvb_artifact.result["misclassified_test"]
     assert sets("best") == [[int(np.argmin(missed))]]
 
 
@@ -194,7 +208,7 @@ def test_choosing_from_a_curve() -> None:
 
 
 def test_scrub_stops_as_in_appendix_e3(trained: Recipe, workspace: Workspace) -> None:
-    scrub = ScrubMethod(study(trained, workspace), [2])
+    scrub = ScrubMethod(trained_seed(trained, workspace), [2])
     start = CurvePoint(0, 0.9, 1.0)
     assert scrub.choose([start, CurvePoint(1, 0.5, 0), CurvePoint(2, 0.9, 0), CurvePoint(3, 0.95, 0)], 0.0)[0] == 2
     assert scrub.choose([start, CurvePoint(1, 0.5, 0), CurvePoint(2, 0.8, 0), CurvePoint(3, 0.7, 0)], 0.0)[0] == 2
@@ -205,7 +219,8 @@ def test_scrub_stops_as_in_appendix_e3(trained: Recipe, workspace: Workspace) ->
 
 @pytest.mark.parametrize("max_steps", [0, 2, 5])
 def test_scrub_equals_a_separately_written_loop_after_every_epoch(max_steps: int) -> None:
-    """The teacher differs from the start: at the teacher the gradient is zero, and Adam would blow rounding noise up."""
+    """The teacher differs from the start: at the teacher the gradient is zero, and Adam would blow rounding noise
+    up."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((50, 6)), rng.integers(0, 3, 50)
     head, teacher = torch.nn.Linear(6, 3).double(), torch.nn.Linear(6, 3).double().requires_grad_(False)
@@ -220,7 +235,9 @@ def test_scrub_equals_a_separately_written_loop_after_every_epoch(max_steps: int
 
     drawn = batches("forget", np.flatnonzero(forget)), batches("retain", np.flatnonzero(~forget))
     expected = oracle.scrub(weight, bias, *taught, x, y, *drawn, max_steps, 0.05, 0.3, 0.9, 3.0)
-    finished = scrub_epochs(head, teacher, torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(forget), settings, 4, 5)
+    finished = scrub_epochs(
+        head, teacher, torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(forget), settings, 4, 5
+    )
     for _, (w, b) in zip(finished, expected, strict=True):
         np.testing.assert_allclose(head.weight.detach(), w, rtol=1e-5, atol=1e-7)
         np.testing.assert_allclose(head.bias.detach(), b, rtol=1e-5, atol=1e-7)

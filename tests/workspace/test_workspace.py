@@ -138,7 +138,9 @@ def _hold(root: Path, begun: multiprocessing.synchronize.Event) -> None:
         claim.finish({})
 
 
-def test_a_second_process_waits_says_so_and_finds_the_work_done(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_second_process_waits_says_so_and_finds_the_work_done(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     from dkvb.runtime import progress
 
     progress.silence(False)

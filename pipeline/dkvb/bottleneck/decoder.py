@@ -1,7 +1,7 @@
 """The trainable head: values looked up by cached codes, and a gradient that is never allocated (paper, section 4).
 
-The gradients of a step are added into one buffer that lives as long as the decoder, by a kernel that reads ids as they are, so that a step
-costs little more than Adam's pass over values, gradient and moments.
+The gradients of a step are added into one buffer that lives as long as the decoder, by a kernel that reads ids as they
+are, so that a step costs little more than Adam's pass over values, gradient and moments.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Decoder(torch.nn.Module):
 
     Args:
         values: (C * M, L) float32.
-        available: (C,) keys allowed in each codebook, where some have fewer than k: a codebook averages the keys there are, and one
-            without any casts no vote. Ids beyond them stand for nothing, whatever they are.
+        available: (C,) keys allowed in each codebook, where some have fewer than k: a codebook averages the keys there
+            are, and one without any casts no vote. Ids beyond them stand for nothing, whatever they are.
     """
 
     def __init__(self, values: torch.Tensor, top_k: int, pool: Pool, available: np.ndarray | None = None) -> None:
@@ -44,7 +44,9 @@ class Decoder(torch.nn.Module):
     def vote(self, ids: torch.Tensor) -> torch.Tensor:
         if self.weights is None:
             return functional.embedding_bag(ids, self.values, mode="mean") * self.scale
-        return functional.embedding_bag(ids, self.values, mode="sum", per_sample_weights=self.weights.expand(ids.shape).contiguous())
+        return functional.embedding_bag(
+            ids, self.values, mode="sum", per_sample_weights=self.weights.expand(ids.shape).contiguous()
+        )
 
     def accumulate(self, ids: torch.Tensor, gradient: torch.Tensor) -> None:
         """Add the gradients (B, L) of logits to those of the values that ids (B, C * k) selected."""
@@ -54,7 +56,12 @@ class Decoder(torch.nn.Module):
             self.values.grad = self.gradient.zero_()
         if self.weights is None:
             gradient = gradient * (self.scale / ids.shape[1])
-        add_rows(self.gradient.numpy(), ids.numpy(), gradient.contiguous().numpy(), None if self.weights is None else self.weights.numpy())
+        add_rows(
+            self.gradient.numpy(),
+            ids.numpy(),
+            gradient.contiguous().numpy(),
+            None if self.weights is None else self.weights.numpy(),
+        )
 
 
 class _Vote(torch.autograd.Function):
@@ -79,8 +86,8 @@ def add_rows(total: np.ndarray, rows: np.ndarray, added: np.ndarray, weights: np
     """total[rows[b, j]] += weights[j] * added[b] for every b and j, in that order, whatever the number of threads.
 
     Args:
-        total: (R, L) float32, changed in place; rows: (B, J) int32, columns of its halves never sharing a row (codebook by codebook);
-            added: (B, L) float32; weights: (J,) float32 or None for ones.
+        total: (R, L) float32, changed in place; rows: (B, J) int32, columns of its halves never sharing a row (codebook
+            by codebook); added: (B, L) float32; weights: (J,) float32 or None for ones.
     """
     flat, vectors = total.reshape(-1), added.reshape(-1)
 
@@ -88,7 +95,8 @@ def add_rows(total: np.ndarray, rows: np.ndarray, added: np.ndarray, weights: np
         part = np.ascontiguousarray(rows[:, columns])
         data = np.ones(part.size, np.float32) if weights is None else np.tile(weights[columns], len(part))
         starts = np.arange(0, part.size + 1, part.shape[1], dtype=np.int32)
-        # the product of a sparse matrix in columns, by SciPy's own kernel: its public form allocates a new result for every call
+        # the product of a sparse matrix in columns, by SciPy's own kernel: its public form allocates a new result for
+        # every call
         _sparsetools.csc_matvecs(len(total), len(part), total.shape[1], starts, part.reshape(-1), data, vectors, flat)
 
     half = rows.shape[1] // 2
@@ -99,7 +107,9 @@ def add_rows(total: np.ndarray, rows: np.ndarray, added: np.ndarray, weights: np
         list(pool.map(add, (slice(0, half), slice(half, None))))
 
 
-def start_values(kind: Literal["normal", "zeros", "uniform"], codebooks: int, pairs: int, classes: int, seed: int) -> torch.Tensor:
+def start_values(
+    kind: Literal["normal", "zeros", "uniform"], codebooks: int, pairs: int, classes: int, seed: int
+) -> torch.Tensor:
     """(C * M, L) float32: N(0, 1), zeros, or uniform in [0, 1) (Table 4)."""
     shape = (codebooks * pairs, classes)
     if kind == "zeros":

@@ -1,4 +1,5 @@
-"""Keys of one codebook: fitted to its queries by exponential moving averages, then frozen (paper, section 4, after the official DKVB code).
+"""Keys of one codebook: fitted to its queries by exponential moving averages, then frozen (paper, section 4, after the
+official DKVB code).
 
 Labels play no part. Lookup during the fit is always top-1.
 """
@@ -24,7 +25,8 @@ GATHERED = 32
 
 
 REPLACE_BELOW = 0.1
-"""A key is replaced when its moving count falls below this share of batch_size / pairs (the official code's setting)."""
+"""A key is replaced when its moving count falls below this share of batch_size / pairs (the official code's
+setting)."""
 
 
 def fit_keys(
@@ -41,9 +43,11 @@ def fit_keys(
 ) -> np.ndarray:
     """Fit one codebook's keys.
 
-    `official`: K ~ N(0, I), S = K, n = 0. `sample`: K = M distinct training queries, S = K, n = 1, no replacement. Per batch, with
-    a_i the key nearest to q_i: n <- decay n + (1 - decay) count; S <- decay S + (1 - decay) sum of assigned queries;
-    K = S / n~ with n~ = N (n + eps) / (N + M eps), N = sum of n; a key with n < 0.1 B / M becomes a random query of the batch.
+    `official`: K ~ N(0, I), S = K, n = 0. `sample`: K = M distinct training queries, S = K, n = 1, no replacement. Per
+    batch, with a_i the key nearest to q_i: n <- decay n + (1 - decay) count; S <- decay S + (1 - decay) sum of assigned
+        queries;
+    K = S / n~ with n~ = N (n + eps) / (N + M eps), N = sum of n; a key with n < 0.1 B / M becomes a random query of the
+    batch.
 
     Args:
         queries: (N, d) float32 training queries.
@@ -60,8 +64,9 @@ def fit_keys(
     dim = queries.shape[1]
     keys = start_keys(queries, pairs, init, rng)
     table = replacement_rows(rng, pairs, batch_size)
-    # sums S and, repeated along d, counts n: whole-array steps on buffers made once, and as few as can be, since broadcasting over a
-    # short axis, and two threads passing the interpreter's lock to and fro, cost more than the arithmetic
+    # sums S and, repeated along d, counts n: whole-array steps on buffers made once, and as few as can be, since
+    # broadcasting over a short axis, and two threads passing the interpreter's lock to and fro, cost more than the
+    # arithmetic
     sums, counts = moments = np.stack([keys, np.full_like(keys, init == "sample")])
     flat, axes = moments.reshape(-1), np.concatenate([np.arange(dim), np.arange(dim) + pairs * dim])
     smoothed, total = np.empty_like(keys), float(pairs) if init == "sample" else 0.0
@@ -88,7 +93,9 @@ def fit_keys(
     return shifted + centre
 
 
-def start_keys(queries: np.ndarray, pairs: int, init: Literal["official", "sample"], rng: np.random.Generator) -> np.ndarray:
+def start_keys(
+    queries: np.ndarray, pairs: int, init: Literal["official", "sample"], rng: np.random.Generator
+) -> np.ndarray:
     """Keys (M, d) float32 before the first step, see `fit_keys`."""
     rows, dim = queries.shape
     if init == "official":
@@ -99,7 +106,8 @@ def start_keys(queries: np.ndarray, pairs: int, init: Literal["official", "sampl
 
 
 def replacement_rows(rng: np.random.Generator, pairs: int, batch_size: int) -> np.ndarray:
-    """Random rows of batches, drawn once for a whole fit: at step t a dead key j becomes the query in row `table[t % PERIOD + j]`.
+    """Random rows of batches, drawn once for a whole fit: at step t a dead key j becomes the query in row `table[t %
+    PERIOD + j]`.
 
     Where a batch is the short last one, the row is taken modulo its length.
 
@@ -135,4 +143,9 @@ def key_statistics(queries: np.ndarray, keys: np.ndarray, codes: np.ndarray) -> 
     distances = ((queries - keys[codes[:, 0]]) ** 2).sum(1, dtype=np.float64).mean()
     variance = ((queries - queries.mean(0)) ** 2).sum(1, dtype=np.float64).mean()
     unique = len(np.unique(keys, axis=0)) / len(keys)
-    return {"used": used, "unique": unique, "dead": 1 - used, "quantisation_error": float(distances / variance) if variance > 0 else 0.0}
+    return {
+        "used": used,
+        "unique": unique,
+        "dead": 1 - used,
+        "quantisation_error": float(distances / variance) if variance > 0 else 0.0,
+    }

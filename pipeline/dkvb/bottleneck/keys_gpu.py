@@ -1,7 +1,9 @@
-"""Keys of many codebooks fitted together on a GPU: the procedure of `dkvb.bottleneck.keys`, a torch operation for all of them at a time.
+"""Keys of many codebooks fitted together on a GPU: the procedure of `dkvb.bottleneck.keys`, a torch operation for all
+of them at a time.
 
-One codebook's step is far too small for a GPU, and a FAISS index would have to be filled anew at each of them. Every operation here
-is deterministic: sums are matrix products with a one-hot matrix, where `index_add_` on a GPU adds in any order.
+One codebook's step is far too small for a GPU, and a FAISS index would have to be filled anew at each of them. Every
+operation here is deterministic: sums are matrix products with a one-hot matrix, where `index_add_` on a GPU adds in any
+order.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ def fit_keys_batched(
         ValueError: `sample` with fewer queries than keys.
     """
     rows = queries.shape[1]
-    keys = torch.from_numpy(np.stack([start_keys(q, pairs, init, rng) for q, rng in zip(queries, rngs, strict=True)])).to(device)
+    keys = torch.from_numpy(
+        np.stack([start_keys(q, pairs, init, rng) for q, rng in zip(queries, rngs, strict=True)])
+    ).to(device)
     table = torch.from_numpy(np.stack([replacement_rows(rng, pairs, batch_size) for rng in rngs])).to(device)
     placed = torch.from_numpy(queries).to(device)
     centre = placed.double().mean(1, keepdim=True).float()

@@ -34,7 +34,8 @@ class Lookup(Protocol):
 
 
 class CpuLookup:
-    """FAISS on the CPU, in the calling thread alone; keys and queries are centred, which is exact in L2 and keeps digits."""
+    """FAISS on the CPU, in the calling thread alone; keys and queries are centred, which is exact in L2 and keeps
+    digits."""
 
     def __init__(self, keys: np.ndarray) -> None:
         self.keys = np.ascontiguousarray(keys, np.float32)
@@ -107,7 +108,8 @@ def first_allowed(neighbours: np.ndarray, usable: np.ndarray, k: int) -> tuple[n
         usable: (N, K) bool, whether the mask allows that key.
 
     Returns:
-        ids (N, k) int32, and (N,) bool: True where the list holds fewer than k allowed keys, so that the row needs a search.
+        ids (N, k) int32, and (N,) bool: True where the list holds fewer than k allowed keys, so that the row needs a
+            search.
     """
     ids = np.zeros((len(neighbours), k), np.int32)
     if k == 1:
@@ -168,7 +170,8 @@ def reselect(
 faiss.cvar.distance_compute_blas_threshold = 1
 
 
-# Beyond k = 1 FAISS works through blocks of distances: these stay in the core's own cache (its default does not), 10 to 20 % faster.
+# Beyond k = 1 FAISS works through blocks of distances: these stay in the core's own cache (its default does not), 10 to
+# 20 % faster.
 faiss.cvar.distance_compute_blas_query_bs = 64
 
 

@@ -1,7 +1,7 @@
 """Selections, and masks that grow with N.
 
-A mask order (C, M) gives every pair the N from which on it is masked, so that all masks of a sweep are nested: `order < n` is masked at
-N = n. `NEVER` is the place of a pair that is never masked, -1 that of one that always is.
+A mask order (C, M) gives every pair the N from which on it is masked, so that all masks of a sweep are nested: `order <
+n` is masked at N = n. `NEVER` is the place of a pair that is never masked, -1 that of one that always is.
 """
 
 from __future__ import annotations
@@ -78,14 +78,16 @@ def unpack(packed: np.ndarray, pairs: int) -> np.ndarray:
 
 
 def model_hash(values: np.ndarray, masked: np.ndarray) -> str:
-    """sha256 over a mask (C, M) and the values (C, M, L) of the pairs that it allows: all that answers depend on beside keys."""
+    """sha256 over a mask (C, M) and the values (C, M, L) of the pairs that it allows: all that answers depend on beside
+    keys."""
     digest = hashlib.sha256(np.packbits(masked, axis=1).tobytes())
     digest.update(np.ascontiguousarray(values[~masked], "<f4").tobytes())
     return digest.hexdigest()
 
 
 def rank_by_count(counts: np.ndarray, seed: int, forget: Sequence[int]) -> np.ndarray:
-    """The mask order (C, M) of some classes from their counts (C, M); ties fall as seed and classes (ids, sorted) have it."""
+    """The mask order (C, M) of some classes from their counts (C, M); ties fall as seed and classes (ids, sorted) have
+    it."""
     return order_by_count(counts, generator(seed, "unlearn", "ties", *forget))
 
 
@@ -94,5 +96,5 @@ def check_pairs(n: int, pairs: int) -> None:
     if not 0 <= n <= pairs:
         raise UsageError(
             f"N_a = {n:,} is not between 0 and all {pairs:,} pairs (keys.codebooks x keys.pairs): "
-            f"give a smaller --na, or --na auto to have it chosen."
+            "give a smaller --na, or --na auto to have it chosen."
         )

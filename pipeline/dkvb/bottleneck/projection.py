@@ -9,7 +9,8 @@ import numpy as np
 from dkvb.runtime.seeding import generator
 
 UNIT = 4
-"""Codebooks projected by one matrix product, always the same ones, so that the bits don't depend on how codebooks are grouped."""
+"""Codebooks projected by one matrix product, always the same ones, so that the bits don't depend on how codebooks are
+grouped."""
 
 
 GROUP = 16

@@ -1,4 +1,5 @@
-"""Values, and what the values of selected keys vote: logits are the mean over codebooks of their pooled values (paper, section 4)."""
+"""Values, and what the values of selected keys vote: logits are the mean over codebooks of their pooled values (paper,
+section 4)."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ def codebook_logits(codes: np.ndarray, values: np.ndarray, pool: Pool) -> np.nda
     """
     if (codes != NONE).all():
         votes = values[codes[:, 0]]
-        for place in range(1, codes.shape[1]):  # a gather at a time: ten times as fast as a sum over an axis in the middle
+        for place in range(
+            1, codes.shape[1]
+        ):  # a gather at a time: ten times as fast as a sum over an axis in the middle
             votes += values[codes[:, place]]
         return votes / np.float32(codes.shape[1]) if pool == "mean" and codes.shape[1] > 1 else votes
     present = codes != NONE

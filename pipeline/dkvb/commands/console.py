@@ -1,4 +1,5 @@
-"""What all commands share: their options, how a recipe and a workspace come of them, and how results and errors are shown."""
+"""What all commands share: their options, how a recipe and a workspace come of them, and how results and errors are
+shown."""
 
 from __future__ import annotations
 
@@ -24,21 +25,35 @@ if TYPE_CHECKING:
 COMMON: dict[str, tuple[Any, Any]] = {
     "recipe": (
         Annotated[
-            str | None, typer.Option("--recipe", help="Built-in recipe or path of a .toml file [default: dkvb.toml here, else cifar10].")
+            str | None,
+            typer.Option(
+                "--recipe", help="Built-in recipe or path of a .toml file [default: dkvb.toml here, else cifar10]."
+            ),
         ],
         None,
     ),
-    "data_root": (Annotated[Path | None, typer.Option("--data-root", help="Where the data set lies (overrides data.path).")], None),
-    "data_dir": (Annotated[Path, typer.Option("--data-dir", envvar="DKVB_DATA", help="Workspace that the stages write to.")], Path("data")),
+    "data_root": (
+        Annotated[Path | None, typer.Option("--data-root", help="Where the data set lies (overrides data.path).")],
+        None,
+    ),
+    "data_dir": (
+        Annotated[Path, typer.Option("--data-dir", envvar="DKVB_DATA", help="Workspace that the stages write to.")],
+        Path("data"),
+    ),
     "reports_dir": (Annotated[Path, typer.Option("--reports-dir", help="Where HTML reports go.")], Path("reports")),
     "device": (Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")], None),
     "workers": (Annotated[int | None, typer.Option("--workers", help="Processes; results don't depend on it.")], None),
     "scheduler": (
-        Annotated[str | None, typer.Option("--scheduler", help="Address of a running Dask scheduler (tcp://host:port).")],
+        Annotated[
+            str | None, typer.Option("--scheduler", help="Address of a running Dask scheduler (tcp://host:port).")
+        ],
         None,
     ),
     "seed": (Annotated[int | None, typer.Option("--seed", help="One seed instead of the recipe's.")], None),
-    "json_": (Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")], False),
+    "json_": (
+        Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")],
+        False,
+    ),
     "force": (Annotated[bool, typer.Option("--force", help="Make again what is already there.")], False),
     "debug": (Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")], False),
 }
@@ -56,17 +71,34 @@ UNLEARN: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "forget": (
-        Annotated[list[str] | None, typer.Option("--forget", help="Class name or id (repeat for several together), 'best' or 'each'.")],
+        Annotated[
+            list[str] | None,
+            typer.Option("--forget", help="Class name or id (repeat for several together), 'best' or 'each'."),
+        ],
         None,
     ),
     "na": (Annotated[str | None, typer.Option("--na", help="Pairs to mask (activations), or 'auto'.")], None),
     "ne": (Annotated[str | None, typer.Option("--ne", help="Examples to unlearn (examples), or 'auto'.")], None),
-    "counts": (Annotated[str | None, typer.Option("--counts", help="Where selections come from: forget-set, last-epoch or proxy.")], None),
-    "proxy": (Annotated[Path | None, typer.Option("--proxy", help="Proxy set: a .npz with x (N, D) or a folder of images.")], None),
+    "counts": (
+        Annotated[
+            str | None, typer.Option("--counts", help="Where selections come from: forget-set, last-epoch or proxy.")
+        ],
+        None,
+    ),
+    "proxy": (
+        Annotated[Path | None, typer.Option("--proxy", help="Proxy set: a .npz with x (N, D) or a folder of images.")],
+        None,
+    ),
     "target": (Annotated[str | None, typer.Option("--target", help="What 'auto' aims at: chance or zero.")], None),
-    "choose": (Annotated[str | None, typer.Option("--choose", help="Split on which 'auto' chooses: validation or test.")], None),
+    "choose": (
+        Annotated[str | None, typer.Option("--choose", help="Split on which 'auto' chooses: validation or test.")],
+        None,
+    ),
     "retrain": (
-        Annotated[int | None, typer.Option("--retrain", help="Epochs to train on the retain set after unlearning (the paper: 10).")],
+        Annotated[
+            int | None,
+            typer.Option("--retrain", help="Epochs to train on the retain set after unlearning (the paper: 10)."),
+        ],
         None,
     ),
 }
@@ -74,10 +106,16 @@ UNLEARN: dict[str, tuple[Any, Any]] = {
 
 EMBED: dict[str, tuple[Any, Any]] = {
     "on_bad": (
-        Annotated[str | None, typer.Option("--on-bad", help="Unreadable images: fail, naming them all, or skip and record them.")],
+        Annotated[
+            str | None,
+            typer.Option("--on-bad", help="Unreadable images: fail, naming them all, or skip and record them."),
+        ],
         None,
     ),
-    "strict": (Annotated[bool, typer.Option("--strict", help="Fail where train and test, or two classes, share contents.")], False),
+    "strict": (
+        Annotated[bool, typer.Option("--strict", help="Fail where train and test, or two classes, share contents.")],
+        False,
+    ),
 }
 
 
@@ -165,7 +203,11 @@ def command(*groups: dict[str, tuple[Any, Any]]) -> Callable[[Callable[..., None
     options = {name: option for group in groups for name, option in group.items()}
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        own = [parameter for name, parameter in inspect.signature(function, eval_str=True).parameters.items() if name != "options"]
+        own = [
+            parameter
+            for name, parameter in inspect.signature(function, eval_str=True).parameters.items()
+            if name != "options"
+        ]
 
         @functools.wraps(function)
         def wrapper(**values: Any) -> None:
@@ -183,8 +225,9 @@ def command(*groups: dict[str, tuple[Any, Any]]) -> Callable[[Callable[..., None
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
             for name, (annotation, default) in options.items()
         ]
-        wrapper.__signature__ = inspect.Signature([*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *shared])  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {p.name: p.annotation for p in wrapper.__signature__.parameters.values()}  # type: ignore[attr-defined]
+        signature = inspect.Signature([*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *shared])
+        wrapper.__signature__ = signature  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
         return wrapper
 
     return decorate
@@ -208,7 +251,10 @@ def _run(call: Callable[[], None], folder: str, debug: bool) -> tuple[int, str |
             raise
         if debug:
             traceback.print_exc()
-        return 1, "out of memory: lower keys.codebooks or keys.pairs, or use a machine with more; finished work is kept."
+        return (
+            1,
+            "out of memory: lower keys.codebooks or keys.pairs, or use a machine with more; finished work is kept.",
+        )
     return 0, None
 
 
@@ -222,13 +268,19 @@ def _out_of_memory(error: RuntimeError) -> bool:
 def _system_error(error: OSError, folder: str) -> str:
     where = error.filename or folder
     reasons = {
-        errno.ENOSPC: f"the disk is full ({where}): free some room, then run the same command again; finished work is kept.",
-        errno.EDQUOT: f"the disk quota is used up ({where}): free some room, then run the same command again; finished work is kept.",
+        errno.ENOSPC: (
+            f"the disk is full ({where}): free some room, then run the same command again; finished work is kept."
+        ),
+        errno.EDQUOT: (
+            f"the disk quota is used up ({where}): free some room, then run the same command again; finished work is"
+            " kept."
+        ),
         errno.EROFS: f"{where} is on a read-only disk: give another --data-dir or --reports-dir.",
         errno.EACCES: f"{where}: permission denied; mend its permissions, or give another --data-dir or --reports-dir.",
         errno.EPERM: f"{where}: not permitted; mend its permissions, or give another --data-dir or --reports-dir.",
         errno.ENOTDIR: f"{where} needs a folder where there is a file: give another --data-dir or --reports-dir.",
     }
     return reasons.get(
-        error.errno or 0, f"{where}: {os.strerror(error.errno) if error.errno else error}. Run again with --debug to see where."
+        error.errno or 0,
+        f"{where}: {os.strerror(error.errno) if error.errno else error}. Run again with --debug to see where.",
     )

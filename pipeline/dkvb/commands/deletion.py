@@ -27,7 +27,9 @@ def _requests(app: typer.Typer) -> None:
     @command(COMMON, MASKING)
     def forget(
         options: Options,
-        classes: Annotated[list[str], typer.Argument(help="Names or ids of the classes; several make one request.", metavar="CLASS...")],
+        classes: Annotated[
+            list[str], typer.Argument(help="Names or ids of the classes; several make one request.", metavar="CLASS...")
+        ],
         plan: Annotated[bool, typer.Option("--plan", help="Only measure what it would do; write nothing.")] = False,
     ) -> None:
         """Open a deletion request: mask classes on top of all that is forgotten already."""
@@ -39,7 +41,9 @@ def _requests(app: typer.Typer) -> None:
 
     @app.command("restore")
     @command(COMMON)
-    def restore(options: Options, request: Annotated[str, typer.Argument(help="A request's id.", metavar="REQUEST")]) -> None:
+    def restore(
+        options: Options, request: Annotated[str, typer.Argument(help="A request's id.", metavar="REQUEST")]
+    ) -> None:
         """Take a request back: its mask no longer applies (not once it is purged)."""
         from dkvb.deletion import forget as forgetting
 
@@ -72,8 +76,14 @@ def _requests(app: typer.Typer) -> None:
 def _ask(found: dict[str, Any]) -> None:
     """Raise UsageError unless the person at the terminal agrees."""
     if not sys.stdin.isatty():
-        raise UsageError(f"A purge is irreversible: give --yes to purge request {found['request']} without being asked.")
-    models = f" Models that still know them are deleted: {', '.join(found['models_deleted'])}." if found["models_deleted"] else ""
+        raise UsageError(
+            f"A purge is irreversible: give --yes to purge request {found['request']} without being asked."
+        )
+    models = (
+        f" Models that still know them are deleted: {', '.join(found['models_deleted'])}."
+        if found["models_deleted"]
+        else ""
+    )
     question = f"Erase {', '.join(found['names'])} (request {found['request']}) for good?{models}"
     if not typer.confirm(question, default=False, err=True):
         raise UsageError("Nothing was purged.")
@@ -88,8 +98,9 @@ def _purged(entry: dict[str, Any]) -> Iterable[Any]:
     purge = entry["purge"]
     scanned, rows, pairs = purge["scan"], purge["rows"], sum(purge["done"]["values"].values())
     yield escape(
-        f"{entry['request']}: erased {rows['train']:,} training and {rows['test']:,} test rows and the values of {pairs:,} pairs; "
-        f"scanned {scanned['files']:,} files ({scanned['bytes'] / 1e6:,.0f} MB), found none of them, in {purge['seconds']:.1f} s."
+        f"{entry['request']}: erased {rows['train']:,} training and {rows['test']:,} test rows and the values of"
+        f" {pairs:,} pairs; scanned {scanned['files']:,} files ({scanned['bytes'] / 1e6:,.0f} MB), found none of them,"
+        f" in {purge['seconds']:.1f} s."
     )
     yield "The data that they were embedded from lie outside of the workspace and were not touched."
 
@@ -97,17 +108,23 @@ def _purged(entry: dict[str, Any]) -> Iterable[Any]:
 def _records(app: typer.Typer) -> None:
     @app.command("receipt")
     @command(COMMON)
-    def receipt(options: Options, request: Annotated[str, typer.Argument(help="A request's id.", metavar="REQUEST")]) -> None:
+    def receipt(
+        options: Options, request: Annotated[str, typer.Argument(help="A request's id.", metavar="REQUEST")]
+    ) -> None:
         """Write a request's receipt, as JSON and as a page, and its hash into the ledger."""
         from dkvb.deletion import receipt as receipts
 
         entry = receipts.run(options.workspace(), request)
-        options.show({"receipt": [entry]}, lambda: [f"{entry['path']}", f"{entry['page']}", *entry["done"], *entry["not_claimed"]])
+        options.show(
+            {"receipt": [entry]},
+            lambda: [f"{entry['path']}", f"{entry['page']}", *entry["done"], *entry["not_claimed"]],
+        )
 
     @app.command("ledger")
     @command(COMMON)
     def ledger_(options: Options) -> None:
-        """List what was done with all requests, and check that no entry was changed, removed or reordered; exit 1 if one was."""
+        """List what was done with all requests, and check that no entry was changed, removed or reordered; exit 1 if
+        one was."""
         from dkvb.deletion import ledger
 
         result = ledger.verify(options.workspace())
@@ -125,7 +142,9 @@ def tables(entries: Entries) -> Iterable[Any]:
 
     table = _table("Forgotten", "request", "classes", "pairs masked", "new", "forget test", "retain test", "seconds")
     for e in entries:
-        change = [f"{percent(e['before'][name])} -> {percent(e['after'][name])}" for name in ("forget_test", "retain_test")]
+        change = [
+            f"{percent(e['before'][name])} -> {percent(e['after'][name])}" for name in ("forget_test", "retain_test")
+        ]
         row = (e["request"] or "(plan)", ", ".join(e["names"]), f"{e['masked']:,}", f"{e['newly_masked']:,}", *change)
         table.add_row(*map(escape, row), f"{e['seconds']:.3f}")
     yield table
@@ -138,7 +157,9 @@ def tables(entries: Entries) -> Iterable[Any]:
                 table.add_row(escape(row["name"]), percent(row["before"]), percent(row["after"]))
             yield table
         if e.get("plan"):
-            yield escape(f"Nothing was written. Measured in {e['seconds_total']:.2f} s; leave --plan away to open the request.")
+            yield escape(
+                f"Nothing was written. Measured in {e['seconds_total']:.2f} s; leave --plan away to open the request."
+            )
 
 
 def _ledger(result: dict[str, Any]) -> Iterable[Any]:

@@ -53,7 +53,9 @@ def _faiss() -> dict[str, Any]:
 
 def _data(recipe: Recipe) -> dict[str, Any]:
     if recipe.data.source in ("cifar10", "cifar100") and recipe.data.path is None:
-        return _entry("data", False, f"{recipe.data.source} will be downloaded on first use; --data-root takes a local archive")
+        return _entry(
+            "data", False, f"{recipe.data.source} will be downloaded on first use; --data-root takes a local archive"
+        )
     from dkvb.sources.opening import open_source
 
     try:
@@ -75,7 +77,10 @@ def _weights(recipe: Recipe) -> dict[str, Any]:
         return _entry("weights", False, str(error))
     if print_.startswith("tag:"):
         return _entry(
-            "weights", True, f"{recipe.encoder.name}: {print_.removeprefix('tag:')}, from the library's cache, else downloaded on first use"
+            "weights",
+            True,
+            f"{recipe.encoder.name}: {print_.removeprefix('tag:')}, from the library's cache, else downloaded on"
+            " first use",
         )
     return _entry("weights", True, f"{recipe.encoder.name}: {print_}")
 

@@ -15,9 +15,12 @@ def register(app: typer.Typer) -> None:
     def reproduce(
         options: Options,
         only: Annotated[
-            str | None, typer.Option("--only", help="Data sets of the paper, by recipe, separated by commas [default: all].")
+            str | None,
+            typer.Option("--only", help="Data sets of the paper, by recipe, separated by commas [default: all]."),
         ] = None,
-        seeds: Annotated[int | None, typer.Option("--seeds", help="Training seeds [default: the recipe's, five in the paper's].")] = None,
+        seeds: Annotated[
+            int | None, typer.Option("--seeds", help="Training seeds [default: the recipe's, five in the paper's].")
+        ] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
     ) -> None:
         """The paper's experiments as a plan, then run it; with --recipe, the same experiments on your own data."""

@@ -14,8 +14,9 @@ FEW_TIMES, FEW_SHARE = 2, 0.05
 
 
 def status(recipe: Recipe, workspace: Workspace) -> dict[str, Any]:
-    """`status`: an entry per artifact of the recipe (stage, what, state, bytes, seconds, path); `next`: the command to run;
-    `requests`: all deletion requests; `capacity`: what room the models in which something is forgotten have left for more.
+    """`status`: an entry per artifact of the recipe (stage, what, state, bytes, seconds, path); `next`: the command to
+    run; `requests`: all deletion requests; `capacity`: what room the models in which something is forgotten have left
+    for more.
 
     State is "done", "unfinished" (begun, and stopped before its end) or "missing".
     """
@@ -55,7 +56,9 @@ def status(recipe: Recipe, workspace: Workspace) -> dict[str, Any]:
         | {"seconds": 0.0, "path": str(index) if written else None, "fingerprint": None}
     )
     following = following or (None if unlearned else "unlearn") or (None if written else "report")
-    found, capacity = _requests(recipe, workspace, [seed for seed, _ in bottlenecks], [artifact for _, artifact in bottlenecks])
+    found, capacity = _requests(
+        recipe, workspace, [seed for seed, _ in bottlenecks], [artifact for _, artifact in bottlenecks]
+    )
     more = {"requests": found, "capacity": capacity}
     return {"status": entries, **more, "next": f"dkvb {following}" if following else f"open {index}"}
 
@@ -69,7 +72,14 @@ def _requests(
     every = requests.all_requests(workspace)
     of = {artifact.fingerprint: seed for seed, artifact in zip(seeds, trained, strict=True)}
     listed = [
-        {"id": r.id, "classes": r.classes, "names": r.names, "state": r.state, "masked": r.data["masked"], "created": r.data["created"]}
+        {
+            "id": r.id,
+            "classes": r.classes,
+            "names": r.names,
+            "state": r.state,
+            "masked": r.data["masked"],
+            "created": r.data["created"],
+        }
         | {"seed": r.data["seed"], "of_recipe": r.train in of, "purging": "purging" in r.data}
         for r in every
     ]
@@ -78,7 +88,10 @@ def _requests(
     for fingerprint, artifact in mine.items():
         union = requests.unite([r for r in every if r.train == fingerprint and r.in_force])
         if union.mask is not None:
-            capacity.append({"seed": of[fingerprint], "classes": union.classes} | room(union.mask | unused(artifact), recipe.keys.top_k))
+            capacity.append(
+                {"seed": of[fingerprint], "classes": union.classes}
+                | room(union.mask | unused(artifact), recipe.keys.top_k)
+            )
     return listed, capacity
 
 
@@ -92,7 +105,8 @@ def unused(trained: Artifact) -> Any:
 
 
 def room(masked: Any, top_k: int) -> dict[str, Any]:
-    """Capacity that is left under a mask (C, M): `allowed` (share of all pairs), `least` (pairs in the poorest codebook), `warning`."""
+    """Capacity that is left under a mask (C, M): `allowed` (share of all pairs), `least` (pairs in the poorest
+    codebook), `warning`."""
     left = (~masked).sum(1)
     pairs = masked.shape[1]
     few = max(FEW_TIMES * top_k, FEW_SHARE * pairs)
@@ -100,10 +114,17 @@ def room(masked: Any, top_k: int) -> dict[str, Any]:
     warning = None
     if dry:
         warning = (
-            f"{len(dry)} of {len(left)} codebooks run dry: codebook {int(left.argmin())} has {int(left.min())} of {pairs} pairs left, and "
-            f"lookup takes {top_k}; further requests will cost retain accuracy. Train with more keys.pairs to make room."
+            f"{len(dry)} of {len(left)} codebooks run dry: codebook {int(left.argmin())} has {int(left.min())} of"
+            f" {pairs} pairs left, and lookup takes {top_k}; further requests will cost retain accuracy. Train with"
+            " more keys.pairs to make room."
         )
-    return {"allowed": float(left.sum() / masked.size), "least": int(left.min()), "pairs": pairs, "dry": dry, "warning": warning}
+    return {
+        "allowed": float(left.sum() / masked.size),
+        "least": int(left.min()),
+        "pairs": pairs,
+        "dry": dry,
+        "warning": warning,
+    }
 
 
 def _of(workspace: Workspace, spec: Spec, what: str, artifact: Artifact | None) -> dict[str, Any]:

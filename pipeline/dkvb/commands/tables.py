@@ -47,7 +47,15 @@ def embed(entries: Entries) -> Iterable[Any]:
         if "shards_left" in e:
             yield f"{e['shards'] - len(e['shards_left'])} of {e['shards']} shards done; left: {e['shards_left']}"
             return
-        row = (e["source"], e["encoder"] or "-", f"{e['train']:,}", f"{e['test']:,}", str(e["dim"]), str(len(e["classes"])), _time(e))
+        row = (
+            e["source"],
+            e["encoder"] or "-",
+            f"{e['train']:,}",
+            f"{e['test']:,}",
+            str(e["dim"]),
+            str(len(e["classes"])),
+            _time(e),
+        )
         table.add_row(*row)
     yield table
 
@@ -72,24 +80,40 @@ def train(entries: Entries) -> Iterable[Any]:
         )
         if "converged" in e:
             head = e["converged"]
-            table.add_row("linear head, converged", str(e["seed"]), percent(head["train"]), percent(head["test"]), clock(head["seconds"]))
+            table.add_row(
+                "linear head, converged",
+                str(e["seed"]),
+                percent(head["train"]),
+                percent(head["test"]),
+                clock(head["seconds"]),
+            )
     yield table
 
 
 def unlearn(entries: Entries) -> Iterable[Any]:
-    table = _table("Unlearned (test accuracy)", "method", "seed", "forgotten", "N", "pairs masked", "forget", "retain", "seconds")
+    table = _table(
+        "Unlearned (test accuracy)", "method", "seed", "forgotten", "N", "pairs masked", "forget", "retain", "seconds"
+    )
     for e in entries:
         n = f"{e['n_name']} {e['n']:,}" if e["n_name"] else "-"
         change = [f"{percent(e['before'][s])} -> {percent(e['after'][s])}" for s in ("forget_test", "retain_test")]
         masked = f"{e['masked']:,}" if e["pairs_total"] else "-"
-        table.add_row(e["method"], str(e["seed"]), escape(", ".join(e["forget_names"])), n, masked, *change, f"{e['seconds']:.3f}")
+        table.add_row(
+            e["method"], str(e["seed"]), escape(", ".join(e["forget_names"])), n, masked, *change, f"{e['seconds']:.3f}"
+        )
     yield table
     if any("retraining" in e for e in entries):
-        table = _table("Retrained on the retain set (test accuracy)", "method", "seed", "forgotten", "epochs", "forget", "retain")
+        table = _table(
+            "Retrained on the retain set (test accuracy)", "method", "seed", "forgotten", "epochs", "forget", "retain"
+        )
         for e in entries:
             if points := e.get("retraining"):
-                change = [f"{percent(points[0][s])} -> {percent(points[-1][s])}" for s in ("forget_test", "retain_test")]
-                table.add_row(e["method"], str(e["seed"]), escape(", ".join(e["forget_names"])), str(len(points) - 1), *change)
+                change = [
+                    f"{percent(points[0][s])} -> {percent(points[-1][s])}" for s in ("forget_test", "retain_test")
+                ]
+                table.add_row(
+                    e["method"], str(e["seed"]), escape(", ".join(e["forget_names"])), str(len(points) - 1), *change
+                )
         yield table
     for e in entries:
         if e["note"]:
@@ -99,13 +123,25 @@ def unlearn(entries: Entries) -> Iterable[Any]:
 def membership(entries: Entries) -> Iterable[Any]:
     table = _table(
         "Class membership inference (50% is a perfect defence)",
-        *("method", "seed", "forgotten", "held out", "N", "attacker", "loss forgotten", "loss held out", "retain accuracy"),
+        *(
+            "method",
+            "seed",
+            "forgotten",
+            "held out",
+            "N",
+            "attacker",
+            "loss forgotten",
+            "loss held out",
+            "retain accuracy",
+        ),
     )
     for e in entries:
         n = f"{e['n_name']} {e['n']:,}" if e["n_name"] else "-"
         losses = (f"{e[f'loss_validation_{role}']:.3f}" for role in ("forget", "held_out"))
         names = escape(", ".join(e["forget_names"])), escape(e["held_out_name"])
-        table.add_row(e["method"], str(e["seed"]), *names, n, percent(e["attack_test"]), *losses, percent(e["retain_test"]))
+        table.add_row(
+            e["method"], str(e["seed"]), *names, n, percent(e["attack_test"]), *losses, percent(e["retain_test"])
+        )
     yield table
     for e in entries:
         if e["note"]:
@@ -116,7 +152,9 @@ def summary(rows: Entries) -> Iterable[Any]:
     """Means over seeds with their 95 % intervals; nothing where there is one seed."""
     trained = [row for row in rows if row["stage"] == "train" and row["test"]["seeds"] > 1]
     if trained:
-        table = _table(f"Over {trained[0]['test']['seeds']} seeds (mean, 95% interval)", "model", "train accuracy", "test accuracy")
+        table = _table(
+            f"Over {trained[0]['test']['seeds']} seeds (mean, 95% interval)", "model", "train accuracy", "test accuracy"
+        )
         for row in trained:
             table.add_row(row["model"], _interval(row["train"]), _interval(row["test"]))
         yield table
@@ -166,7 +204,11 @@ def reproduce(entries: Entries) -> Iterable[Any]:
     grouped: dict[tuple[str, str], Entries] = {}
     for e in entries:
         grouped.setdefault((e["data"], e["step"]), []).append(e)
-    whole = {data for data in {e["data"] for e in entries} if all(e["state"] == "skipped" for e in entries if e["data"] == data)}
+    whole = {
+        data
+        for data in {e["data"] for e in entries}
+        if all(e["state"] == "skipped" for e in entries if e["data"] == data)
+    }
     for (data, step), same in grouped.items():
         if data in whole:  # one line will do
             if step == "embed":
@@ -177,7 +219,11 @@ def reproduce(entries: Entries) -> Iterable[Any]:
         seconds = None if any(e["estimate_seconds"] is None for e in left) else sum(e["estimate_seconds"] for e in left)
         needed = sum(e["estimate_bytes"] or 0 for e in left)
         table.add_row(
-            data, step, *states, "-" if not left else "unknown" if seconds is None else clock(seconds), size(needed) if needed else "-"
+            data,
+            step,
+            *states,
+            "-" if not left else "unknown" if seconds is None else clock(seconds),
+            size(needed) if needed else "-",
         )
     yield table
     for why in dict.fromkeys(f"{e['data']}: {e['why']}" for e in entries if e["why"]):
@@ -187,19 +233,33 @@ def reproduce(entries: Entries) -> Iterable[Any]:
         known = sum(e["estimate_seconds"] or 0 for e in left)
         unknown = sorted({e["data"] for e in left if e["step"] == "embed" and e["estimate_seconds"] is None})
         more = f", besides embedding {', '.join(unknown)} with an encoder that has not run here" if unknown else ""
-        yield f"About {clock(known)} on this machine{more}, and {size(sum(e['estimate_bytes'] or 0 for e in left))} of disk."
+        yield (
+            f"About {clock(known)} on this machine{more}, and {size(sum(e['estimate_bytes'] or 0 for e in left))} of"
+            " disk."
+        )
         digits = sorted({e["step"] for e in left if e["estimate_from"] == "digits"})
         if digits:
-            yield f"Scaled from a short run of the digits recipe here, for want of larger ones in this workspace: {', '.join(digits)}."
+            yield (
+                "Scaled from a short run of the digits recipe here, for want of larger ones in this workspace:"
+                f" {', '.join(digits)}."
+            )
         if any(e["estimate_from"] == "workspace" for e in left):
-            yield "All other times are scaled from steps that ran in this workspace." if digits else "Scaled from steps that ran here."
+            yield (
+                "All other times are scaled from steps that ran in this workspace."
+                if digits
+                else "Scaled from steps that ran here."
+            )
 
 
 def status(result: dict[str, Any]) -> Iterable[Any]:
     table = _table("In the workspace", "stage", "what", "state", "size", "time")
     for e in result["status"]:
         table.add_row(
-            e["stage"], escape(e["what"]), e["state"], size(e["bytes"]) if e["bytes"] else "-", clock(e["seconds"]) if e["seconds"] else "-"
+            e["stage"],
+            escape(e["what"]),
+            e["state"],
+            size(e["bytes"]) if e["bytes"] else "-",
+            clock(e["seconds"]) if e["seconds"] else "-",
         )
     yield table
     if result["requests"]:
@@ -208,7 +268,10 @@ def status(result: dict[str, Any]) -> Iterable[Any]:
             table.add_row(escape(e["id"]), escape(", ".join(e["names"])), e["state"], f"{e['masked']:,}", e["created"])
         yield table
     for e in result["capacity"]:
-        yield f"Room for more (seed {e['seed']}): {e['allowed']:.1%} of all pairs; the poorest codebook has {e['least']} of {e['pairs']}."
+        yield (
+            f"Room for more (seed {e['seed']}): {e['allowed']:.1%} of all pairs; the poorest codebook has {e['least']}"
+            f" of {e['pairs']}."
+        )
         if e["warning"]:
             yield escape(f"WARNING: {e['warning']}")
     yield escape(f"Next: {result['next']}")

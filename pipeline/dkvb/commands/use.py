@@ -12,7 +12,10 @@ from dkvb.commands.console import COMMON, Options, command
 if TYPE_CHECKING:
     from dkvb.inference.classifier import Classifier
 
-HELP = "A folder of `dkvb export`, or a train or unlearn artifact [default: the recipe's model, what was forgotten masked]."
+HELP = (
+    "A folder of `dkvb export`, or a train or unlearn artifact [default: the recipe's model, what was forgotten"
+    " masked]."
+)
 
 
 Which = Annotated[Path | None, typer.Option("--model", help=HELP)]
@@ -26,10 +29,15 @@ def register(app: typer.Typer) -> None:
     @command(COMMON)
     def predict(
         options: Options,
-        paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, or .npz files with x (N, D).", metavar="PATHS...")],
+        paths: Annotated[
+            list[Path],
+            typer.Argument(help="Images, folders of images, or .npz files with x (N, D).", metavar="PATHS..."),
+        ],
         which: Which = None,
         top: Annotated[int, typer.Option("--top", help="Classes to list for each input.")] = 1,
-        table: Annotated[str | None, typer.Option("--csv", help="Write a CSV file ('-': to standard output).", metavar="FILE|-")] = None,
+        table: Annotated[
+            str | None, typer.Option("--csv", help="Write a CSV file ('-': to standard output).", metavar="FILE|-")
+        ] = None,
     ) -> None:
         """Classify images or features with the trained bottleneck, masks applied."""
         from dkvb.commands import tables
@@ -38,7 +46,9 @@ def register(app: typer.Typer) -> None:
         from dkvb.runtime import progress
 
         if table == "-" and options.json:
-            raise UsageError("--csv - and --json both write to standard output: give --csv a file, or leave one of them out.")
+            raise UsageError(
+                "--csv - and --json both write to standard output: give --csv a file, or leave one of them out."
+            )
         result = predict.run(_model(options, which), paths, top)
         if table == "-":
             typer.echo(predict.as_csv(result["predict"]), nl=False)

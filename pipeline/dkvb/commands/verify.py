@@ -17,17 +17,29 @@ def register(app: typer.Typer) -> None:
         options: Options,
         max_forget: Annotated[
             str | None,
-            typer.Option("--max-forget", help="Highest test accuracy of a forgotten class, in [0, 1] or 'chance' [default: chance]."),
+            typer.Option(
+                "--max-forget",
+                help="Highest test accuracy of a forgotten class, in [0, 1] or 'chance' [default: chance].",
+            ),
         ] = None,
         max_retain_drop: Annotated[
-            float | None, typer.Option("--max-retain-drop", help="Most test accuracy that the other classes may have lost [default: 0.02].")
+            float | None,
+            typer.Option(
+                "--max-retain-drop", help="Most test accuracy that the other classes may have lost [default: 0.02]."
+            ),
         ] = None,
-        min_retain: Annotated[float | None, typer.Option("--min-retain", help="Lowest test accuracy of the other classes.")] = None,
+        min_retain: Annotated[
+            float | None, typer.Option("--min-retain", help="Lowest test accuracy of the other classes.")
+        ] = None,
         max_relearn: Annotated[
             float | None,
-            typer.Option("--max-relearn", help="Most by which relearning a class may be ahead of a model that never saw it."),
+            typer.Option(
+                "--max-relearn", help="Most by which relearning a class may be ahead of a model that never saw it."
+            ),
         ] = None,
-        every_seed: Annotated[bool, typer.Option("--every-seed", help="All seeds of the recipe [default: the first].")] = False,
+        every_seed: Annotated[
+            bool, typer.Option("--every-seed", help="All seeds of the recipe [default: the first].")
+        ] = False,
     ) -> None:
         """Check all forgotten classes again, against thresholds and a retrained model; exit 1 where a check fails."""
         from dkvb.deletion import verify as verifying
@@ -65,19 +77,45 @@ def tables(entries: list[dict[str, Any]], path: str) -> Any:
 
     for entry in entries:
         table = _table(
-            f"Verified (seed {entry['seed']}): {'passed' if entry['passed'] else 'FAILED'}", "check", "verdict", "value", "limit", ""
+            f"Verified (seed {entry['seed']}): {'passed' if entry['passed'] else 'FAILED'}",
+            "check",
+            "verdict",
+            "value",
+            "limit",
+            "",
         )
         table.columns[4].justify = "left"
         for check in entry["checks"]:
             verdict = "passed" if check["passed"] else "FAILED"
-            table.add_row(escape(check["name"]), verdict, percent(check["value"]), percent(check["threshold"]), escape(check["detail"]))
+            table.add_row(
+                escape(check["name"]),
+                verdict,
+                percent(check["value"]),
+                percent(check["threshold"]),
+                escape(check["detail"]),
+            )
         yield table
         yield from map(escape, entry.get("mend", []))
-        table = _table("Beside a model retrained without them (test)", "class", "now", "oracle", "mask lifted", "destinations apart")
+        table = _table(
+            "Beside a model retrained without them (test)",
+            "class",
+            "now",
+            "oracle",
+            "mask lifted",
+            "destinations apart",
+        )
         for name, going in entry["destinations"].items():
             c, back = going["class"], entry["recovery"]["classes"][name]["unmasked"]
-            shares = (entry["accuracy"]["test"]["per_class"][c]["accuracy"], entry["oracle"]["test"]["per_class"][c]["accuracy"])
-            table.add_row(escape(name), *map(percent, shares), percent(back and back["accuracy"]), percent(going["total_variation"]))
+            shares = (
+                entry["accuracy"]["test"]["per_class"][c]["accuracy"],
+                entry["oracle"]["test"]["per_class"][c]["accuracy"],
+            )
+            table.add_row(
+                escape(name),
+                *map(percent, shares),
+                percent(back and back["accuracy"]),
+                percent(going["total_variation"]),
+            )
         yield table
         table = _table("Forget accuracy after relearning (test)", "class", "samples", "now", "oracle")
         for row in entry["relearning"]:

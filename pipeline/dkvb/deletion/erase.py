@@ -1,7 +1,8 @@
-"""Erasing on disk: contents are overwritten with zeros before their room is given back, and what stays takes its place in one step.
+"""Erasing on disk: contents are overwritten with zeros before their room is given back, and what stays takes its place
+in one step.
 
-A file system that copies on write, a snapshot, a backup or a flash drive's spare blocks may still hold the old bytes: no program can
-reach those through a file.
+A file system that copies on write, a snapshot, a backup or a flash drive's spare blocks may still hold the old bytes:
+no program can reach those through a file.
 """
 
 from __future__ import annotations
@@ -72,7 +73,11 @@ def rewrite_array(folder: Path, name: str, values: np.ndarray, staging: Path) ->
     shutil.copyfile(folder / name / "zarr.json", fresh / "zarr.json")
     zarr.open_array(fresh, mode="r+", config={"write_empty_chunks": True})[:] = values
     written = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file() and path.name != "zarr.json"}
-    here = {path.relative_to(folder / name) for path in (folder / name).rglob("*") if path.is_file() and path.name != "zarr.json"}
+    here = {
+        path.relative_to(folder / name)
+        for path in (folder / name).rglob("*")
+        if path.is_file() and path.name != "zarr.json"
+    }
     for relative in sorted(written):
         replace(folder / name / relative, fresh / relative)
     for relative in sorted(here - written):

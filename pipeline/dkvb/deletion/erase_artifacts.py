@@ -69,7 +69,8 @@ def _purged(artifact: Artifact, classes: Sequence[int]) -> list[int]:
 
 
 def _older(tree: Tree) -> list[str]:
-    """Delete students and retrained models that were trained with the classes, and copies of the features; their names."""
+    """Delete students and retrained models that were trained with the classes, and copies of the features; their
+    names."""
     workspace, gone = tree.workspace, []
     below = {a.fingerprint for a in [*tree.heads, *tree.covered]} | {a.fingerprint for a in tree.quantized}
     assert tree.features is not None
@@ -103,8 +104,10 @@ def _values(model: Artifact, request: Request, staging: Path) -> int:
 
 
 def _counts(model: Artifact, classes: Sequence[int], staging: Path) -> None:
-    """Zero the counts of the classes. Where the model passes over pairs that training never selected, those that only these classes
-    selected keep a count of one: else they would be passed over from now on, and predictions on retained samples could change."""
+    """Zero the counts of the classes. Where the model passes over pairs that training never selected, those that only
+    these classes selected keep a count of one: else they would be passed over from now on, and predictions on retained
+        samples could change.
+    """
     counts = arrays.read(model, COUNTS)
     others = np.delete(counts, list(classes), axis=0).sum(0)
     only = (counts[list(classes)].sum(0) > 0) & (others == 0)

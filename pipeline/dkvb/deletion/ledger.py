@@ -1,7 +1,8 @@
-"""The ledger: `ledger.jsonl`, one event a line, each with the hash of the line before, so that no line can change unseen.
+"""The ledger: `ledger.jsonl`, one event a line, each with the hash of the line before, so that no line can change
+unseen.
 
-A chain alone does not show that its last lines were cut off: the number of lines and the hash of the last are kept in `ledger.head.json`
-as well, and every entry names the file of the request that it is about.
+A chain alone does not show that its last lines were cut off: the number of lines and the hash of the last are kept in
+`ledger.head.json` as well, and every entry names the file of the request that it is about.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def append(workspace: Workspace, event: str, request: Request, **more: Any) -> d
     with workspace.hold("ledger", "the ledger"):
         entries, problem = _read(workspace, mend=True)
         if problem:
-            raise DamagedArtifact(f"Nothing can be added to {workspace.root / LEDGER}: {problem}. `dkvb ledger` shows what is left of it.")
+            raise DamagedArtifact(
+                f"Nothing can be added to {workspace.root / LEDGER}: {problem}. `dkvb ledger` shows what is left of it."
+            )
         entry: dict[str, Any] = {
             "number": len(entries) + 1,
             "event": event,
@@ -77,7 +80,8 @@ def entries(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def verify(workspace: Workspace) -> dict[str, Any]:
-    """`ledger`: the entries that fit; `valid`; `problem`: the first that was changed, removed or reordered, in words, or None."""
+    """`ledger`: the entries that fit; `valid`; `problem`: the first that was changed, removed or reordered, in words,
+    or None."""
     with workspace.hold("ledger", "the ledger"):
         found, problem = _read(workspace, mend=True)
     events = {(entry["request"], entry["event"]) for entry in found}
@@ -105,7 +109,8 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _read(workspace: Workspace, mend: bool = False) -> tuple[list[dict[str, Any]], str | None]:
-    """Entries up to the first that does not fit, and what is wrong with that one. `mend`: finish what a killed process was writing."""
+    """Entries up to the first that does not fit, and what is wrong with that one. `mend`: finish what a killed process
+    was writing."""
     path = workspace.root / LEDGER
     raw = path.read_bytes() if path.is_file() else b""
     try:
@@ -127,7 +132,10 @@ def _read(workspace: Workspace, mend: bool = False) -> tuple[list[dict[str, Any]
         if entry.get("hash") != canonical_hash(found):
             return entries, f"entry {number} was changed"
         if entry.get("previous") != previous or entry.get("number") != number:
-            return entries, f"entry {number} does not follow the one before it: entries were removed, added or reordered"
+            return (
+                entries,
+                f"entry {number} does not follow the one before it: entries were removed, added or reordered",
+            )
         entries.append(entry)
         previous = entry["hash"]
     if pending and previous == pending["hash"] and not half:
@@ -145,5 +153,7 @@ def _read(workspace: Workspace, mend: bool = False) -> tuple[list[dict[str, Any]
     if len(entries) < count:
         return entries, f"entry {len(entries) + 1} was removed (there were {count})"
     if len(entries) > count or previous != last:
-        return entries, f"entry {count + 1} was added by other means" if len(entries) > count else f"entry {count} was changed"
+        return entries, (
+            f"entry {count + 1} was added by other means" if len(entries) > count else f"entry {count} was changed"
+        )
     return entries, None

@@ -18,22 +18,31 @@ class Tree:
         above = {a.fingerprint: a for a in quantized}
         if not trained or trained[0].manifest["inputs"]["quantize"] not in above:
             raise MissingStage(
-                f"The model of request {request.id}, or its codes, are no longer in {workspace.root}: nothing can be purged."
+                f"The model of request {request.id}, or its codes, are no longer in {workspace.root}: nothing can be"
+                " purged."
             )
         self.model = trained[0]
         self.codes = above[self.model.manifest["inputs"]["quantize"]]
-        self.features = next((a for a in workspace.all("embed") if a.fingerprint == self.codes.manifest["inputs"]["embed"]), None)
+        self.features = next(
+            (a for a in workspace.all("embed") if a.fingerprint == self.codes.manifest["inputs"]["embed"]), None
+        )
         if self.features is None:
-            raise MissingStage(f"The features of request {request.id} are no longer in {workspace.root}: nothing can be purged.")
+            raise MissingStage(
+                f"The features of request {request.id} are no longer in {workspace.root}: nothing can be purged."
+            )
         self.quantized = [a for a in quantized if a.manifest["inputs"]["embed"] == self.features.fingerprint]
         below = {a.fingerprint for a in self.quantized}
         models = [a for a in workspace.all("train") if a.manifest["inputs"].get("quantize") in below]
-        self.heads = [a for a in workspace.all("train") if a.manifest["inputs"].get("embed") == self.features.fingerprint]
+        self.heads = [
+            a for a in workspace.all("train") if a.manifest["inputs"].get("embed") == self.features.fingerprint
+        ]
         every = requests.all_requests(workspace)
         # requests of other models for the same classes are purged together with this one
         mine = {a.fingerprint for a in models}
         self.together = [
-            r for r in every if r.id == request.id or (r.state == MASKED and r.train in mine and set(r.classes) <= set(request.classes))
+            r
+            for r in every
+            if r.id == request.id or (r.state == MASKED and r.train in mine and set(r.classes) <= set(request.classes))
         ]
         covered = {
             a.fingerprint

@@ -1,8 +1,10 @@
-"""`purge`: erase what a request masks, and its classes' samples, from the whole workspace; then look for what may be left.
+"""`purge`: erase what a request masks, and its classes' samples, from the whole workspace; then look for what may be
+left.
 
-The classes' rows in features, ids, codes and neighbour lists are overwritten in place, and their labels turned to -1 - c, so that no other
-row moves: splits, codes and predictions of retained samples keep their bits. The first thing written is a mark in the request, with salted
-hashes of what is to be erased; every step after that may be repeated, so that a purge that was killed is ended by running it again.
+The classes' rows in features, ids, codes and neighbour lists are overwritten in place, and their labels turned to -1 -
+c, so that no other row moves: splits, codes and predictions of retained samples keep their bits. The first thing
+written is a mark in the request, with salted hashes of what is to be erased; every step after that may be repeated, so
+that a purge that was killed is ended by running it again.
 """
 
 from __future__ import annotations
@@ -40,7 +42,12 @@ def plan(workspace: Workspace, wanted: str) -> dict[str, Any]:
     if request.state == PURGED:
         return {"request": request.id, "state": PURGED, "names": request.names, "models_deleted": []}
     tree = Tree(workspace, request)
-    return {"request": request.id, "state": request.state, "names": request.names, "models_deleted": [a.path.name for a in tree.knowing]}
+    return {
+        "request": request.id,
+        "state": request.state,
+        "names": request.names,
+        "models_deleted": [a.path.name for a in tree.knowing],
+    }
 
 
 def run(recipe: Recipe, workspace: Workspace, wanted: str, keys: str = "keep") -> dict[str, Any]:
@@ -50,7 +57,8 @@ def run(recipe: Recipe, workspace: Workspace, wanted: str, keys: str = "keep") -
         keys: "keep", or "reinit" to fit the keys anew on the rows that stay and train the values again.
 
     Returns:
-        The request's fields; `purge` holds what was erased and what the scan looked at. `skipped` where it was purged before.
+        The request's fields; `purge` holds what was erased and what the scan looked at. `skipped` where it was purged
+        before.
 
     Raises:
         UsageError: there is no such request.
@@ -64,11 +72,15 @@ def run(recipe: Recipe, workspace: Workspace, wanted: str, keys: str = "keep") -
             progress.note(f"purge: request {request.id} was purged before")
             return _entry(request) | {"skipped": True}
         if request.state != MASKED:
-            raise SettingsClash(f"Request {request.id} was restored, so that nothing of it is masked: `dkvb forget` the class again first.")
+            raise SettingsClash(
+                f"Request {request.id} was restored, so that nothing of it is masked: `dkvb forget` the class again"
+                " first."
+            )
         for other in requests.all_requests(workspace):
             if other.id != request.id and "purging" in other.data:
                 raise SettingsClash(
-                    f"The purge of request {other.id} did not come to its end: `dkvb purge {other.id} --yes` ends it first."
+                    f"The purge of request {other.id} did not come to its end: `dkvb purge {other.id} --yes` ends it"
+                    " first."
                 )
         return _purge(recipe, workspace, request, keys) | {"skipped": False}
 
@@ -101,7 +113,9 @@ def _purge(recipe: Recipe, workspace: Workspace, request: Request, keys: str) ->
     keys = str(begun["keys"])
     if begun["stage"] == "erase":
         tree.together = [requests.find(workspace, identity) for identity in begun["together"]]
-        deleted = begun.get("deleted", []) + [a.path.name for a in tree.knowing if a.path.name not in begun.get("deleted", [])]
+        deleted = begun.get("deleted", []) + [
+            a.path.name for a in tree.knowing if a.path.name not in begun.get("deleted", [])
+        ]
         request = requests.change(request, purging=begun | {"deleted": deleted})
         begun = request.data["purging"]
         done = erased(tree, request.path / STAGING)
@@ -116,7 +130,8 @@ def _purge(recipe: Recipe, workspace: Workspace, request: Request, keys: str) ->
             name, rows = next(iter(looked["found"].items()))
             more = f" (and {len(looked['found']) - 1} more files)" if len(looked["found"]) > 1 else ""
             raise DkvbError(
-                f"The scan found {rows} of the purged rows in {name}{more}: delete that, then run `dkvb purge {request.id} --yes` again."
+                f"The scan found {rows} of the purged rows in {name}{more}: delete that, then run `dkvb purge"
+                f" {request.id} --yes` again."
             )
         begun = begun | {"done": done, "scan": looked, "stage": "reinit" if keys == "reinit" else "close"}
         request = requests.change(request, purging=begun)

@@ -95,7 +95,11 @@ def _measures(data: dict[str, Any]) -> list[dict[str, Any]]:
     for split in ("validation", "test"):
         total = data["correct"].get(f"{split}_total")
         for what in ("forget", "retain") if total else ():
-            mine = [c for c in range(len(total)) if (c in data["classes"]) == (what == "forget") and c not in data["earlier"]]
+            mine = [
+                c
+                for c in range(len(total))
+                if (c in data["classes"]) == (what == "forget") and c not in data["earlier"]
+            ]
             for when in ("before", "after"):
                 correct = data["correct"][f"{split}_{when}"]
                 found = accuracy(sum(correct[c] for c in mine), sum(total[c] for c in mine))
@@ -106,26 +110,37 @@ def _measures(data: dict[str, Any]) -> list[dict[str, Any]]:
 def _done(request: Request) -> list[str]:
     """What was done, in words."""
     data, purge = request.data, request.data.get("purge")
-    said = [f"{data.get('masked_before_reinit', data['masked']):,} of {data['pairs_total']:,} key-value pairs were masked: never selected."]
+    said = [
+        f"{data.get('masked_before_reinit', data['masked']):,} of {data['pairs_total']:,} key-value pairs were masked:"
+        " never selected."
+    ]
     if request.state == requests.RESTORED:
         return [*said, "The request was taken back: its mask no longer applies."]
     if request.state == MASKED or purge is None:
-        return [*said, "Nothing is erased yet: values, features and codes are on disk, and `dkvb restore` takes the mask back."]
+        return [
+            *said,
+            "Nothing is erased yet: values, features and codes are on disk, and `dkvb restore` takes the mask back.",
+        ]
     rows, scan = purge["rows"], purge["scan"]
     said += [
         "The values of those pairs were overwritten with zeros.",
-        f"{rows['train']:,} training and {rows['test']:,} test samples were erased from features, ids, codes and neighbour lists, with the "
-        f"selection counts of their classes and the rows of their classes in the linear head.",
+        (
+            f"{rows['train']:,} training and {rows['test']:,} test samples were erased from features, ids, codes and"
+            " neighbour lists, with the selection counts of their classes and the rows of their classes in the linear"
+            " head."
+        ),
     ]
     gone = [*purge["deleted"], *purge["done"]["artifacts"]]
     if gone:
         said.append(f"Deleted, since they were trained with the classes, or unfinished: {', '.join(gone)}.")
     said.append(
-        f"All {scan['files']:,} files of workspace and reports ({scan['bytes']:,} bytes, unpacked ones included) were scanned for "
-        f"{scan['needles']:,} marks of the erased rows and values: none was found."
+        f"All {scan['files']:,} files of workspace and reports ({scan['bytes']:,} bytes, unpacked ones included) were"
+        f" scanned for {scan['needles']:,} marks of the erased rows and values: none was found."
     )
     if purge["shared_rows"]:
-        said.append(f"{purge['shared_rows']:,} erased samples are equal to samples that stay, and could not be looked for.")
+        said.append(
+            f"{purge['shared_rows']:,} erased samples are equal to samples that stay, and could not be looked for."
+        )
     return said
 
 
@@ -133,21 +148,27 @@ def _not_claimed(request: Request) -> list[str]:
     """What a reader might think and is not said."""
     said = [
         "The frozen encoder is untouched: whatever it learned elsewhere about these classes, it still knows.",
-        "The original data, outside of the workspace, are untouched, and so are backups, snapshots, exports and copies made elsewhere, and "
-        "old blocks that a disk or file system may keep after a file was overwritten.",
+        (
+            "The original data, outside of the workspace, are untouched, and so are backups, snapshots, exports and"
+            " copies made elsewhere, and old blocks that a disk or file system may keep after a file was overwritten."
+        ),
         "No legal conclusion is drawn: whether this answers a request for erasure is for the reader to judge.",
     ]
     if request.state == PURGED:
         if request.data["purge"]["keys"] == "reinit":
             said.append("Keys were fitted anew and values trained again, without the classes.")
         else:
-            said.append("The keys were fitted with the classes present and were kept, as were those of the masked pairs.")
+            said.append(
+                "The keys were fitted with the classes present and were kept, as were those of the masked pairs."
+            )
         said.append(
-            "Kept: where erased samples stood and of which class they were, the mask, and aggregates such as accuracies and curves."
+            "Kept: where erased samples stood and of which class they were, the mask, and aggregates such as accuracies"
+            " and curves."
         )
         if request.data["purge"]["keys"] != "reinit":
             said.append(
-                "Pairs that stay were trained together with these classes: what they hold for the other classes was not trained again."
+                "Pairs that stay were trained together with these classes: what they hold for the other classes was not"
+                " trained again."
             )
     else:
         said.append("A mask hides and does not erase: with the files, it can be lifted.")

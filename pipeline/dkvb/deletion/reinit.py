@@ -24,7 +24,10 @@ def _own(recipe: Recipe, workspace: Workspace, tree: Tree) -> tuple[Recipe, Arti
     features = need_features(recipe, workspace)
     made = dkvb_spec(recipe, seed, quantize_spec(recipe, seed, features).fingerprint).fingerprint
     if made != tree.request.train:
-        raise SettingsClash(f"Request {tree.request.id} is of a model of another recipe: give --recipe the one that it was trained with.")
+        raise SettingsClash(
+            f"Request {tree.request.id} is of a model of another recipe: give --recipe the one that it was trained"
+            " with."
+        )
     return recipe.with_(run={"seeds": [seed]}), features
 
 
@@ -38,15 +41,20 @@ def check(recipe: Recipe, workspace: Workspace, tree: Tree) -> None:
     for request in requests.all_requests(workspace, tree.request.train):
         if request.state == requests.MASKED and request.id not in {r.id for r in tree.together}:
             raise SettingsClash(
-                f"Request {request.id} is masked and not purged, and its mask would mean nothing for new keys: purge or restore it first."
+                f"Request {request.id} is masked and not purged, and its mask would mean nothing for new keys: purge or"
+                " restore it first."
             )
 
 
 def run(recipe: Recipe, workspace: Workspace, tree: Tree) -> None:
-    """Fit and train again under the same names. The masks of the model's purged requests become empty: no pair holds their classes."""
+    """Fit and train again under the same names. The masks of the model's purged requests become empty: no pair holds
+    their classes."""
     own, _ = _own(recipe, workspace, tree)
     for artifact in workspace.all("train"):
-        if artifact.manifest["inputs"].get("quantize") == tree.codes.fingerprint and artifact.fingerprint != tree.request.train:
+        if (
+            artifact.manifest["inputs"].get("quantize") == tree.codes.fingerprint
+            and artifact.fingerprint != tree.request.train
+        ):
             erase.shred_folder(artifact.path)  # values of the old keys
     quantize.run(own, workspace, force=True, masks_go=True)
     train.run(own, workspace, force=True)
@@ -55,5 +63,8 @@ def run(recipe: Recipe, workspace: Workspace, tree: Tree) -> None:
         with atomic(request.path / "mask.safetensors") as temporary:
             save_file({"mask": pack(mask), "shape": np.array(mask.shape)}, temporary)
         requests.change(
-            request, mask_sha256=sha256(request.path / "mask.safetensors"), masked_before_reinit=request.data["masked"], masked=0
+            request,
+            mask_sha256=sha256(request.path / "mask.safetensors"),
+            masked_before_reinit=request.data["masked"],
+            masked=0,
         )

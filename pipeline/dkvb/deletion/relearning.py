@@ -1,10 +1,11 @@
 """Relearning speed: how fast a forgotten class comes back when the values are trained on a few of its samples.
 
-Protocol, the same for the unlearned model and for the oracle that never saw the class: n samples of the forgotten class and as many of each
-retain class (evenly fewer where those would be more than `RETAIN` together), drawn from the seed and the class, the smaller draws being the
-beginnings of the larger; a fresh Adam at the recipe's learning rate and batch size, a fixed number of epochs (`[verify] epochs`); masked
-pairs stay masked; then forget accuracy on test. Samples of the class come from the training split, else (a purge has removed them) from the
-validation split, else from one half of its test samples, drawn from the seed: accuracy is then that on the other half.
+Protocol, the same for the unlearned model and for the oracle that never saw the class: n samples of the forgotten class
+and as many of each retain class (evenly fewer where those would be more than `RETAIN` together), drawn from the seed
+and the class, the smaller draws being the beginnings of the larger; a fresh Adam at the recipe's learning rate and
+batch size, a fixed number of epochs (`[verify] epochs`); masked pairs stay masked; then forget accuracy on test.
+Samples of the class come from the training split, else (a purge has removed them) from the validation split, else from
+one half of its test samples, drawn from the seed: accuracy is then that on the other half.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ STAGE = "verify relearn"
 
 @dataclass
 class Masked:
-    """A bottleneck under a mask (C, M) bool, ready to be trained on from its values; the bottleneck itself stays as it is."""
+    """A bottleneck under a mask (C, M) bool, ready to be trained on from its values; the bottleneck itself stays as it
+    is."""
 
     model: StoredBottleneck
     mask: np.ndarray
@@ -60,7 +62,9 @@ class Masked:
         """(C * M, L) float32, a copy."""
         return torch.from_numpy(self.model.values.reshape(self.mask.size, -1)).clone()
 
-    def relearned(self, ids: torch.Tensor, labels: torch.Tensor, recipe: Recipe, seed: int, unit: str) -> tuple[torch.Tensor, torch.Tensor]:
+    def relearned(
+        self, ids: torch.Tensor, labels: torch.Tensor, recipe: Recipe, seed: int, unit: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The rows of values that training on ids (n, C * k) and labels (n,) can move, and what it makes of them.
 
         Adam moves nothing that never had a gradient, so that training these rows alone gives the same as training all.
@@ -85,7 +89,8 @@ class Masked:
 
 
 def samples_of(model: StoredBottleneck, forgotten: int, seed: int) -> tuple[str, np.ndarray, np.ndarray]:
-    """The split that samples of a class come from, its rows in the order in which they are drawn, and the test rows to measure on."""
+    """The split that samples of a class come from, its rows in the order in which they are drawn, and the test rows to
+    measure on."""
     labels = model.splits.labels
     rng = generator(seed, STAGE, "forget", forgotten)
     test = np.flatnonzero(labels["test"] == forgotten)
@@ -114,7 +119,8 @@ def relearning(
     seed: int,
     advance: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
-    """A row per forgotten class and number of samples, 0 first: accuracies of both models on test, difference and ratio.
+    """A row per forgotten class and number of samples, 0 first: accuracies of both models on test, difference and
+    ratio.
 
     `ratio` is None where the oracle's accuracy is 0; `note` says where samples were missing.
     """
@@ -128,21 +134,32 @@ def relearning(
         for n in [0, *recipe.verify.samples]:
             advance()
             used = min(n, len(drawn))
-            row: dict[str, Any] = {"class": c, "name": splits.classes[c], "samples": n, "used": used, "source": source, "note": None}
+            row: dict[str, Any] = {
+                "class": c,
+                "name": splits.classes[c],
+                "samples": n,
+                "used": used,
+                "source": source,
+                "note": None,
+            }
             if n and used == 0:
                 found.append(row | _compared(None, None) | {"note": "no samples of the class are left: not measured"})
                 continue
             if used < n:
                 row["note"] = f"only {used} samples of the class are left in the {source} split"
             retain = retain_samples(unlearned.model, forget, n, seed)
-            labels = torch.from_numpy(np.concatenate([splits.labels[source][drawn[:used]], splits.labels["train"][retain]]))
+            labels = torch.from_numpy(
+                np.concatenate([splits.labels[source][drawn[:used]], splits.labels["train"][retain]])
+            )
             accuracy: dict[str, Any] = {}
             for name, model in models.items():
                 predicted = start[name]
                 if n:
                     ids = torch.cat([model.ids(source)[drawn[:used]], model.ids("train")[retain]])
                     # one unit for both: they see the samples in the same order
-                    predicted = model.predictions(model.relearned(ids, labels, recipe, seed, f"{STAGE} {splits.classes[c]} {n}"))
+                    predicted = model.predictions(
+                        model.relearned(ids, labels, recipe, seed, f"{STAGE} {splits.classes[c]} {n}")
+                    )
                 accuracy[name] = accuracy_on(predicted[test], splits.labels["test"][test], [c])
                 row[f"{name}_retain"] = accuracy_on(predicted, splits.labels["test"], kept)
             found.append(row | _compared(accuracy["unlearned"], accuracy["oracle"]))

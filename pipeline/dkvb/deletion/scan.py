@@ -1,8 +1,9 @@
 """Search of all bytes of a workspace for rows that were purged, without keeping those rows.
 
-A needle is a salted hash of part of a row: 8 of its bytes are hashed fast at every byte offset of a file, and what agrees is confirmed by
-sha256 over up to 256 bytes. Rows are looked for as float32, float16 and float64; compressed zarr arrays, parquet, npz and gzip files are
-looked at unpacked as well, and the numbers in text files (JSON, CSV, HTML) as float32.
+A needle is a salted hash of part of a row: 8 of its bytes are hashed fast at every byte offset of a file, and what
+agrees is confirmed by sha256 over up to 256 bytes. Rows are looked for as float32, float16 and float64; compressed zarr
+arrays, parquet, npz and gzip files are looked at unpacked as well, and the numbers in text files (JSON, CSV, HTML) as
+float32.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 @dataclass
 class Needles:
-    """Salted hashes of n rows: `quick` (n,) uint64, `length` (n,) bytes confirmed, `digest` (n, 16) uint8, `row` (n,) which row."""
+    """Salted hashes of n rows: `quick` (n,) uint64, `length` (n,) bytes confirmed, `digest` (n, 16) uint8, `row` (n,)
+    which row."""
 
     salt: bytes
     quick: np.ndarray
@@ -52,13 +54,18 @@ class Needles:
     row: np.ndarray
 
     @classmethod
-    def of(cls, rows: np.ndarray, salt: bytes | None = None, first: int = 0, dtypes: Sequence[str] = ("<f4", "<f2", "<f8")) -> Needles:
-        """Needles of rows (n, D) float32, numbered from `first` on; rows of one repeated value, that say nothing, have none."""
+    def of(
+        cls, rows: np.ndarray, salt: bytes | None = None, first: int = 0, dtypes: Sequence[str] = ("<f4", "<f2", "<f8")
+    ) -> Needles:
+        """Needles of rows (n, D) float32, numbered from `first` on; rows of one repeated value, that say nothing, have
+        none."""
         salt = secrets.token_bytes(16) if salt is None else salt
         telling = np.flatnonzero((rows != rows[:, :1]).any(1)) if rows.size else np.empty(0, int)
         parts = [_needles(np.ascontiguousarray(rows[telling], dtype), salt) for dtype in dtypes]
         quick, length, digest = (np.concatenate([part[i] for part in parts]) for i in range(3))
-        counts = [len(telling) if len(part[0]) else 0 for part in parts]  # half as wide, a row may be too short for a needle
+        counts = [
+            len(telling) if len(part[0]) else 0 for part in parts
+        ]  # half as wide, a row may be too short for a needle
         return cls(salt, quick, length, digest, np.concatenate([telling[:count] + first for count in counts]))
 
     def __add__(self, other: Needles) -> Needles:
@@ -71,7 +78,14 @@ class Needles:
 
     def save(self, path: Path) -> None:
         with atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, salt=np.frombuffer(self.salt, np.uint8), quick=self.quick, length=self.length, digest=self.digest, row=self.row)
+            np.savez(
+                file,
+                salt=np.frombuffer(self.salt, np.uint8),
+                quick=self.quick,
+                length=self.length,
+                digest=self.digest,
+                row=self.row,
+            )
 
     @classmethod
     def load(cls, path: Path) -> Needles:
@@ -91,7 +105,9 @@ class Needles:
     @cached_property
     def _confirm(self) -> dict[int, dict[int, dict[bytes, int]]]:
         known: dict[int, dict[int, dict[bytes, int]]] = {}
-        for quick, length, digest, row in zip(self.quick.tolist(), self.length.tolist(), self.digest, self.row.tolist(), strict=True):
+        for quick, length, digest, row in zip(
+            self.quick.tolist(), self.length.tolist(), self.digest, self.row.tolist(), strict=True
+        ):
             known.setdefault(quick, {}).setdefault(length, {})[digest.tobytes()] = row
         return known
 
@@ -152,7 +168,8 @@ def scan(folders: Sequence[Path], needles: Needles) -> dict[str, Any]:
     """Look at every file below some folders.
 
     Returns:
-        `files`, `bytes` looked at, `found`: file -> how many of the rows it holds, `unreadable`: files that could not be looked at.
+        `files`, `bytes` looked at, `found`: file -> how many of the rows it holds, `unreadable`: files that could not
+        be looked at.
     """
     files, size, found, unreadable = 0, 0, {}, []
     for path in sorted({path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file()}):

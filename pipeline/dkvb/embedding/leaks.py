@@ -103,7 +103,8 @@ def find_leaks(
     Args:
         hashes: split ("train", "test") to (N, 16) uint8, or N strings of 16 bytes.
         labels: split to (N,) integers, places in `classes`.
-        ids: split to N names for the examples; without them rows are called "train row 3". Only those shown are looked up.
+        ids: split to N names for the examples; without them rows are called "train row 3". Only those shown are looked
+            up.
 
     Raises:
         ValueError: hashes of another width, or not a label for each hash.
@@ -143,7 +144,9 @@ def find_leaks(
 
     examples = {
         "shared": [(name(found[0]), name(found[test[found]][0])) for found in members(shared)],
-        "across_classes": [(name(found[0], True), name(found[label[found] != label[found[0]]][0], True)) for found in members(across)],
+        "across_classes": [
+            (name(found[0], True), name(found[label[found] != label[found[0]]][0], True)) for found in members(across)
+        ],
         "duplicates": [(name(found[0]), name(found[1])) for found in members(repeated)],
     }
     return Leaks(

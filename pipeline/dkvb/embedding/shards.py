@@ -104,11 +104,16 @@ def create_split(path: Path, split: str, rows: int, width: int, classes: list[st
 
 
 def embed_shard(
-    job: Job, shard: Shard, source: Source, encoder: FrozenEncoder | None, advance: Callable[[int], None] = lambda rows: None
+    job: Job,
+    shard: Shard,
+    source: Source,
+    encoder: FrozenEncoder | None,
+    advance: Callable[[int], None] = lambda rows: None,
 ) -> list[str]:
     """Embed and write one shard.
 
-    With `on_bad = "fail"`, a shard with an unreadable image is not marked done; with "skip" it is, its mark naming them.
+    With `on_bad = "fail"`, a shard with an unreadable image is not marked done; with "skip" it is, its mark naming
+    them.
 
     Returns:
         What is wrong with each unreadable image.
@@ -165,7 +170,8 @@ def units(artifact: Artifact) -> dict[str, list[tuple[str, Any, str]]]:
     chunks = {"features": "c/{}/0", "labels": "c/{}", "ids": "c/{}", "hashes": "c/{}/0"}
     return {
         shard.name: [
-            (f"{shard.split}/{name}", shard.rows, f"{shard.split}/{name}/{file.format(shard.index)}") for name, file in chunks.items()
+            (f"{shard.split}/{name}", shard.rows, f"{shard.split}/{name}/{file.format(shard.index)}")
+            for name, file in chunks.items()
         ]
         for shard in shards_of({split: int(artifact.result[split]) for split in SPLITS})
     }

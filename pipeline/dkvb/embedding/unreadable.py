@@ -1,6 +1,8 @@
-"""Leaving unreadable images out: the arrays of a split are copied without their rows, and the copy takes the split's place.
+"""Leaving unreadable images out: the arrays of a split are copied without their rows, and the copy takes the split's
+place.
 
-Safe at any instant: the copy is complete once its list of kept rows is there, and `finish_swap` completes a swap that a kill cut short.
+Safe at any instant: the copy is complete once its list of kept rows is there, and `finish_swap` completes a swap that a
+kill cut short.
 """
 
 from __future__ import annotations

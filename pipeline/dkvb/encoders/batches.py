@@ -1,12 +1,13 @@
 """Rows of an image split to features, at the encoder's own speed: decoding and resizing happen beside the forward pass.
 
-On a CPU both want the same cores, so nothing can be hidden: each core takes whole batches, from file to features, on one thread. No
-core ever waits for another, neither for a slow file nor at the barriers inside a multi-threaded forward pass. On a GPU, threads load
-batches into pinned memory, and two more feed the device, so that one batch is copied and queued while the other is computed.
+On a CPU both want the same cores, so nothing can be hidden: each core takes whole batches, from file to features, on
+one thread. No core ever waits for another, neither for a slow file nor at the barriers inside a multi-threaded forward
+pass. On a GPU, threads load batches into pinned memory, and two more feed the device, so that one batch is copied and
+queued while the other is computed.
 
-A row's features do not depend on timing, on the number of threads, or on other rows: batch i always holds rows i·B to (i+1)·B, each at
-its own place, and has B places even where images are missing or rows run out (blank images fill them), so that every forward pass has
-one shape.
+A row's features do not depend on timing, on the number of threads, or on other rows: batch i always holds rows i·B to
+(i+1)·B, each at its own place, and has B places even where images are missing or rows run out (blank images fill them),
+so that every forward pass has one shape.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGES_AT_ONCE = 1024
-"""On a CPU, images in forward passes at one time at most, whatever the number of cores: activations are what fills memory."""
+"""On a CPU, images in forward passes at one time at most, whatever the number of cores: activations are what fills
+memory."""
 
 
 FEEDERS = 2
@@ -91,11 +93,17 @@ def encode_rows(
             features[len(kept) : len(kept) + len(found)] = found
             kept += [chosen[start + place] for place in batch.kept]
         advance(min(batch_size, len(chosen) - start))
-    return Encoded(np.zeros((0, 0), np.float32) if features is None else features[: len(kept)], np.array(kept, np.int64), bad)
+    return Encoded(
+        np.zeros((0, 0), np.float32) if features is None else features[: len(kept)], np.array(kept, np.int64), bad
+    )
 
 
 def _load(
-    split: ImageSplit, rows: list[int], encoder: FrozenEncoder, batch_size: int, on_image: Callable[[int, Image.Image], None] | None
+    split: ImageSplit,
+    rows: list[int],
+    encoder: FrozenEncoder,
+    batch_size: int,
+    on_image: Callable[[int, Image.Image], None] | None,
 ) -> _Batch:
     tensors: list[torch.Tensor] = []
     kept: list[int] = []
@@ -120,7 +128,8 @@ def _load(
 
 
 def _blank(shape: tuple[int, ...], device: str) -> torch.Tensor:
-    """Zeros on the CPU, in pinned memory where they go to a GPU, so that the copy does not hold up the thread that asks for it."""
+    """Zeros on the CPU, in pinned memory where they go to a GPU, so that the copy does not hold up the thread that asks
+    for it."""
     import torch
 
     return torch.zeros(shape, pin_memory=device != "cpu")
@@ -149,7 +158,9 @@ def _encoded(
             yield from in_order(pool, lambda start: encode(load(start)), starts, ahead=lanes)
     else:
         with _pool(cores()) as loaders, _pool(FEEDERS) as feeders:
-            yield from in_order(feeders, feed, (loaders.submit(load, start) for start in starts), ahead=cores() + FEEDERS)
+            yield from in_order(
+                feeders, feed, (loaders.submit(load, start) for start in starts), ahead=cores() + FEEDERS
+            )
 
 
 @contextmanager

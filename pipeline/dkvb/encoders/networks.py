@@ -62,7 +62,8 @@ class FrozenEncoder(Protocol):
         ...
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, channels, H, W) to (B, D) float32 on the CPU, computed on the encoder's device; may be called from several threads."""
+        """(B, channels, H, W) to (B, D) float32 on the CPU, computed on the encoder's device; may be called from
+        several threads."""
         ...
 
 
@@ -72,8 +73,8 @@ def load_encoder(settings: Encoder, device: str, mode: str) -> FrozenEncoder:
     `size` applies to pixels alone and `layer` to resnet50 alone. Random weights are the same on every call.
 
     Raises:
-        UsageError: unknown encoder, architecture, tag or layer; a weights file that is missing, unreadable or of another architecture.
-        DkvbError: weights that are not on this machine and cannot be downloaded.
+        UsageError: unknown encoder, architecture, tag or layer; a weights file that is missing, unreadable or of
+        another architecture. DkvbError: weights that are not on this machine and cannot be downloaded.
     """
     kind, _, arch = settings.name.partition(":")
     if settings.name == "pixels":
@@ -119,7 +120,8 @@ def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 class PixelEncoder:
-    """Pixels as a vector, each image standardised by its own mean and standard deviation, so nothing is learnt from the data.
+    """Pixels as a vector, each image standardised by its own mean and standard deviation, so nothing is learnt from the
+    data.
 
     Without `size`, the first image sets the size that all must have; `dim` is known from then on.
     """
@@ -136,7 +138,10 @@ class PixelEncoder:
     @property
     def dim(self) -> int:
         if self.shape is None:
-            raise DkvbError("The encoder 'pixels' without encoder.size has no width before its first image; preprocess one image first.")
+            raise DkvbError(
+                "The encoder 'pixels' without encoder.size has no width before its first image; preprocess one image"
+                " first."
+            )
         return int(np.prod(self.shape))
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
@@ -163,7 +168,8 @@ class PixelEncoder:
 class NetworkEncoder:
     """A network in evaluation mode and the transform that its weights were trained for.
 
-    With `precision` "bf16", matrix products and convolutions are computed in bfloat16 (weights stay, features come back in float32).
+    With `precision` "bf16", matrix products and convolutions are computed in bfloat16 (weights stay, features come back
+    in float32).
     """
 
     def __init__(self, settings: Encoder, network: Any, transform: Callable[[Any], Any], device: str) -> None:
@@ -200,7 +206,10 @@ class NetworkEncoder:
 
 def _sizes_differ(one: tuple[int, ...], other: tuple[int, ...]) -> DkvbError:
     sizes = " and ".join(f"{shape[-1]}×{shape[-2]}" for shape in (one, other))
-    return DkvbError(f"The encoder needs images of one size and found {sizes} pixels; set `encoder.size = 32` (say) to resize them all.")
+    return DkvbError(
+        f"The encoder needs images of one size and found {sizes} pixels; set `encoder.size = 32` (say) to resize them"
+        " all."
+    )
 
 
 def _default_tag(name: str) -> str:
@@ -292,4 +301,6 @@ def _timm(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
         heads = tuple(f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier))
         state = {key: value for key, value in read_state_dict(file).items() if not key.startswith(heads)}
         load_into(model, state, file, base)
-    return NetworkEncoder(settings, model, create_transform(**resolve_model_data_config(model), is_training=False), device)
+    return NetworkEncoder(
+        settings, model, create_transform(**resolve_model_data_config(model), is_training=False), device
+    )

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from dkvb.encoders.networks import FrozenEncoder
     from dkvb.workspace.artifacts import Artifact
 
+
 @dataclass
 class Encoding:
-    """`settings` of the recipe's encoder section (None for ready-made features), the images' `mode`, the weights' sha256."""
+    """`settings` of the recipe's encoder section (None for ready-made features), the images' `mode`, the weights'
+    sha256."""
 
     settings: dict[str, Any] | None
     mode: Literal["RGB", "L"] = "RGB"
@@ -48,15 +50,17 @@ class Encoding:
         from dkvb.recipe import Encoder
 
         if self.settings is None:
-            raise UsageError("This model was trained on ready-made features, without an encoder: give features (B, D), not images.")
+            raise UsageError(
+                "This model was trained on ready-made features, without an encoder: give features (B, D), not images."
+            )
         settings = dict(self.settings)
         if self.folder and settings["weights"] and (self.folder / settings["weights"]).is_file():
             settings["weights"] = str(self.folder / settings["weights"])
         encoder = load_encoder(Encoder(**settings), self.device, self.mode)
         if self.weights_sha256 and encoder.weights_hash != self.weights_sha256:
             raise DkvbError(
-                f"The weights of {settings['name']} found here are not those that the model was trained with (sha256 of their parameters "
-                f"{encoder.weights_hash}, expected {self.weights_sha256}): give the original weights."
+                f"The weights of {settings['name']} found here are not those that the model was trained with (sha256 of"
+                f" their parameters {encoder.weights_hash}, expected {self.weights_sha256}): give the original weights."
             )
         return encoder
 
@@ -79,11 +83,17 @@ class Encoding:
         else:
             listed = list(images) if isinstance(images, Sequence) else [images]
             batches = [listed[start : start + size] for start in range(0, len(listed), size)]
-            parts = [encoder.encode(stack([encoder.preprocess(convert(image, self.mode)) for image in batch])) for batch in batches]
+            parts = [
+                encoder.encode(stack([encoder.preprocess(convert(image, self.mode)) for image in batch]))
+                for batch in batches
+            ]
         return torch.cat(parts) if parts else torch.empty(0, encoder.dim)
 
-    def of_files(self, files: Sequence[Path], advance: Callable[[int], None]) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
-        """Features (n, D) of those image files that can be read, their places (n,), and place -> what is wrong with the others."""
+    def of_files(
+        self, files: Sequence[Path], advance: Callable[[int], None]
+    ) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+        """Features (n, D) of those image files that can be read, their places (n,), and place -> what is wrong with the
+        others."""
         from dkvb.encoders.batches import encode_rows
         from dkvb.sources.base import ImageSplit
         from dkvb.sources.images import ImageFiles

@@ -43,20 +43,25 @@ def local_file(value: str | None) -> Path | None:
     if path.is_file():
         return path
     if path.is_absolute() or path.suffix in WEIGHTS_FILES or "/" in value or os.sep in value:
-        raise UsageError(f"encoder.weights names {path}, which is no file; give a weights file, a tag, or leave it out.")
+        raise UsageError(
+            f"encoder.weights names {path}, which is no file; give a weights file, a tag, or leave it out."
+        )
     return None
 
 
 def closest(name: str, known: Sequence[str]) -> str:
     """`; did you mean …?` with up to three close names of a long list, or where it starts."""
     close = difflib.get_close_matches(name, known, n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else f"; it has {len(known)}, such as {', '.join(known[:5])}."
+    return (
+        f"; did you mean {' or '.join(close)}?" if close else f"; it has {len(known)}, such as {', '.join(known[:5])}."
+    )
 
 
 def unknown_tag(tag: str, arch: str, tags: Sequence[str]) -> UsageError:
     listed = ", ".join(tags) or "none"
     return UsageError(
-        f"encoder.weights = '{tag}' is no tag of {arch}; its tags are: {listed}. A weights file's path or 'random' works too."
+        f"encoder.weights = '{tag}' is no tag of {arch}; its tags are: {listed}. A weights file's path or 'random'"
+        " works too."
     )
 
 
@@ -100,11 +105,16 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # each reader has its own errors
         reason = re.split(r"[.\n]", str(error) or type(error).__name__, maxsplit=1)[0]
         raise UsageError(
-            f"The weights file {path} cannot be read ({reason}); give .safetensors, a state dict (.pt, .bin) or a TorchScript archive."
+            f"The weights file {path} cannot be read ({reason}); give .safetensors, a state dict (.pt, .bin) or a"
+            " TorchScript archive."
         ) from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if (
+        not isinstance(state, Mapping)
+        or not state
+        or not all(isinstance(value, torch.Tensor) for value in state.values())
+    ):
         raise UsageError(f"The weights file {path} holds no state dict (parameters by name); save model.state_dict().")
     return {key.removeprefix("module."): value for key, value in state.items()}
 
@@ -129,7 +139,8 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], path: 
 
 
 def state_hash(state: Mapping[str, torch.Tensor]) -> str:
-    """sha256 hex digest over names, types, shapes and values, in the order of names; the same wherever the values lie."""
+    """sha256 hex digest over names, types, shapes and values, in the order of names; the same wherever the values
+    lie."""
     import torch
 
     total = hashlib.sha256()
@@ -195,7 +206,8 @@ def fetch_url(url: str, what: str) -> Path:
 
 def _missing(what: str, example: str, reason: str, either: str = "") -> NotHere:
     return NotHere(
-        f"The weights {what} are not on this machine and their download failed ({reason.rstrip('.')}). Fetch them on another machine, then "
+        f"The weights {what} are not on this machine and their download failed ({reason.rstrip('.')}). Fetch them on"
+        " another machine, then "
         f'{either}set `encoder.weights = "/path/to/{example}"` in the recipe.'
     )
 

@@ -10,15 +10,15 @@ from dkvb.errors import UsageError, nearest
 from dkvb.evaluation.seed import TrainedSeed
 
 
-def forget_sets(study: TrainedSeed) -> list[list[int]]:
+def forget_sets(trained: TrainedSeed) -> list[list[int]]:
     """The classes to forget, together or in turn, as ids.
 
     Raises:
         UsageError: a name or id that is no class, a class named twice, or all of them.
     """
-    wanted, classes = study.recipe.unlearn.forget, study.splits.classes
+    wanted, classes = trained.recipe.unlearn.forget, trained.splits.classes
     if wanted == "best":
-        return [[_best_learned(study)]]
+        return [[_best_learned(trained)]]
     if wanted == "each":
         return [[c] for c in range(len(classes))]
     return [class_ids(wanted if isinstance(wanted, list) else [wanted], classes)]
@@ -57,8 +57,8 @@ def class_id(name: str | int, classes: Sequence[str]) -> int:
     return number
 
 
-def _best_learned(study: TrainedSeed) -> int:
+def _best_learned(trained: TrainedSeed) -> int:
     """The class with the fewest test misclassifications of the bottleneck, lowest id on a tie (Appendix A)."""
-    result = study.dkvb_artifact.result
+    result = trained.dkvb_artifact.result
     tested = np.array(result["tested"]) > 0
     return int(np.where(tested, result["misclassified_test"], np.iinfo(np.int64).max).argmin())

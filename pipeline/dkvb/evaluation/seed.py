@@ -39,7 +39,9 @@ class TrainedSeed:
     def dkvb_artifact(self) -> Artifact:
         codes = self.workspace.get(quantize_spec(self.recipe, self.seed, self.features))
         fingerprint = codes.fingerprint if codes else ""
-        return self.workspace.need_spec(dkvb_spec(self.recipe, self.seed, fingerprint), f"The trained bottleneck of seed {self.seed}")
+        return self.workspace.need_spec(
+            dkvb_spec(self.recipe, self.seed, fingerprint), f"The trained bottleneck of seed {self.seed}"
+        )
 
     @cached_property
     def linear_artifact(self) -> Artifact:
@@ -49,7 +51,9 @@ class TrainedSeed:
     @cached_property
     def bottleneck(self) -> StoredBottleneck:
         trained = self.dkvb_artifact
-        codes = self.workspace.need_spec(quantize_spec(self.recipe, self.seed, self.features), f"The keys and codes of seed {self.seed}")
+        codes = self.workspace.need_spec(
+            quantize_spec(self.recipe, self.seed, self.features), f"The keys and codes of seed {self.seed}"
+        )
         values = load_file(trained.path / VALUES)["values"]
         return StoredBottleneck(self.splits, codes, values, self.recipe.train.pool, self.recipe.keys.unused == "mask")
 

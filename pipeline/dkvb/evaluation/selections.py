@@ -43,7 +43,12 @@ def masked_ids(bottleneck: StoredBottleneck, split: str, masked: np.ndarray) -> 
             fallen = [np.flatnonzero(masked[c][codes[c]].any(1)) for c in group]
             queries = bottleneck.queries(split, group, pool) if any(map(len, fallen)) else None
 
-            def fill(place: int, group: range = group, fallen: list[np.ndarray] = fallen, queries: np.ndarray | None = queries) -> None:
+            def fill(
+                place: int,
+                group: range = group,
+                fallen: list[np.ndarray] = fallen,
+                queries: np.ndarray | None = queries,
+            ) -> None:
                 codebook, again = group[place], fallen[place]
                 selected = codes[codebook].astype(np.int32)
                 if queries is not None and len(again):

@@ -14,7 +14,8 @@ from dkvb.workspace.rows import labels, present, stored_train_rows, train_rows
 
 @dataclass
 class Splits:
-    """Labels and rows of the splits of one seed: `train` (what was learned from), `validation` (kept out of it), `test`."""
+    """Labels and rows of the splits of one seed: `train` (what was learned from), `validation` (kept out of it),
+    `test`."""
 
     features: Artifact
     validation: float

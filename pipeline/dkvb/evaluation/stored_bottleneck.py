@@ -22,7 +22,8 @@ from dkvb.workspace.artifacts import Artifact
 class StoredBottleneck:
     """Keys, codes and values of one seed.
 
-    `values` is (C, M, L) float32. `masks_unused` excludes pairs that training never selected, as the official evaluation does.
+    `values` is (C, M, L) float32. `masks_unused` excludes pairs that training never selected, as the official
+    evaluation does.
     """
 
     splits: Splits

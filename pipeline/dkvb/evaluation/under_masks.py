@@ -26,7 +26,8 @@ LOGITS = 512 * 2**20
 
 
 QUERIES = 128 * 2**20
-"""Bytes of queries held at a time, where some have to be searched: fewer groups of codebooks are fewer passes over the features."""
+"""Bytes of queries held at a time, where some have to be searched: fewer groups of codebooks are fewer passes over the
+features."""
 
 
 def masked_predictions(
@@ -62,14 +63,21 @@ def masked_logits(model: StoredBottleneck, order: np.ndarray, n: int, split: str
         return _logits(model, order, [n], split, pool)[0]
 
 
-def masked_logits_at(model: StoredBottleneck, order: np.ndarray, grid: Sequence[int], split: str, rows: np.ndarray) -> np.ndarray:
+def masked_logits_at(
+    model: StoredBottleneck, order: np.ndarray, grid: Sequence[int], split: str, rows: np.ndarray
+) -> np.ndarray:
     """Logits (G, n, L) float32 of some rows (n,) of a split at every N of a sweep."""
     with one_thread_per_worker() as pool:
         return _logits(model, order, grid, split, pool, rows)
 
 
 def _logits(
-    model: StoredBottleneck, order: np.ndarray, grid: Sequence[int], split: str, pool: ThreadPoolExecutor, only: np.ndarray | None = None
+    model: StoredBottleneck,
+    order: np.ndarray,
+    grid: Sequence[int],
+    split: str,
+    pool: ThreadPoolExecutor,
+    only: np.ndarray | None = None,
 ) -> np.ndarray:
     """Logits (G, N, L): the mean over codebooks, added up in codebook order, so that no bit depends on the threads."""
     some: Any = slice(None) if only is None else only

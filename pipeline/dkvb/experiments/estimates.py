@@ -1,4 +1,5 @@
-"""What a step will take on this machine: time from steps of the same kind that ran here, scaled by size, and the disk it fills."""
+"""What a step will take on this machine: time from steps of the same kind that ran here, scaled by size, and the disk
+it fills."""
 
 from __future__ import annotations
 
@@ -63,7 +64,10 @@ def disk(step: str, recipe: Recipe, size: Size) -> int:
     keys = recipe.keys
     rows, pairs = size.train + size.test, keys.codebooks * keys.pairs
     kept_out = round(size.train * recipe.data.validation)
-    coded = rows * keys.codebooks * keys.top_k * 2 + (size.test + kept_out) * keys.codebooks * min(keys.neighbours, keys.pairs) * 2
+    coded = (
+        rows * keys.codebooks * keys.top_k * 2
+        + (size.test + kept_out) * keys.codebooks * min(keys.neighbours, keys.pairs) * 2
+    )
     quantized = coded + pairs * keys.dim * 4 + keys.codebooks * size.width * keys.dim * 4
     values = pairs * size.classes * 4
     return {
@@ -84,7 +88,8 @@ def kind(step: str, recipe: Recipe) -> str:
 
 
 class Estimator:
-    """Seconds per unit of work, by kind of step: from the workspace, else from a run of the digits recipe, made when first needed."""
+    """Seconds per unit of work, by kind of step: from the workspace, else from a run of the digits recipe, made when
+    first needed."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -108,9 +113,22 @@ class Estimator:
 
         progress.note("no steps of this kind have run in this workspace: measuring this machine on the digits recipe")
         recipe = load("digits")
-        methods = ["activations", "examples", "scrub", "logit-mask", "scrub-values", "scrub-r", "retrain", "retrain-keys", "retrain-linear"]
+        methods = [
+            "activations",
+            "examples",
+            "scrub",
+            "logit-mask",
+            "scrub-values",
+            "scrub-r",
+            "retrain",
+            "retrain-keys",
+            "retrain-linear",
+        ]
         recipe = recipe.with_(
-            keys={"codebooks": 32, "epochs": 3}, train={"epochs": 5}, unlearn={"method": methods}, linear={"converged": False, "epochs": 5}
+            keys={"codebooks": 32, "epochs": 3},
+            train={"epochs": 5},
+            unlearn={"method": methods},
+            linear={"converged": False, "epochs": 5},
         )
         with tempfile.TemporaryDirectory() as folder, progress.silenced():
             place = Workspace(Path(folder) / "data", Path(folder) / "reports")
@@ -131,7 +149,9 @@ def _rates(workspace: Workspace) -> dict[str, float]:
 
     def add(step: str, seconds: float, recipe: Recipe, features: Artifact) -> None:
         result = features.result
-        amount = work(step.split()[0], recipe, Size(result["train"], result["test"], result["dim"], len(result["classes"])))
+        amount = work(
+            step.split()[0], recipe, Size(result["train"], result["test"], result["dim"], len(result["classes"]))
+        )
         if amount > found.get(step, (0.0, 0.0))[0]:
             found[step] = (amount, seconds / amount)
 
@@ -144,10 +164,14 @@ def _rates(workspace: Workspace) -> dict[str, float]:
     recipes: dict[str, tuple[Recipe, Artifact]] = {}
     for model in trained.values():
         codes_ = quantized.get(model.manifest["inputs"].get("quantize", ""))
-        features_ = embedded.get(codes_.manifest["inputs"]["embed"] if codes_ else model.manifest["inputs"].get("embed", ""))
+        features_ = embedded.get(
+            codes_.manifest["inputs"]["embed"] if codes_ else model.manifest["inputs"].get("embed", "")
+        )
         if features_ is None:
             continue
-        over: dict[str, Any] = {"linear": model.settings["linear"]} if "linear" in model.settings else {"train": model.settings["train"]}
+        over: dict[str, Any] = (
+            {"linear": model.settings["linear"]} if "linear" in model.settings else {"train": model.settings["train"]}
+        )
         recipe = Recipe().with_(**over, **({"keys": codes_.settings["keys"]} if codes_ else {}))
         recipes[model.fingerprint] = recipe, features_
         if codes_:
@@ -155,5 +179,9 @@ def _rates(workspace: Workspace) -> dict[str, float]:
     for artifact in workspace.all("unlearn"):
         kind, method = artifact.settings.get("kind"), str(artifact.settings.get("method"))
         if kind == "forget" and artifact.manifest["inputs"].get("train") in recipes:
-            add(method, artifact.manifest["seconds"] + float(artifact.result["seconds"]), *recipes[artifact.manifest["inputs"]["train"]])
+            add(
+                method,
+                artifact.manifest["seconds"] + float(artifact.result["seconds"]),
+                *recipes[artifact.manifest["inputs"]["train"]],
+            )
     return {step: rate for step, (_, rate) in found.items()}

@@ -1,4 +1,5 @@
-"""Models that never saw one class: its training rows are left out of a copy of the features, on which stages 2 and 3 run as ever.
+"""Models that never saw one class: its training rows are left out of a copy of the features, on which stages 2 and 3
+run as ever.
 
 The copy and what is made from it lie in a workspace of their own, `membership/` in that of the recipe.
 """
@@ -31,11 +32,13 @@ def without_class(
 ) -> tuple[Recipe, Workspace, Artifact]:
     """The features without a class's training rows, with the recipe and the workspace that train on them.
 
-    The training rows of the class are appended to the test split, since training does not look there; `HeldOut` tells them apart.
+    The training rows of the class are appended to the test split, since training does not look there; `HeldOut` tells
+    them apart.
     """
     if features.result.get("purged"):
         raise UsageError(
-            f"Classes were purged from {features.path}; membership inference needs features from which none was: another --data-dir."
+            f"Classes were purged from {features.path}; membership inference needs features from which none was:"
+            " another --data-dir."
         )
     name = str(features.result["classes"][held_out])
     readable = f"{recipe.data_name}-without-{name}"
@@ -50,10 +53,15 @@ def without_class(
         absent = labels(features, "train") == held_out
         result: dict[str, Any] = features.result
         for split in SPLITS:
-            stored = {array: arrays.read(features, f"train/{array}") for array in ("features", "labels", "ids", "hashes")}
+            stored = {
+                array: arrays.read(features, f"train/{array}") for array in ("features", "labels", "ids", "hashes")
+            }
             stored = {array: rows[absent if split == "test" else ~absent] for array, rows in stored.items()}
             if split == "test":
-                stored = {array: np.concatenate([arrays.read(features, f"test/{array}"), rows]) for array, rows in stored.items()}
+                stored = {
+                    array: np.concatenate([arrays.read(features, f"test/{array}"), rows])
+                    for array, rows in stored.items()
+                }
             result[split] = len(stored["labels"])
             create_split(claim.path, split, result[split], stored["features"].shape[1], list(result["classes"]))
             store: Any = zarr.open_group(claim.path / split, mode="r+")
@@ -78,7 +86,9 @@ class HeldOut:
 
     def __init__(self, splits: Splits, tested: int, held_out: int, forget: list[int]) -> None:
         unseen = np.arange(tested, len(splits.labels["test"]))
-        spared = stratified_split(splits.labels["test"][unseen], VALIDATION, generator(splits.seed, "validation", "held-out"))[1]
+        spared = stratified_split(
+            splits.labels["test"][unseen], VALIDATION, generator(splits.seed, "validation", "held-out")
+        )[1]
         test = splits.labels["test"][:tested]
         self.rows: dict[tuple[str, str], tuple[str, np.ndarray]] = {
             ("validation", "forget"): ("validation", np.flatnonzero(np.isin(splits.labels["validation"], forget))),
@@ -93,4 +103,6 @@ class HeldOut:
             if len(rows) == 0:
                 which = [held_out] if role == "held_out" else forget
                 names = ", ".join(splits.classes[c] for c in which)
-                raise UsageError(f"There are no {part} samples of '{names}', and the attack needs some: name another class.")
+                raise UsageError(
+                    f"There are no {part} samples of '{names}', and the attack needs some: name another class."
+                )

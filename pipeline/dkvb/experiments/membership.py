@@ -1,9 +1,9 @@
 """Class membership inference on unlearned models (paper, Appendix D, Table 3).
 
-A model is trained without a held-out class and unlearns a forget class; the attacker is to tell by their losses which of the two it once
-knew. Splits are those of `dkvb.held_out`; `dkvb.metrics.membership` is the attacker, fitted to validation and scored on test losses.
-Unlearning is partial where there is a dial: N is the first at which the forget class's validation loss is the held-out class's.
-Each (seed, forget set, method) is an artifact with `losses.parquet`.
+A model is trained without a held-out class and unlearns a forget class; the attacker is to tell by their losses which
+of the two it once knew. Splits are those of `dkvb.held_out`; `dkvb.metrics.membership` is the attacker, fitted to
+validation and scored on test losses. Unlearning is partial where there is a dial: N is the first at which the forget
+class's validation loss is the held-out class's. Each (seed, forget set, method) is an artifact with `losses.parquet`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,11 @@ class Defended:
 
 
 def run(
-    recipe: Recipe, workspace: Workspace, held_out: str | None = None, methods: Sequence[str] = DEFENCES, force: bool = False
+    recipe: Recipe,
+    workspace: Workspace,
+    held_out: str | None = None,
+    methods: Sequence[str] = DEFENCES,
+    force: bool = False,
 ) -> list[dict[str, Any]]:
     """Train without a class, unlearn another, and attack; for each seed and forget set of the recipe and each method.
 
@@ -71,18 +75,24 @@ def run(
         DamagedArtifact: the features, or what an earlier run left, have been altered.
     """
     if unknown := [name for name in methods if name not in DEFENCES]:
-        raise UsageError(f"There is no defence '{unknown[0]}' against membership inference; known: {', '.join(DEFENCES)}.")
+        raise UsageError(
+            f"There is no defence '{unknown[0]}' against membership inference; known: {', '.join(DEFENCES)}."
+        )
     features = need_features(recipe, workspace)
     classes = [str(name) for name in features.result["classes"]]
     absent = len(classes) - 1 if held_out is None else class_id(held_out, classes)
     if len(classes) < 3:
-        raise UsageError("Class membership inference needs 3 classes: one to forget, one that is held out and one that stays.")
+        raise UsageError(
+            "Class membership inference needs 3 classes: one to forget, one that is held out and one that stays."
+        )
     try:
         derived, inner, without = without_class(recipe, workspace, features, absent, force)
         if force:
             quantize.run(derived, inner, force)
         train.run(derived, inner, force)
-        made = each_unit(_seed, recipe.run.seeds, derived, workspace, inner, features, without, absent, tuple(methods), force)
+        made = each_unit(
+            _seed, recipe.run.seeds, derived, workspace, inner, features, without, absent, tuple(methods), force
+        )
     except DamagedArtifact as error:
         if str(features.path) in str(error):
             raise
@@ -102,51 +112,64 @@ def _seed(
     force: bool,
     seed: int,
 ) -> list[dict[str, Any]]:
-    study = TrainedSeed(recipe, inner, without, seed)
+    trained = TrainedSeed(recipe, inner, without, seed)
     entries = []
-    for forget in _forget_sets(study, absent):
-        rows = HeldOut(study.splits, int(features.result["test"]), absent, forget)
-        entries += [_one(study, workspace, features, name, forget, absent, rows, force) for name in methods]
+    for forget in _forget_sets(trained, absent):
+        rows = HeldOut(trained.splits, int(features.result["test"]), absent, forget)
+        entries += [_one(trained, workspace, features, name, forget, absent, rows, force) for name in methods]
     return entries
 
 
-def _forget_sets(study: TrainedSeed, held_out: int) -> list[list[int]]:
-    wanted = forget_sets(study)
-    if study.recipe.unlearn.forget == "each":
+def _forget_sets(trained: TrainedSeed, held_out: int) -> list[list[int]]:
+    wanted = forget_sets(trained)
+    if trained.recipe.unlearn.forget == "each":
         return [forget for forget in wanted if forget != [held_out]]
-    name = study.splits.classes[held_out]
+    name = trained.splits.classes[held_out]
     if any(held_out in forget for forget in wanted):
         raise UsageError(f"Class '{name}' is both forgotten and held out: name another with --forget or --held-out.")
-    if any(len(forget) == len(study.splits.classes) - 1 for forget in wanted):
-        raise UsageError(f"With '{name}' held out, all other classes would be forgotten and nothing retained: leave at least one out.")
+    if any(len(forget) == len(trained.splits.classes) - 1 for forget in wanted):
+        raise UsageError(
+            f"With '{name}' held out, all other classes would be forgotten and nothing retained: leave at least one"
+            " out."
+        )
     return wanted
 
 
 def _one(
-    study: TrainedSeed, workspace: Workspace, features: Artifact, name: str, forget: list[int], held_out: int, rows: HeldOut, force: bool
+    trained: TrainedSeed,
+    workspace: Workspace,
+    features: Artifact,
+    name: str,
+    forget: list[int],
+    held_out: int,
+    rows: HeldOut,
+    force: bool,
 ) -> dict[str, Any]:
-    classes = study.splits.classes
-    method = make(name, study, forget)
+    classes = trained.splits.classes
+    method = make(name, trained, forget)
     linear = method.model == "linear"
-    settings = {"kind": "membership", "method": name, "forget": forget, "held_out": held_out, "seed": study.seed}
+    settings = {"kind": "membership", "method": name, "forget": forget, "held_out": held_out, "seed": trained.seed}
     settings |= {"validation": VALIDATION, "largest": LARGEST, **method.settings}
-    trained = study.linear_artifact if linear else study.dkvb_artifact
-    readable = f"{study.recipe.data_name}-membership-{name}-{'-'.join(classes[c] for c in forget)}-{classes[held_out]}-seed{study.seed}"
+    model = trained.linear_artifact if linear else trained.dkvb_artifact
+    about = f"{name}-{'-'.join(classes[c] for c in forget)}-{classes[held_out]}"
+    readable = f"{trained.recipe.data_name}-membership-{about}-seed{trained.seed}"
     with workspace.claim(
-        Spec("unlearn", readable, settings, {"embed": features.fingerprint, "train": trained.fingerprint}), force
+        Spec("unlearn", readable, settings, {"embed": features.fingerprint, "train": model.fingerprint}), force
     ) as claim:
         if claim.artifact:
             claim.artifact.check()
             progress.note(f"membership {readable}: already done ({claim.artifact.path.name})")
             return {**claim.artifact.result, "skipped": True, "artifact": str(claim.artifact.path)}
         started = time.perf_counter()
-        defended = _partial(method, rows) if isinstance(method, Masking) else _whole(study, method, forget)
-        losses = {where: _losses(study, defended.logits, *stored) for where, stored in rows.rows.items()}
-        by_split = {split: {role: losses[split, role] for role in ("forget", "held_out")} for split in ("validation", "test")}
+        defended = _partial(method, rows) if isinstance(method, Masking) else _whole(trained, method, forget)
+        losses = {where: _losses(trained, defended.logits, *stored) for where, stored in rows.rows.items()}
+        by_split = {
+            split: {role: losses[split, role] for role in ("forget", "held_out")} for split in ("validation", "test")
+        }
         scores = attack(by_split["validation"], by_split["test"])
-        retained = defended.logits("test", rows.retain).argmax(1) == study.splits.labels["test"][rows.retain]
+        retained = defended.logits("test", rows.retain).argmax(1) == trained.splits.labels["test"][rows.retain]
         result: dict[str, Any] = {
-            "seed": study.seed,
+            "seed": trained.seed,
             "method": name,
             "model": "linear" if linear else "dkvb",
             "forget": forget,
@@ -169,8 +192,8 @@ def _one(
     return {**result, "skipped": False, "artifact": str(artifact.path)}
 
 
-def _losses(study: TrainedSeed, logits: Logits, split: str, rows: np.ndarray) -> np.ndarray:
-    return cross_entropy(logits(split, rows), study.splits.labels[split][rows])
+def _losses(trained: TrainedSeed, logits: Logits, split: str, rows: np.ndarray) -> np.ndarray:
+    return cross_entropy(logits(split, rows), trained.splits.labels[split][rows])
 
 
 def _frame(losses: dict[tuple[str, str], np.ndarray]) -> polars.DataFrame:
@@ -183,7 +206,7 @@ def _frame(losses: dict[tuple[str, str], np.ndarray]) -> polars.DataFrame:
 
 def _partial(method: Masking, rows: HeldOut) -> Defended:
     """Masked no further than until the forget class is as strange to the model as the held-out class."""
-    study, order = method.study, method._whole_order()
+    trained, order = method.trained, method._whole_order()
     placed = order[(order >= 0) & (order < NEVER)]
     top = int(placed.max()) + 1 if len(placed) else 0
 
@@ -191,9 +214,12 @@ def _partial(method: Masking, rows: HeldOut) -> Defended:
         means = []
         for role in ("forget", "held_out"):
             split, chosen = rows.rows["validation", role]
-            labels = study.splits.labels[split][chosen]
+            labels = trained.splits.labels[split][chosen]
             means.append(
-                [cross_entropy(logits, labels).mean() for logits in masked_logits_at(study.bottleneck, order, grid, split, chosen)]
+                [
+                    cross_entropy(logits, labels).mean()
+                    for logits in masked_logits_at(trained.bottleneck, order, grid, split, chosen)
+                ]
             )
         return np.array(means[0]) - np.array(means[1])
 
@@ -202,7 +228,10 @@ def _partial(method: Masking, rows: HeldOut) -> Defended:
         grid = sorted({round(low + (high - low) * i / points) for i in range(points + 1)})
         reached = np.flatnonzero(gap(grid) >= 0)
         if len(reached) == 0:
-            note = f"no {method.dial} brings the forget class's validation loss up to that of the held-out class; all {top:,} are taken"
+            note = (
+                f"no {method.dial} brings the forget class's validation loss up to that of the held-out class; all"
+                f" {top:,} are taken"
+            )
             low = high = top
             break
         place = int(reached[0])
@@ -210,19 +239,19 @@ def _partial(method: Masking, rows: HeldOut) -> Defended:
     n = high
 
     def logits(split: str, chosen: np.ndarray) -> np.ndarray:
-        return np.asarray(masked_logits_at(study.bottleneck, order, [n], split, chosen)[0])
+        return np.asarray(masked_logits_at(trained.bottleneck, order, [n], split, chosen)[0])
 
     return Defended(logits, n, method.dial, note)
 
 
-def _whole(study: TrainedSeed, method: Method, forget: list[int]) -> Defended:
+def _whole(trained: TrainedSeed, method: Method, forget: list[int]) -> Defended:
     """Every other method, at the recipe's n."""
     if method.name == "retrain":
-        return Defended(_bottleneck_logits(*load_bottleneck(study, forget, "retrain")))
+        return Defended(_bottleneck_logits(*load_bottleneck(trained, forget, "retrain")))
     if method.name == "retrain-linear":
-        return Defended(_linear_logits(study, load_head(study, forget)))
+        return Defended(_linear_logits(trained, load_head(trained, forget)))
     if method.name == "logit-mask":
-        plain = _bottleneck_logits(study.bottleneck, study.no_mask)
+        plain = _bottleneck_logits(trained.bottleneck, trained.no_mask)
 
         def masked(split: str, rows: np.ndarray) -> np.ndarray:
             logits = plain(split, rows).copy()
@@ -233,7 +262,7 @@ def _whole(study: TrainedSeed, method: Method, forget: list[int]) -> Defended:
     n = int(method.given)
     method.check(n)
     outcome = method.forget(n)
-    return Defended(_linear_logits(study, outcome.arrays), n, method.dial, outcome.note)
+    return Defended(_linear_logits(trained, outcome.arrays), n, method.dial, outcome.note)
 
 
 def _bottleneck_logits(model: StoredBottleneck, order: np.ndarray) -> Logits:
@@ -248,5 +277,5 @@ def _bottleneck_logits(model: StoredBottleneck, order: np.ndarray) -> Logits:
     return logits
 
 
-def _linear_logits(study: TrainedSeed, head: dict[str, np.ndarray]) -> Logits:
-    return lambda split, rows: study.splits.features_of(split)[rows] @ head["weight"].T + head["bias"]
+def _linear_logits(trained: TrainedSeed, head: dict[str, np.ndarray]) -> Logits:
+    return lambda split, rows: trained.splits.features_of(split)[rows] @ head["weight"].T + head["bias"]

@@ -1,4 +1,5 @@
-"""The paper's experiments as a plan of steps, each an artifact or a few: what is done, what is missing, and what it will take."""
+"""The paper's experiments as a plan of steps, each an artifact or a few: what is done, what is missing, and what it
+will take."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ class Step:
     estimate_seconds: float | None = None
     estimate_bytes: int | None = None
     estimate_from: str | None = None
-    """What the estimate of time was scaled from: "workspace", steps of that kind that ran in it, or "digits", a measurement made now."""
+    """What the estimate of time was scaled from: "workspace", steps of that kind that ran in it, or "digits", a
+    measurement made now."""
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -98,7 +100,8 @@ def _whole(recipe: Recipe, seeds: int | None) -> Recipe:
 
 
 def plan(chosen: Sequence[Recipe], workspace: Workspace, force: bool = False) -> list[Step]:
-    """Every step of every recipe with its state and, where it is missing, an estimate; nothing is written or downloaded."""
+    """Every step of every recipe with its state and, where it is missing, an estimate; nothing is written or
+    downloaded."""
     estimator = Estimator(workspace)
     steps = []
     for recipe in chosen:
@@ -127,11 +130,15 @@ def _steps(recipe: Recipe, workspace: Workspace, force: bool) -> list[Step]:
         if features and codes:
             specs = (dkvb_spec(recipe, seed, codes.fingerprint), linear_spec(recipe, seed, features))
             models = [workspace.get(spec) for spec in specs]
-        steps.append(_step(recipe, "quantize", seed, codes is not None, partial(quantize.run, one, workspace, force=force)))
+        steps.append(
+            _step(recipe, "quantize", seed, codes is not None, partial(quantize.run, one, workspace, force=force))
+        )
         steps.append(_step(recipe, "train", seed, None not in models, partial(train.run, one, workspace, force=force)))
         for name in recipe.unlearn.methods:
             this = one.with_(unlearn={"method": name})
-            done = features is not None and None not in models and _unlearned(this, workspace, features, models, unlearned)
+            done = (
+                features is not None and None not in models and _unlearned(this, workspace, features, models, unlearned)
+            )
             steps.append(_step(recipe, name, seed, done, partial(unlearn.run, this, workspace, force=force)))
         attacked = features is not None and set(membership.DEFENCES) <= {
             found.settings["method"]
@@ -148,20 +155,33 @@ def _step(recipe: Recipe, name: str, seed: int | None, done: bool, work: Callabl
 
 
 def _unlearned(
-    recipe: Recipe, workspace: Workspace, features: Artifact, models: Sequence[Artifact | None], unlearned: Sequence[Artifact]
+    recipe: Recipe,
+    workspace: Workspace,
+    features: Artifact,
+    models: Sequence[Artifact | None],
+    unlearned: Sequence[Artifact],
 ) -> bool:
-    """Whether the recipe's only method has its result, its sweep and, where it is trained on, its retraining, all with these settings."""
+    """Whether the recipe's only method has its result, its sweep and, where it is trained on, its retraining, all with
+    these settings."""
     (name,), (seed,) = recipe.unlearn.methods, recipe.run.seeds
-    study = TrainedSeed(recipe, workspace, features, seed)
-    vars(study).update(dkvb_artifact=models[0], linear_artifact=models[1])  # found already; reading them again would check gigabytes
+    trained = TrainedSeed(recipe, workspace, features, seed)
+    vars(trained).update(
+        dkvb_artifact=models[0], linear_artifact=models[1]
+    )  # found already; reading them again would check gigabytes
     kinds = {"forget", "sweep"} | ({"retraining"} if name in RETRAINED and recipe.unlearn.retrain else set())
-    for forget in forget_sets(study):
-        method = make(name, study, forget)
+    for forget in forget_sets(trained):
+        method = make(name, trained, forget)
         model = models[0] if method.model == "dkvb" else models[1]
         wanted = {"method": name, "forget": forget, "seed": seed, **method.settings}
-        mine = [found.settings for found in unlearned if model and found.manifest["inputs"].get("train") == model.fingerprint]
+        mine = [
+            found.settings
+            for found in unlearned
+            if model and found.manifest["inputs"].get("train") == model.fingerprint
+        ]
         mine = [settings for settings in mine if all(settings.get(key) == value for key, value in wanted.items())]
-        there = {settings["kind"] for settings in mine if settings["kind"] != "forget" or settings.get("n") == method.given}
+        there = {
+            settings["kind"] for settings in mine if settings["kind"] != "forget" or settings.get("n") == method.given
+        }
         if not kinds <= there:
             return False
     return True
@@ -216,7 +236,8 @@ def run(steps: Sequence[Step], workspace: Workspace, recipe: Recipe) -> list[dic
             step.state, step.why = "skipped", failed[step.recipe.name]
             continue
         progress.note(
-            f"reproduce {place}/{len(steps)}: {step.recipe.name}, {step.name}" + (f", seed {step.seed}" if step.seed is not None else "")
+            f"reproduce {place}/{len(steps)}: {step.recipe.name}, {step.name}"
+            + (f", seed {step.seed}" if step.seed is not None else "")
         )
         started = time.perf_counter()
         try:

@@ -1,9 +1,10 @@
 """The trained bottleneck as a torch module, and unlearning in memory: features (B, D) to logits (B, L).
 
-Lookup is exact under the mask, and logits are those of `dkvb.evaluate` on stored samples to the bit: queries come from matrix products
-over the same units of codebooks, keys are searched by FAISS, and votes are added up in codebook order, so that a sample's logits depend
-neither on its batch nor on threads. Both hold up to near ties: FAISS's last bits of a distance depend on where query and key lie in a block
-(k > 1, d >= 8), and at k = 1 on the kernel, so that two keys as near as these bits may change places. Nothing takes part in a gradient.
+Lookup is exact under the mask, and logits are those of `dkvb.evaluate` on stored samples to the bit: queries come from
+matrix products over the same units of codebooks, keys are searched by FAISS, and votes are added up in codebook order,
+so that a sample's logits depend neither on its batch nor on threads. Both hold up to near ties: FAISS's last bits of a
+distance depend on where query and key lie in a block (k > 1, d >= 8), and at k = 1 on the kernel, so that two keys as
+near as these bits may change places. Nothing takes part in a gradient.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ ROWS = 2048
 
 
 PRODUCT = 2**20
-"""Multiplications below which BLAS may multiply matrices another way, with other bits: small batches are filled up beyond it."""
+"""Multiplications below which BLAS may multiply matrices another way, with other bits: small batches are filled up
+beyond it."""
 
 
 @dataclass
 class Weights:
-    """The parts of a bottleneck: projection (C, D, d), keys (C, M, d), values (C, M, L), float32; `unused` (C, M) bool, pairs that may
-    never be selected, masked or not; `centre` (C, d), which lookup takes from keys and queries alike: none, to have it worked out."""
+    """The parts of a bottleneck: projection (C, D, d), keys (C, M, d), values (C, M, L), float32; `unused` (C, M) bool,
+    pairs that may never be selected, masked or not; `centre` (C, d), which lookup takes from keys and queries alike:
+    none, to have it worked out.
+    """
 
     projection: np.ndarray
     keys: np.ndarray
@@ -45,10 +49,12 @@ class Weights:
 
 
 class Model(Classifier):
-    """A discrete key-value bottleneck with its mask. FAISS searches on the CPU: `.to(device)` moves nothing, features may lie anywhere.
+    """A discrete key-value bottleneck with its mask. FAISS searches on the CPU: `.to(device)` moves nothing, features
+    may lie anywhere.
 
     Buffers:
-        projection: (C, D, d); keys: (C, M, d); values: (C, M, L), float32. Shared by all models that `unlearn` makes of one another.
+        projection: (C, D, d); keys: (C, M, d); values: (C, M, L), float32. Shared by all models that `unlearn` makes of
+            one another.
         mask: (C, M) bool, True where a pair has been unlearned.
         unused: (C, M) bool, True where a pair is never selected because training never did.
         centre: (C, d).
@@ -72,7 +78,8 @@ class Model(Classifier):
     ) -> None:
         """
         Args:
-            class_counts: class ids -> (C, M), how often training selected each pair in its last epoch; None where that is not known.
+            class_counts: class ids -> (C, M), how often training selected each pair in its last epoch; None where that
+                is not known.
         """
         super().__init__(about, weights.projection.shape[1])
         self.top_k, self.pool, self.class_counts, self.weights = top_k, pool, class_counts, weights
@@ -90,7 +97,8 @@ class Model(Classifier):
         return ~(self.mask | self.unused).numpy()
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (B, D) -> logits (B, L) float32: the mean over codebooks of the pooled values of the k nearest allowed keys.
+        """Features (B, D) -> logits (B, L) float32: the mean over codebooks of the pooled values of the k nearest
+        allowed keys.
 
         Raises:
             DkvbError: features of another width, or not finite.
@@ -102,7 +110,10 @@ class Model(Classifier):
             for start in range(0, len(found), ROWS):
                 block = logits[start : start + ROWS]
                 for votes in self._map(
-                    found[start : start + ROWS], self.allowed, pool, lambda c, codes: codebook_logits(codes, values[c], self.pool)
+                    found[start : start + ROWS],
+                    self.allowed,
+                    pool,
+                    lambda c, codes: codebook_logits(codes, values[c], self.pool),
                 ):
                     block += votes
         logits /= count
@@ -122,7 +133,11 @@ class Model(Classifier):
         return codes
 
     def _map(
-        self, block: np.ndarray, allowed: np.ndarray, pool: ThreadPoolExecutor, then: Callable[[int, np.ndarray], np.ndarray]
+        self,
+        block: np.ndarray,
+        allowed: np.ndarray,
+        pool: ThreadPoolExecutor,
+        then: Callable[[int, np.ndarray], np.ndarray],
     ) -> Iterator[np.ndarray]:
         """`then(codebook, codes (B, k))` for every codebook, in order."""
         projection, keys, centre = self.projection.numpy(), self.keys.numpy(), self.centre.numpy()
@@ -139,7 +154,9 @@ class Model(Classifier):
 
             yield from pool.map(one, group)
 
-    def unlearn(self, forget: Sequence[str | int], na: int, features: torch.Tensor | None = None, labels: Any = None) -> Model:
+    def unlearn(
+        self, forget: Sequence[str | int], na: int, features: torch.Tensor | None = None, labels: Any = None
+    ) -> Model:
         """See `unlearn`."""
         from dkvb.bottleneck.mask_order import check_pairs, rank_by_count
         from dkvb.evaluation.forget_sets import class_ids
@@ -150,7 +167,10 @@ class Model(Classifier):
         if features is not None:
             counts = self._counts(features, labels, ids)
         elif self.class_counts is None:
-            raise UsageError("This model keeps no selection counts of its training (exports do not): give features of the forget set.")
+            raise UsageError(
+                "This model keeps no selection counts of its training (exports do not): give features of the forget"
+                " set."
+            )
         else:
             counts = self.class_counts(ids)
         masked = (rank_by_count(counts, self.about.seed, ids) < na) & ~unused
@@ -161,11 +181,14 @@ class Model(Classifier):
         if labels is not None:
             wanted = np.isin(np.asarray(labels), ids)
             if wanted.shape != (len(found),):
-                raise UsageError(f"labels has shape {wanted.shape} and must be one for each of the {len(found):,} features.")
+                raise UsageError(
+                    f"labels has shape {wanted.shape} and must be one for each of the {len(found):,} features."
+                )
             found = found[wanted]
         if len(found) == 0:
             raise UsageError("There are no samples of the forget classes among the features.")
-        # as the trained model selects, so that masks do not depend on the order of requests; exports hold allowed keys only
+        # as the trained model selects, so that masks do not depend on the order of requests; exports hold allowed keys
+        # only
         there = np.ones_like(self.allowed) if self.weights.centre is None else self.allowed
         codes = self._codes(found, there)
         missing = codes < 0
@@ -174,7 +197,8 @@ class Model(Classifier):
         return counts
 
     def masked(self, more: np.ndarray, forgotten: Sequence[int] = ()) -> Model:
-        """A model that masks (C, M) bool pairs as well; it shares everything else with this one, which stays as it is."""
+        """A model that masks (C, M) bool pairs as well; it shares everything else with this one, which stays as it
+        is."""
         about = replace(self.about, forgotten=sorted({*self.about.forgotten, *forgotten}))
         return Model(about, self.weights, self.mask.numpy() | more, self.top_k, self.pool, self.class_counts)
 
@@ -189,7 +213,8 @@ class Centred(CpuLookup):
 def centres(keys: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """(C, d) float32: the mean of a codebook's keys (C, M, d), as `CpuLookup` takes it.
 
-    Where a single key is masked it takes no part: it could be worked out from the others and the centre, which exports hold.
+    Where a single key is masked it takes no part: it could be worked out from the others and the centre, which exports
+    hold.
     """
     found = np.empty((len(keys), keys.shape[2]), np.float32)
     for codebook, (own, kept) in enumerate(zip(keys, allowed, strict=True)):
@@ -206,9 +231,11 @@ def unlearn(
     features: torch.Tensor | None = None,
     labels: Any = None,
 ) -> Model:
-    """Unlearn classes in memory, via activations: a new model that masks the `na` pairs these classes select most often as well.
+    """Unlearn classes in memory, via activations: a new model that masks the `na` pairs these classes select most often
+    as well.
 
-    The mask is that of `dkvb unlearn --method activations` for the same seed and classes. The model given is not changed.
+    The mask is that of `dkvb unlearn --method activations` for the same seed and classes. The model given is not
+    changed.
 
     Args:
         forget: names or ids of the classes.
@@ -220,7 +247,10 @@ def unlearn(
         UsageError: an unknown class, all classes, `na` outside 0 … C * M, or no counts to be had.
     """
     if not isinstance(model, Model):
-        raise UsageError(f"unlearn takes a key-value bottleneck, and this is a {type(model).__name__}: a linear head has nothing to mask.")
+        raise UsageError(
+            f"unlearn takes a key-value bottleneck, and this is a {type(model).__name__}: a linear head has nothing to"
+            " mask."
+        )
     if counts not in ("last-epoch", "forget-set"):
         raise UsageError(f"counts = '{counts}': give 'last-epoch', or 'forget-set' with features.")
     if counts == "forget-set" and features is None:

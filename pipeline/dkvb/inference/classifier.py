@@ -1,4 +1,5 @@
-"""What every trained classifier is as a torch module: features (B, D), or images through the frozen encoder, to logits (B, L)."""
+"""What every trained classifier is as a torch module: features (B, D), or images through the frozen encoder, to logits
+(B, L)."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from dkvb.errors import DkvbError
 
 if TYPE_CHECKING:
     from PIL import Image
+
 
 @dataclass(frozen=True)
 class About:
@@ -61,11 +63,13 @@ class Classifier(torch.nn.Module):
         """Logits (B, L) of images, through the frozen encoder, which is loaded on first use.
 
         Args:
-            images: PIL images of any mode and size, or a tensor (B, channels, H, W) that the encoder's own transform has made.
+            images: PIL images of any mode and size, or a tensor (B, channels, H, W) that the encoder's own transform
+                has made.
 
         Raises:
             UsageError: the model was trained on ready-made features.
-            DkvbError: weights that are not there, or not those that the model was trained with; images that cannot be used.
+            DkvbError: weights that are not there, or not those that the model was trained with; images that cannot be
+            used.
         """
         return self(self.about.encoding.features(images))
 
@@ -77,8 +81,8 @@ class Classifier(torch.nn.Module):
         """
         if features.ndim != 2 or features.shape[1] != self.width:
             raise DkvbError(
-                f"The features have shape {tuple(features.shape)} and this model takes (B, {self.width}): use those of the encoder that it "
-                f"was trained on."
+                f"The features have shape {tuple(features.shape)} and this model takes (B, {self.width}): use those of"
+                " the encoder that it was trained on."
             )
         found = np.ascontiguousarray(features.detach().cpu().numpy(), np.float32)
         if not np.isfinite(found).all():

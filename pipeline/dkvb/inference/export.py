@@ -1,7 +1,8 @@
 """A trained bottleneck as a folder of its own, from which masked pairs cannot be had back.
 
-Holds `model.safetensors`, `config.json` (shapes, encoder, classes, what was forgotten), `labels.json` and a model card, `README.md`. Keys
-and values of pairs that may not be selected are zeros. `dkvb.load(folder)` computes the same bits as the model exported.
+Holds `model.safetensors`, `config.json` (shapes, encoder, classes, what was forgotten), `labels.json` and a model card,
+`README.md`. Keys and values of pairs that may not be selected are zeros. `dkvb.load(folder)` computes the same bits as
+the model exported.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ CONFIG, TENSORS, LABELS, CARD = "config.json", "model.safetensors", "labels.json
 
 
 CENTRE = (
-    "Lookup subtracts centre (C, d) from keys and queries alike before it computes distances. No distance changes but for rounding, which "
-    "decides near ties; it is the mean of all keys of a codebook, of the kept ones alone where a single one is masked."
+    "Lookup subtracts centre (C, d) from keys and queries alike before it computes distances. No distance changes but"
+    " for rounding, which decides near ties; it is the mean of all keys of a codebook, of the kept ones alone where a"
+    " single one is masked."
 )
 
 
@@ -86,7 +88,8 @@ def _refuse(folder: Path, force: bool) -> None:
 
 
 def _place(temporary: Path, folder: Path) -> None:
-    """Give a finished folder its name; where there is one with something in it, file by file, the config first away and last there."""
+    """Give a finished folder its name; where there is one with something in it, file by file, the config first away and
+    last there."""
     if not folder.exists() or not any(folder.iterdir()):
         os.replace(temporary, folder)  # of an empty folder too
         return
@@ -96,7 +99,8 @@ def _place(temporary: Path, folder: Path) -> None:
 
 
 def measured(model: Model, workspace: Workspace) -> list[float | None] | None:
-    """Test accuracy of every class as the model is now, on the stored test set; None where that is not there, or a class was purged."""
+    """Test accuracy of every class as the model is now, on the stored test set; None where that is not there, or a
+    class was purged."""
     for features in reversed(workspace.all("embed")):
         if features.fingerprint == model.about.identity.get("embed"):
             there = present(features, "test")
@@ -122,7 +126,13 @@ def _write(model: Model, folder: Path, now: list[float | None] | None) -> dict[s
         "kind": "dkvb",
         "format": FORMAT,
         "dkvb": __version__,
-        "shapes": {"codebooks": codebooks, "pairs": pairs, "dim": model.keys.shape[2], "width": model.width, "classes": classes},
+        "shapes": {
+            "codebooks": codebooks,
+            "pairs": pairs,
+            "dim": model.keys.shape[2],
+            "width": model.width,
+            "classes": classes,
+        },
         "top_k": model.top_k,
         "pool": model.pool,
         "centre": CENTRE,
@@ -158,7 +168,8 @@ def _portable(settings: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _transform(encoding: Encoding) -> str | None:
-    """What is done to an image before it is encoded; None where there is no encoder, or its weights cannot be had here."""
+    """What is done to an image before it is encoded; None where there is no encoder, or its weights cannot be had
+    here."""
     if encoding.settings is None:
         return None
     if encoding.settings["name"] == "pixels":

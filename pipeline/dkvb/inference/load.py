@@ -1,4 +1,5 @@
-"""Finding a trained model, by workspace, artifact or exported folder, and putting it together with the masks it is to have."""
+"""Finding a trained model, by workspace, artifact or exported folder, and putting it together with the masks it is to
+have."""
 
 from __future__ import annotations
 
@@ -31,16 +32,22 @@ from dkvb.workspace.specs import COUNTS, LINEAR, PROJECTION, VALUES
 
 
 def load(
-    path: str | Path, seed: int | None = None, recipe: Recipe | str | Path | None = None, device: str = "auto", requests: bool = True
+    path: str | Path,
+    seed: int | None = None,
+    recipe: Recipe | str | Path | None = None,
+    device: str = "auto",
+    requests: bool = True,
 ) -> Classifier:
     """A trained classifier as a torch module: features (B, D) -> logits (B, L), and `.images(…)` through its encoder.
 
     Args:
-        path: a workspace (the data folder), a finished train or unlearn artifact in one, or a folder that `dkvb export` wrote.
+        path: a workspace (the data folder), a finished train or unlearn artifact in one, or a folder that `dkvb export`
+            wrote.
         seed: which seed's model of a workspace; by default the recipe's first, or the lowest of the model last trained.
         recipe: which recipe's model of a workspace, by name, path or as a Recipe; by default the one last trained.
         device: where the encoder runs, "auto", "cpu" or "cuda".
-        requests: also mask what deletion requests (`dkvb forget`) have masked in this model; what they have purged is masked always.
+        requests: also mask what deletion requests (`dkvb forget`) have masked in this model; what they have purged is
+            masked always.
 
     Raises:
         UsageError: there is no such folder, or nothing in it that can be loaded.
@@ -52,7 +59,10 @@ def load(
 
     folder, device = Path(path).expanduser().absolute(), choose_device(device)[0]
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder: give a workspace, a train or unlearn artifact, or a folder written by `dkvb export`.")
+        raise UsageError(
+            f"{folder} is no folder: give a workspace, a train or unlearn artifact, or a folder written by `dkvb"
+            " export`."
+        )
     if (folder / CONFIG).is_file() or (folder / TENSORS).is_file():
         return read_export(folder, device)
     if (folder / MANIFEST).is_file():
@@ -81,15 +91,22 @@ def load_seed(recipe: Recipe, workspace: Workspace, seed: int, device: str, requ
 
 
 def _last(workspace: Workspace, seed: int | None) -> Artifact:
-    """The bottleneck last trained or asked for, with this seed, or the lowest that the same settings were trained with."""
-    trained = [a for a in workspace.all("train") if a.settings["model"] == "dkvb" and seed in (None, a.settings["seed"])]
+    """The bottleneck last trained or asked for, with this seed, or the lowest that the same settings were trained
+    with."""
+    trained = [
+        a for a in workspace.all("train") if a.settings["model"] == "dkvb" and seed in (None, a.settings["seed"])
+    ]
     if not trained:
         which = "" if seed is None else f" of seed {seed}"
-        raise MissingStage(f"There is no trained bottleneck{which} in {workspace.root}: run `dkvb train` with this --data-dir first.")
+        raise MissingStage(
+            f"There is no trained bottleneck{which} in {workspace.root}: run `dkvb train` with this --data-dir first."
+        )
 
     def likeness(artifact: Artifact) -> str:
         above = _input(workspace, artifact, "quantize")
-        return canonical_hash([{**artifact.settings, "seed": 0}, {**above.settings, "seed": 0}, above.manifest["inputs"]])
+        return canonical_hash(
+            [{**artifact.settings, "seed": 0}, {**above.settings, "seed": 0}, above.manifest["inputs"]]
+        )
 
     wanted = likeness(trained[-1])
     return min((a for a in trained if likeness(a) == wanted), key=lambda a: int(a.settings["seed"]))
@@ -107,9 +124,14 @@ def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu",
     artifact.check()
     if artifact.stage == "train":
         return _trained(workspace, artifact, device, requests)
-    if artifact.stage != "unlearn" or artifact.settings["kind"] != "forget" or artifact.settings["method"].startswith("retrain"):
+    if (
+        artifact.stage != "unlearn"
+        or artifact.settings["kind"] != "forget"
+        or artifact.settings["method"].startswith("retrain")
+    ):
         raise UsageError(
-            f"{artifact.path} holds no model to load: give a train artifact, or an unlearn artifact that has a mask or weights."
+            f"{artifact.path} holds no model to load: give a train artifact, or an unlearn artifact that has a mask or"
+            " weights."
         )
     trained = _input(workspace, artifact, "train")
     trained.check()
@@ -157,16 +179,23 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
     unused = np.zeros(keys.shape[:2], bool)
     if settings["unused"] == "mask":
         unused = counts(range(len(about.classes))) == 0
-    weights = Weights(load_file(codes.path / PROJECTION)["projection"], keys, load_file(trained.path / VALUES)["values"], unused)
+    weights = Weights(
+        load_file(codes.path / PROJECTION)["projection"], keys, load_file(trained.path / VALUES)["values"], unused
+    )
     top_k, pool = int(codes.settings["keys"]["top_k"]), settings["train"]["pool"]
     model = Model(about, weights, np.zeros_like(unused), top_k, pool, counts)
     return _requested(workspace, trained, model, requests)
 
 
 def _requested(workspace: Workspace, trained: Artifact, model: Model, masked: bool) -> Model:
-    """The model under the masks of all deletion requests that were not taken back, or of those alone whose values are gone."""
+    """The model under the masks of all deletion requests that were not taken back, or of those alone whose values are
+    gone."""
     found = unite(
-        [r for r in all_requests(workspace, trained.fingerprint) if (r.in_force if masked else r.state == PURGED or "purging" in r.data)]
+        [
+            r
+            for r in all_requests(workspace, trained.fingerprint)
+            if (r.in_force if masked else r.state == PURGED or "purging" in r.data)
+        ]
     )
     return model if found.mask is None else model.masked(found.mask & ~model.unused.numpy(), found.classes)
 
@@ -183,7 +212,8 @@ def _input(workspace: Workspace, artifact: Artifact, stage: str) -> Artifact:
         if found.fingerprint == fingerprint:
             return found
     raise MissingStage(
-        f"{artifact.path} was made from a {stage} artifact that is no longer in {workspace.root}: run `dkvb {stage}` with the same recipe."
+        f"{artifact.path} was made from a {stage} artifact that is no longer in {workspace.root}: run `dkvb {stage}`"
+        " with the same recipe."
     )
 
 
@@ -199,7 +229,9 @@ def read_export(folder: Path, device: str = "cpu") -> Model:
         if not isinstance(config, dict) or config.get("kind") != "dkvb":
             raise UsageError(f"{folder / CONFIG} was not written by `dkvb export`.")
         if int(config["format"]) > FORMAT:
-            raise SettingsClash(f"{folder} has format {config['format']}, this dkvb ({__version__}) reads up to {FORMAT}: upgrade dkvb.")
+            raise SettingsClash(
+                f"{folder} has format {config['format']}, this dkvb ({__version__}) reads up to {FORMAT}: upgrade dkvb."
+            )
         if sha256(folder / TENSORS) != config["sha256"]:
             raise ValueError("it has changed since it was written")
         tensors = load_file(folder / TENSORS)
@@ -210,11 +242,17 @@ def read_export(folder: Path, device: str = "cpu") -> Model:
             name=config["data"],
             forgotten=list(config["forgotten"]),
             excluded=list(config["excluded"]),
-            accuracy={name: config["accuracy"][name] for name in ("test", "per_class_test") if name in config["accuracy"]},
+            accuracy={
+                name: config["accuracy"][name] for name in ("test", "per_class_test") if name in config["accuracy"]
+            },
             identity=dict(config["identity"]),
         )
-        weights = Weights(tensors["projection"], tensors["keys"], tensors["values"], tensors["unused"], tensors["centre"])
+        weights = Weights(
+            tensors["projection"], tensors["keys"], tensors["values"], tensors["unused"], tensors["centre"]
+        )
         mask = ~tensors["allowed"] & ~tensors["unused"]
         return Model(about, weights, mask, int(config["top_k"]), config["pool"])
     except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
-        raise DamagedArtifact(f"The export in {folder} is damaged ({error}): run `dkvb export {folder} --force` again.") from None
+        raise DamagedArtifact(
+            f"The export in {folder} is damaged ({error}): run `dkvb export {folder} --force` again."
+        ) from None

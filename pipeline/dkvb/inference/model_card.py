@@ -10,10 +10,10 @@ def card(config: dict[str, Any]) -> str:
     shapes, classes, forgotten = config["shapes"], config["classes"], config["forgotten"]
     parts = [f"# A key-value bottleneck classifier for {_plain(config['data'])}"]
     parts.append(
-        f"A discrete key-value bottleneck (arXiv 2311.15268) on a frozen encoder: {shapes['codebooks']} codebooks of {shapes['pairs']:,} "
-        f"key-value pairs, keys of {shapes['dim']} dimensions, the {config['top_k']} nearest keys of each codebook selected, values "
-        f"pooled by {config['pool']}. It takes features of width {shapes['width']:,} and gives logits of {shapes['classes']} classes. "
-        f"Written by dkvb {config['dkvb']}."
+        f"A discrete key-value bottleneck (arXiv 2311.15268) on a frozen encoder: {shapes['codebooks']} codebooks of"
+        f" {shapes['pairs']:,} key-value pairs, keys of {shapes['dim']} dimensions, the {config['top_k']} nearest keys"
+        f" of each codebook selected, values pooled by {config['pool']}. It takes features of width {shapes['width']:,}"
+        f" and gives logits of {shapes['classes']} classes. Written by dkvb {config['dkvb']}."
     )
     parts += ["## Use", _use(config), "## Encoder", _encoder(config), "## Accuracy", *_accuracy(config)]
     parts.append("## What was forgotten")
@@ -21,14 +21,20 @@ def card(config: dict[str, Any]) -> str:
         names = ", ".join(_plain(classes[c]) for c in forgotten)
         masked = (
             f"{config['masked']:,} of {shapes['codebooks'] * shapes['pairs']:,} pairs are masked; this folder holds "
-            f"zeros in the place of their keys and values, so that the mask cannot be taken back from what is here."
+            "zeros in the place of their keys and values, so that the mask cannot be taken back from what is here."
         )
-        parts.append(f"Classes: {names}. {masked if config['masked'] else 'No pair is masked: the values were trained to that end.'}")
+        parts.append(
+            f"Classes: {names}."
+            f" {masked if config['masked'] else 'No pair is masked: the values were trained to that end.'}"
+        )
     else:
         parts.append("Nothing: this is the model as it was trained.")
     if config["excluded"]:
         names = ", ".join(_plain(classes[c]) for c in config["excluded"])
-        parts.append(f"The logits of {names} are set to minus infinity (a logit mask). That forgets nothing: their values are all here.")
+        parts.append(
+            f"The logits of {names} are set to minus infinity (a logit mask). That forgets nothing: their values are"
+            " all here."
+        )
     parts += ["## What is not claimed", _not_claimed(forgotten)]
     return "\n\n".join(parts) + "\n"
 
@@ -37,7 +43,8 @@ def _use(config: dict[str, Any]) -> str:
     images = "\nlogits = model.images([image])  # PIL images, through the encoder" if config["encoder"] else ""
     return (
         '```python\nimport dkvb\n\nmodel = dkvb.load("path/to/this/folder")\n'
-        f"logits = model(features)  # (B, {config['shapes']['width']}) -> (B, {config['shapes']['classes']}){images}\n```\n\n"
+        f"logits = model(features)  # (B, {config['shapes']['width']}) -> (B,"
+        f" {config['shapes']['classes']}){images}\n```\n\n"
         "`docs/plain_torch.py` of dkvb's sources does the same without dkvb installed."
     )
 
@@ -46,13 +53,19 @@ def _encoder(config: dict[str, Any]) -> str:
     encoder = config["encoder"]
     if encoder is None:
         return "None: the model was trained on ready-made features, and takes features of the same kind."
-    settings = ", ".join(f"{name} {value}" for name, value in encoder.items() if value is not None and name not in ("name", "batch_size"))
+    settings = ", ".join(
+        f"{name} {value}" for name, value in encoder.items() if value is not None and name not in ("name", "batch_size")
+    )
     hashed = f" sha256 of the parameters: `{config['weights_sha256']}`." if config["weights_sha256"] else ""
     transform = f"\n\nTransform:\n\n```\n{config['transform']}\n```" if config["transform"] else ""
     weights = (
-        "" if encoder["name"] == "pixels" else " Its weights are not in this folder; a weights file of that name is found when put here."
+        ""
+        if encoder["name"] == "pixels"
+        else " Its weights are not in this folder; a weights file of that name is found when put here."
     )
-    return f"`{encoder['name']}` ({settings or 'defaults'}), images read as {config['mode']}.{hashed}{weights}{transform}"
+    return (
+        f"`{encoder['name']}` ({settings or 'defaults'}), images read as {config['mode']}.{hashed}{weights}{transform}"
+    )
 
 
 def _accuracy(config: dict[str, Any]) -> list[str]:
@@ -62,7 +75,11 @@ def _accuracy(config: dict[str, Any]) -> list[str]:
     if accuracy.get("test") is not None:
         # of classes trained without, as after `purge --keys reinit`, there was nothing to forget
         knew = before is None or any(before[c] is not None for c in config["forgotten"])
-        when = "As trained, before anything was forgotten" if knew or not config["forgotten"] else "As trained, without what is forgotten"
+        when = (
+            "As trained, before anything was forgotten"
+            if knew or not config["forgotten"]
+            else "As trained, without what is forgotten"
+        )
         parts.append(f"{when}: {_percent(accuracy['test'])} on the test set (seed {config['seed']}).")
     if now is None:
         parts.append("As exported: not measured, the test set was not at hand.")
@@ -77,11 +94,14 @@ def _accuracy(config: dict[str, Any]) -> list[str]:
 
 def _not_claimed(forgotten: list[int]) -> str:
     if not forgotten:
-        return "Nothing is claimed about what the frozen encoder knows, nor about anything that the tests above do not measure."
+        return (
+            "Nothing is claimed about what the frozen encoder knows, nor about anything that the tests above do not"
+            " measure."
+        )
     return (
-        "The frozen encoder is untouched and may know the forgotten classes from its own training. Keys were fitted, and values of other "
-        "pairs trained, with these classes present, unless the model was made otherwise. The accuracies are those measured, on this test "
-        "set. No conclusion about any law or obligation is drawn."
+        "The frozen encoder is untouched and may know the forgotten classes from its own training. Keys were fitted,"
+        " and values of other pairs trained, with these classes present, unless the model was made otherwise. The"
+        " accuracies are those measured, on this test set. No conclusion about any law or obligation is drawn."
     )
 
 

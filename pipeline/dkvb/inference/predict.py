@@ -41,8 +41,8 @@ def run(model: Classifier, paths: Sequence[Path], top: int = 1) -> dict[str, lis
         top: classes listed for each input, most probable first.
 
     Returns:
-        `predict`: an entry an input with `input`, `class`, `id`, `probability` and `top`; `unreadable`: `input` and `error` of each file
-        that cannot be read.
+        `predict`: an entry an input with `input`, `class`, `id`, `probability` and `top`; `unreadable`: `input` and
+        `error` of each file that cannot be read.
 
     Raises:
         UsageError: a path that does not exist, a folder without images, images for a model without an encoder.
@@ -53,8 +53,8 @@ def run(model: Classifier, paths: Sequence[Path], top: int = 1) -> dict[str, lis
     inputs = gather(paths, model.width)
     if inputs.images and model.encoder is None:
         raise UsageError(
-            f"{inputs.images[0][1]} is an image, and this model was trained on ready-made features without an encoder: give .npz files "
-            f"with x (N, {model.width})."
+            f"{inputs.images[0][1]} is an image, and this model was trained on ready-made features without an encoder:"
+            f" give .npz files with x (N, {model.width})."
         )
     logits: list[torch.Tensor | None] = [None] * len(inputs.names)
     for start, x in inputs.features:
@@ -101,13 +101,19 @@ def _add_features(inputs: Inputs, path: Path, width: int) -> None:
         if x.ndim != 2 or not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
             raise ValueError(f"x must be numbers (N, D), and is {x.dtype} {x.shape}")
     except (ValueError, KeyError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        return inputs.unreadable.append({"input": str(path), "error": f"it is no .npz file with an array x (N, D): {error}"})
+        return inputs.unreadable.append(
+            {"input": str(path), "error": f"it is no .npz file with an array x (N, D): {error}"}
+        )
     if x.shape[1] != width:
-        raise DkvbError(f"{path} has features of width {x.shape[1]}, the model was trained on {width}: use the same encoder.")
+        raise DkvbError(
+            f"{path} has features of width {x.shape[1]}, the model was trained on {width}: use the same encoder."
+        )
     x = np.ascontiguousarray(x, np.float32)
     if not np.isfinite(x).all():
         bad = np.flatnonzero(~np.isfinite(x).all(1))
-        return inputs.unreadable.append({"input": str(path), "error": f"NaN or infinite features in {len(bad)} rows, the first {bad[0]}"})
+        return inputs.unreadable.append(
+            {"input": str(path), "error": f"NaN or infinite features in {len(bad)} rows, the first {bad[0]}"}
+        )
     inputs.features.append((len(inputs.names), x))
     inputs.names += [f"{path}[{row}]" for row in range(len(x))]
     return None
@@ -131,9 +137,14 @@ def _entry(name: str, logits: torch.Tensor, classes: Sequence[str], top: int) ->
 
 
 def as_csv(entries: Sequence[dict[str, Any]]) -> str:
-    """A header and a line an input: `input,class,id,probability`, and the same for the 2nd, 3rd, … most probable class."""
+    """A header and a line an input: `input,class,id,probability`, and the same for the 2nd, 3rd, … most probable
+    class."""
     ranks = max((len(entry["top"]) for entry in entries), default=1)
-    columns = [f"{name}{'' if rank == 1 else f'_{rank}'}" for rank in range(1, ranks + 1) for name in ("class", "id", "probability")]
+    columns = [
+        f"{name}{'' if rank == 1 else f'_{rank}'}"
+        for rank in range(1, ranks + 1)
+        for name in ("class", "id", "probability")
+    ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["input", *columns])

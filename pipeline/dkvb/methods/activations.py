@@ -16,7 +16,8 @@ OWN_SWEEP = (0.01, 30)
 
 
 class Activations(Masking):
-    """n is N_a. The counts come from the forget training set, from training's last epoch (no data needed), or from a proxy set."""
+    """n is N_a. The counts come from the forget training set, from training's last epoch (no data needed), or from a
+    proxy set."""
 
     name = "activations"
     dial = "N_a"
@@ -27,25 +28,25 @@ class Activations(Masking):
         return self.recipe.na
 
     def grid(self) -> list[int]:
-        keys = self.study.recipe.keys
+        keys = self.trained.recipe.keys
         pairs = keys.codebooks * keys.pairs
         share, steps = OWN_SWEEP
-        step, steps = PAPER_SWEEPS.get(self.study.recipe.data.source, (max(1, round(share * pairs)), steps))
+        step, steps = PAPER_SWEEPS.get(self.trained.recipe.data.source, (max(1, round(share * pairs)), steps))
         return [n for n in range(0, step * steps + 1, step) if n <= pairs]
 
     def check(self, n: int) -> None:
-        check_pairs(n, self.study.recipe.keys.codebooks * self.study.recipe.keys.pairs)
+        check_pairs(n, self.trained.recipe.keys.codebooks * self.trained.recipe.keys.pairs)
 
     def gather(self) -> np.ndarray:
         """Counts (C, M)."""
         if self.source == "last-epoch":
-            return self.study.class_counts(self.forgotten)
+            return self.trained.class_counts(self.forgotten)
         codes = self.forget_codes()
         self.passed = codes.shape[1]
-        return selection_counts(codes, self.study.recipe.keys.pairs)
+        return selection_counts(codes, self.trained.recipe.keys.pairs)
 
     def rank(self, gathered: np.ndarray) -> np.ndarray:
-        return rank_by_count(gathered, self.study.seed, self.forgotten)
+        return rank_by_count(gathered, self.trained.seed, self.forgotten)
 
     def samples_passed(self, n: int) -> int:
         return self.passed
@@ -53,4 +54,7 @@ class Activations(Masking):
     def remark(self, n: int, activated: int) -> str | None:
         if n <= activated:
             return None
-        return f"N_a = {n:,} is more than the {activated:,} pairs that the forget set ever selects; those {activated:,} are masked"
+        return (
+            f"N_a = {n:,} is more than the {activated:,} pairs that the forget set ever selects; those {activated:,}"
+            " are masked"
+        )

@@ -49,8 +49,9 @@ def smallest_reaching(curve: Sequence[CurvePoint], target: float) -> tuple[int, 
 class Outcome:
     """The outcome of unlearning at one n.
 
-    `before` and `after` hold predicted classes (N,) for "train" and "test"; `arrays` is what is kept: a packed mask or weights.
-    `seconds` and `flops` are those of unlearning itself; `seconds_counts` and `flops_counts` those of the pass that gathers selections.
+    `before` and `after` hold predicted classes (N,) for "train" and "test"; `arrays` is what is kept: a packed mask or
+    weights. `seconds` and `flops` are those of unlearning itself; `seconds_counts` and `flops_counts` those of the pass
+    that gathers selections.
     """
 
     before: dict[str, np.ndarray]
@@ -130,8 +131,8 @@ class Control:
     dial = ""
     given: int | str = 1
 
-    def __init__(self, study: TrainedSeed, forget: Sequence[int]) -> None:
-        self.study, self.forgotten = study, list(forget)
+    def __init__(self, trained: TrainedSeed, forget: Sequence[int]) -> None:
+        self.trained, self.forgotten = trained, list(forget)
         self.settings: dict[str, Any] = {}
         self.not_in_paper = ["the control itself"]
 
@@ -147,9 +148,9 @@ class Control:
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
         points = []
-        for split in self.study.splits.evaluation:
+        for split in self.trained.splits.evaluation:
             for n in grid:
-                points.append(point(self.study.splits, split, self.predictions(split, n), n))
+                points.append(point(self.trained.splits, split, self.predictions(split, n), n))
                 advance(1)
         return points
 
@@ -162,10 +163,10 @@ class Control:
         return before, after
 
 
-def make(name: str, study: TrainedSeed, forget: Sequence[int]) -> Method:
+def make(name: str, trained: TrainedSeed, forget: Sequence[int]) -> Method:
     """The method of a name, on the trained models of a seed.
 
     Raises:
         UsageError: there is no such method, or it is another package's and cannot be imported.
     """
-    return registry.find("methods", name).load()(study, forget)  # type: ignore[no-any-return]
+    return registry.find("methods", name).load()(trained, forget)  # type: ignore[no-any-return]

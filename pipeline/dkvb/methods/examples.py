@@ -39,7 +39,7 @@ class Examples(Masking):
 
     def grid(self) -> list[int]:
         available = self.available
-        step, steps = PAPER_SWEEPS.get(self.study.recipe.data.source, (0, 0))
+        step, steps = PAPER_SWEEPS.get(self.trained.recipe.data.source, (0, 0))
         if step:
             return [n for n in range(0, step * steps + 1, step) if n <= available]
         return sorted({round(available * i / OWN_STEPS) for i in range(OWN_STEPS + 1)})
@@ -47,17 +47,18 @@ class Examples(Masking):
     def check(self, n: int) -> None:
         if not 0 <= n <= self.available:
             raise UsageError(
-                f"N_e = {n:,} is not between 0 and the {self.available:,} examples of the forget set: give a smaller --ne, or --ne auto."
+                f"N_e = {n:,} is not between 0 and the {self.available:,} examples of the forget set: give a smaller"
+                " --ne, or --ne auto."
             )
 
     def gather(self) -> np.ndarray:
         """Codes (C, N, k) in the order in which examples are unlearned."""
         codes = self.forget_codes()
-        order = generator(self.study.seed, "unlearn", "examples", *self.forgotten).permutation(codes.shape[1])
+        order = generator(self.trained.seed, "unlearn", "examples", *self.forgotten).permutation(codes.shape[1])
         return codes[:, order]
 
     def rank(self, gathered: np.ndarray) -> np.ndarray:
-        return order_by_first_example(gathered, self.study.recipe.keys.pairs)
+        return order_by_first_example(gathered, self.trained.recipe.keys.pairs)
 
     def samples_passed(self, n: int) -> int:
         return n

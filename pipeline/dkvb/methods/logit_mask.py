@@ -1,4 +1,5 @@
-"""The logit mask: the forget classes' logits become minus infinity. A control that every method has to beat on something."""
+"""The logit mask: the forget classes' logits become minus infinity. A control that every method has to beat on
+something."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ class LogitMask(Control):
 
     name = "logit-mask"
 
-    def __init__(self, study: TrainedSeed, forget: Sequence[int]) -> None:
-        super().__init__(study, forget)
+    def __init__(self, trained: TrainedSeed, forget: Sequence[int]) -> None:
+        super().__init__(trained, forget)
         self.not_in_paper = ["the method itself"]
 
     @cached_property
@@ -28,7 +29,7 @@ class LogitMask(Control):
 
     def predictions(self, split: str, n: int) -> np.ndarray:
         if split not in self._logits:
-            self._logits[split] = masked_logits(self.study.bottleneck, self.study.no_mask, 0, split)
+            self._logits[split] = masked_logits(self.trained.bottleneck, self.trained.no_mask, 0, split)
         logits = self._logits[split]
         if n:
             logits = logits.copy()

@@ -1,4 +1,5 @@
-"""What unlearning via activations and via examples share: a mask order, of which N takes the beginning (paper, section 4)."""
+"""What unlearning via activations and via examples share: a mask order, of which N takes the beginning (paper, section
+4)."""
 
 from __future__ import annotations
 
@@ -26,9 +27,9 @@ class Masking:
     dial: str
     model: Literal["dkvb", "linear"] = "dkvb"
 
-    def __init__(self, study: TrainedSeed, forget: Sequence[int]) -> None:
-        self.study, self.forgotten = study, list(forget)
-        self.recipe = study.recipe.unlearn
+    def __init__(self, trained: TrainedSeed, forget: Sequence[int]) -> None:
+        self.trained, self.forgotten = trained, list(forget)
+        self.recipe = trained.recipe.unlearn
         self.not_in_paper: list[str] = []
         self.settings: dict[str, Any] = {"counts": self.source}
         if self.source == "proxy":
@@ -57,54 +58,58 @@ class Masking:
 
     def forget_rows(self) -> np.ndarray:
         """Rows of the forget classes in the training split."""
-        return np.flatnonzero(np.isin(self.study.splits.labels["train"], self.forgotten))
+        return np.flatnonzero(np.isin(self.trained.splits.labels["train"], self.forgotten))
 
     def forget_codes(self) -> np.ndarray:
         """Codes (C, N, k) of the forget set, or of its proxy."""
-        bottleneck = self.study.bottleneck
+        bottleneck = self.trained.bottleneck
         if self.source != "proxy":
             return bottleneck.codes("train")[:, self.forget_rows()]
-        features = proxy_features(Path(self.recipe.proxy or ""), self.study.features, self.forgotten)
+        features = proxy_features(Path(self.recipe.proxy or ""), self.trained.features, self.forgotten)
         top_k = int(bottleneck.codes_artifact.settings["keys"]["top_k"])
         return np.concatenate([self._search(features, group, top_k) for group in groups(bottleneck.codebooks)])
 
     def _search(self, features: np.ndarray, group: range, top_k: int) -> np.ndarray:
-        queries = self.study.bottleneck.project(features, group)
-        return np.stack([CpuLookup(self.study.bottleneck.keys[c]).search(q, top_k) for c, q in zip(group, queries, strict=True)])
+        queries = self.trained.bottleneck.project(features, group)
+        return np.stack(
+            [CpuLookup(self.trained.bottleneck.keys[c]).search(q, top_k) for c, q in zip(group, queries, strict=True)]
+        )
 
     def _whole_order(self, gathered: np.ndarray | None = None) -> np.ndarray:
         """The order with what the trained model masks already in it."""
         order = self.order() if gathered is None else self.rank(gathered)
-        if self.study.bottleneck.masks_unused:
-            order[self.study.no_mask < 0] = -1
+        if self.trained.bottleneck.masks_unused:
+            order[self.trained.no_mask < 0] = -1
         return order
 
     def _pass_flops(self, n: int) -> int:
         """Projecting and searching the samples that the counts come from.
 
-        A proxy set's samples are projected and searched here. Those of the forget set were when training was prepared: their codes are
-        kept and only read again, so that this is what the pass would cost without them. Counts of the last epoch need no pass.
+        A proxy set's samples are projected and searched here. Those of the forget set were when training was prepared:
+        their codes are kept and only read again, so that this is what the pass would cost without them. Counts of the
+        last epoch need no pass.
         """
-        keys, width = self.study.recipe.keys, int(self.study.features.result["dim"])
+        keys, width = self.trained.recipe.keys, int(self.trained.features.result["dim"])
         return selection_flops(self.samples_passed(n), width, keys.codebooks, keys.pairs, keys.dim)
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
         order = self._whole_order()
         masked = {n: int(((order >= 0) & (order < n)).sum()) for n in grid}
         points = []
-        for split in self.study.splits.evaluation:
-            predicted = masked_predictions(self.study.bottleneck, order, grid, split, advance)
-            points += [point(self.study.splits, split, p, n, masked[n]) for n, p in zip(grid, predicted, strict=True)]
+        for split in self.trained.splits.evaluation:
+            predicted = masked_predictions(self.trained.bottleneck, order, grid, split, advance)
+            points += [point(self.trained.splits, split, p, n, masked[n]) for n, p in zip(grid, predicted, strict=True)]
         return points
 
     def forget(self, n: int) -> Outcome:
         """Mask at n.
 
-        `seconds` is ranking and masking, without a floating point operation; `seconds_counts` is what gathering selections took here,
-        mostly reading (the first to ask reads the codes from disk); `flops_counts` see `_pass_flops`.
+        `seconds` is ranking and masking, without a floating point operation; `seconds_counts` is what gathering
+        selections took here, mostly reading (the first to ask reads the codes from disk); `flops_counts` see
+        `_pass_flops`.
         """
-        bottleneck = self.study.bottleneck
-        _ = bottleneck.keys, self.study.no_mask  # the model itself is at hand
+        bottleneck = self.trained.bottleneck
+        _ = bottleneck.keys, self.trained.no_mask  # the model itself is at hand
         started = time.perf_counter()
         gathered = self.gather()
         counted = time.perf_counter()

@@ -19,17 +19,24 @@ def proxy_fingerprint(path: str | None) -> str:
         UsageError: no path is given or nothing is there.
     """
     if path is None:
-        raise UsageError("counts = 'proxy' needs the proxy set: give --proxy PATH, a .npz with x (N, D) or a folder of images.")
+        raise UsageError(
+            "counts = 'proxy' needs the proxy set: give --proxy PATH, a .npz with x (N, D) or a folder of images."
+        )
     if not Path(path).exists():
-        raise UsageError(f"The proxy set {path} does not exist: give --proxy the path of a .npz file or a folder of images.")
+        raise UsageError(
+            f"The proxy set {path} does not exist: give --proxy the path of a .npz file or a folder of images."
+        )
     if Path(path).is_file():
         return sha256(Path(path))
     files = sorted(file for file in Path(path).rglob("*") if file.is_file())
-    return canonical_hash([[file.relative_to(path).as_posix(), file.stat().st_size, file.stat().st_mtime_ns] for file in files])
+    return canonical_hash(
+        [[file.relative_to(path).as_posix(), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    )
 
 
 def proxy_features(path: Path, features: Artifact, forget: list[int]) -> np.ndarray:
-    """Features (N, D) float32 of a proxy set: rows of a .npz (of the forget classes, where it has y), or images through the encoder.
+    """Features (N, D) float32 of a proxy set: rows of a .npz (of the forget classes, where it has y), or images through
+    the encoder.
 
     Raises:
         DkvbError: no samples, another width, or features that are not finite.
@@ -38,11 +45,13 @@ def proxy_features(path: Path, features: Artifact, forget: list[int]) -> np.ndar
     width = int(features.result["dim"])
     if found.ndim != 2 or len(found) == 0:
         raise DkvbError(
-            f"The proxy set {path} has no samples of the forget classes: x must be (N, D) with N of 1 or more, got {found.shape}."
+            f"The proxy set {path} has no samples of the forget classes: x must be (N, D) with N of 1 or more, got"
+            f" {found.shape}."
         )
     if found.shape[1] != width:
         raise DkvbError(
-            f"The proxy set {path} has features of width {found.shape[1]}, the model was trained on {width}: use the same encoder."
+            f"The proxy set {path} has features of width {found.shape[1]}, the model was trained on {width}: use the"
+            " same encoder."
         )
     if not np.isfinite(found).all():
         raise DkvbError(f"The proxy set {path} holds NaN or infinite features; remove those rows.")
@@ -66,7 +75,8 @@ def _encoded(path: Path, features: Artifact) -> np.ndarray:
     settings = features.settings["encoder"]
     if settings is None:
         raise UsageError(
-            f"{path} is a folder of images, and the model was trained on features without an encoder: give a .npz with x (N, D)."
+            f"{path} is a folder of images, and the model was trained on features without an encoder: give a .npz with"
+            " x (N, D)."
         )
     mode: Literal["RGB", "L"] = features.result["mode"]
     encoder = load_encoder(Encoder(**settings), "cpu", mode)

@@ -21,16 +21,17 @@ class Retrain(Control):
 
     @cached_property
     def _again(self) -> tuple[StoredBottleneck, np.ndarray]:
-        return load_bottleneck(self.study, self.forgotten, self.name)
+        return load_bottleneck(self.trained, self.forgotten, self.name)
 
     def predictions(self, split: str, n: int) -> np.ndarray:
-        model, order = self._again if n else (self.study.bottleneck, self.study.no_mask)
+        model, order = self._again if n else (self.trained.bottleneck, self.trained.no_mask)
         return masked_predictions(model, order, [0], split)[0]
 
     def forget(self, n: int) -> Outcome:
-        """Train again, where that has not been done; `seconds` and `flops` are those of the training, whenever it was."""
+        """Train again, where that has not been done; `seconds` and `flops` are those of the training, whenever it
+        was."""
         before, after = self.both()
-        result = retrained(self.study, self.forgotten, self.name).result
+        result = retrained(self.trained, self.forgotten, self.name).result
         # the model is an artifact of its own
         arrays = {"excluded": np.array(self.forgotten)}
         return Outcome(before, after, float(result["seconds"]), arrays=arrays, flops=int(result["flops"]))
@@ -51,11 +52,11 @@ class RetrainLinear(Retrain):
     @cached_property
     def _heads(self) -> list[torch.nn.Module]:
         heads: list[torch.nn.Module] = []
-        for weights in (self.study.linear, load_head(self.study, self.forgotten)):
-            head = new_head(self.study.seed, weights["weight"].shape[1], len(weights["weight"]))
+        for weights in (self.trained.linear, load_head(self.trained, self.forgotten)):
+            head = new_head(self.trained.seed, weights["weight"].shape[1], len(weights["weight"]))
             head.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
             heads.append(head)
         return heads
 
     def predictions(self, split: str, n: int) -> np.ndarray:
-        return predict(self._heads[n], torch.from_numpy(self.study.splits.features_of(split)))
+        return predict(self._heads[n], torch.from_numpy(self.trained.splits.features_of(split)))

@@ -1,8 +1,9 @@
-"""SCRUB on the linear head or the bottleneck's values: a student leaves its teacher on the forget set, stays close on the retain set.
+"""SCRUB on the linear head or the bottleneck's values: a student leaves its teacher on the forget set, stays close on
+the retain set.
 
-After Kurmanji et al. 2023 as used in the paper's section 5.3 and Appendix E.3. Teacher = the trained head, frozen; the student starts
-as its copy. p_t, p_s = softmax(logits / T); KD = T^2 mean_i KL(p_t || p_s). Max pass: minimise -KD on forget batches. Min pass:
-minimise gamma CE + alpha KD on retain batches. One Adam for both.
+After Kurmanji et al. 2023 as used in the paper's section 5.3 and Appendix E.3. Teacher = the trained head, frozen; the
+student starts as its copy. p_t, p_s = softmax(logits / T); KD = T^2 mean_i KL(p_t || p_s). Max pass: minimise -KD on
+forget batches. Min pass: minimise gamma CE + alpha KD on retain batches. One Adam for both.
 """
 
 from __future__ import annotations
@@ -51,10 +52,12 @@ def scrub_passes(
     epochs: int,
     seed: int,
 ) -> Iterator[tuple[Literal["max", "min"], int]]:
-    """Train the student in place; yields every finished pass and its epoch, counted from 1. An epoch ends with its min pass.
+    """Train the student in place; yields every finished pass and its epoch, counted from 1. An epoch ends with its min
+    pass.
 
     Args:
-        teacher: frozen; a copy of the student as it was, not the student itself, or the divergence would be zero throughout.
+        teacher: frozen; a copy of the student as it was, not the student itself, or the divergence would be zero
+            throughout.
         inputs: (N, D) training features; labels: (N,) int64.
         forget: (N,) bool, True on the forget set.
 
@@ -71,8 +74,8 @@ def scrub_passes(
     def step(loss: torch.Tensor, where: str) -> None:
         if not math.isfinite(value := loss.item()):
             raise DkvbError(
-                f"The loss of SCRUB (seed {seed}) is {value} in {where}: a learning rate of {settings.lr} is too large for these data; "
-                f"lower it in the recipe. The trained model is untouched."
+                f"The loss of SCRUB (seed {seed}) is {value} in {where}: a learning rate of {settings.lr} is too large"
+                " for these data; lower it in the recipe. The trained model is untouched."
             )
         adam.zero_grad(set_to_none=True)
         loss.backward()
@@ -115,9 +118,9 @@ class ScrubMethod:
     model: Literal["dkvb", "linear"] = "linear"
     dial = "epochs"
 
-    def __init__(self, study: TrainedSeed, forget: Sequence[int]) -> None:
-        self.study, self.forgotten = study, list(forget)
-        self.recipe = study.recipe.scrub
+    def __init__(self, trained: TrainedSeed, forget: Sequence[int]) -> None:
+        self.trained, self.forgotten = trained, list(forget)
+        self.recipe = trained.recipe.scrub
         self.settings: dict[str, Any] = self.recipe.model_dump(exclude={"min_steps", "values_lr"})
         self.not_in_paper = ["alpha", "gamma", "temperature"]
 
@@ -133,13 +136,13 @@ class ScrubMethod:
         """Any number of epochs will do."""
 
     def _student(self) -> torch.nn.Module:
-        weight, bias = (torch.from_numpy(self.study.linear[name]) for name in ("weight", "bias"))
+        weight, bias = (torch.from_numpy(self.trained.linear[name]) for name in ("weight", "bias"))
         head = torch.nn.Linear(weight.shape[1], weight.shape[0])
         head.load_state_dict({"weight": weight, "bias": bias})
         return head
 
     def _inputs(self, split: str) -> torch.Tensor:
-        return torch.from_numpy(self.study.splits.features_of(split))
+        return torch.from_numpy(self.trained.splits.features_of(split))
 
     def _unsettle(self, student: torch.nn.Module) -> None:
         """Take the student away from a teacher that it could not leave by gradients."""
@@ -149,29 +152,37 @@ class ScrubMethod:
 
     def _pass_flops(self, samples: int) -> int:
         """Training the student on samples for an epoch, less the teacher's forward pass."""
-        return linear_flops(samples, int(self.study.features.result["dim"]), len(self.study.splits.classes))
+        return linear_flops(samples, int(self.trained.features.result["dim"]), len(self.trained.splits.classes))
 
     def _flops(self, epochs: int) -> int:
-        """Student forward and backward, and the teacher forward, which is half as much, over every batch of every pass."""
-        forget = int(np.isin(self.study.splits.labels["train"], self.forgotten).sum())
-        retain = len(self.study.splits.labels["train"]) - forget
+        """Student forward and backward, and the teacher forward, which is half as much, over every batch of every
+        pass."""
+        forget = int(np.isin(self.trained.splits.labels["train"], self.forgotten).sum())
+        retain = len(self.trained.splits.labels["train"]) - forget
         samples = min(epochs, self.recipe.max_steps) * forget + epochs * retain
         return self._pass_flops(samples) * 3 // 2
 
     def _train(self, student: torch.nn.Module, inputs: torch.Tensor, epochs: int) -> Iterator[int]:
-        labels = self.study.splits.labels["train"]
+        labels = self.trained.splits.labels["train"]
         forget = torch.from_numpy(np.isin(labels, self.forgotten))
         if not forget.any():
-            raise DkvbError("The forget classes have no training samples: there is nothing for SCRUB to move away from.")
+            raise DkvbError(
+                "The forget classes have no training samples: there is nothing for SCRUB to move away from."
+            )
         if forget.all():
-            raise DkvbError("Nothing is left for SCRUB to retain: the forget classes are all there is in the training set. Leave one out.")
+            raise DkvbError(
+                "Nothing is left for SCRUB to retain: the forget classes are all there is in the training set. Leave"
+                " one out."
+            )
         teacher = copy.deepcopy(student).requires_grad_(False)
         self._unsettle(student)
         with suitable_threads(student):
-            yield from scrub_epochs(student, teacher, inputs, torch.from_numpy(labels), forget, self.recipe, epochs, self.study.seed)
+            yield from scrub_epochs(
+                student, teacher, inputs, torch.from_numpy(labels), forget, self.recipe, epochs, self.trained.seed
+            )
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
-        student, splits = self._student(), self.study.splits
+        student, splits = self._student(), self.trained.splits
         held_out = {split: self._inputs(split) for split in splits.evaluation}
         points: list[Point] = []
 
@@ -186,7 +197,8 @@ class ScrubMethod:
         return points
 
     def choose(self, curve: Sequence[CurvePoint], target: float) -> tuple[int, str | None]:
-        """The stopping rule of Appendix E.3: forgotten without damage, else the best retain accuracy among forgotten epochs."""
+        """The stopping rule of Appendix E.3: forgotten without damage, else the best retain accuracy among forgotten
+        epochs."""
         forgotten = [at for at in curve if at.n > 0 and at.forget <= target]
         if not forgotten:
             best = min((at for at in curve if at.n > 0), key=lambda at: (at.forget, -at.retain))
@@ -212,50 +224,54 @@ class ScrubMethod:
 
 
 class ScrubValues(ScrubMethod):
-    """SCRUB on the bottleneck's values, its keys and codes as they are: what the architecture alone does for SCRUB. Not in the paper.
+    """SCRUB on the bottleneck's values, its keys and codes as they are: what the architecture alone does for SCRUB. Not
+    in the paper.
 
-    Where student and teacher are one, the divergence has a gradient of zero. On the linear head rounding breaks the tie; values, which
-    are only added up, would stay where they are. So the student starts `NOISE` of the values' deviation away from its teacher.
+    Where student and teacher are one, the divergence has a gradient of zero. On the linear head rounding breaks the
+    tie; values, which are only added up, would stay where they are. So the student starts `NOISE` of the values'
+    deviation away from its teacher.
     """
 
     name = "scrub-values"
     model = "dkvb"
 
-    def __init__(self, study: TrainedSeed, forget: Sequence[int]) -> None:
-        super().__init__(study, forget)
+    def __init__(self, trained: TrainedSeed, forget: Sequence[int]) -> None:
+        super().__init__(trained, forget)
         self.recipe = self.recipe.model_copy(update={"lr": self.recipe.values_lr})
         self.settings |= {"lr": self.recipe.lr}
         self.settings["noise"] = NOISE
         self.not_in_paper = ["max_steps", "lr", "noise", *self.not_in_paper]
 
     def _student(self) -> torch.nn.Module:
-        bottleneck = self.study.bottleneck
+        bottleneck = self.trained.bottleneck
         values = torch.from_numpy(bottleneck.values).flatten(0, 1).clone()
-        available = (self.study.no_mask >= 0).sum(1)
-        return Decoder(values, self.study.recipe.keys.top_k, bottleneck.pool, available)
+        available = (self.trained.no_mask >= 0).sum(1)
+        return Decoder(values, self.trained.recipe.keys.top_k, bottleneck.pool, available)
 
     def _inputs(self, split: str) -> torch.Tensor:
-        return masked_ids(self.study.bottleneck, split, self.study.no_mask < 0)
+        return masked_ids(self.trained.bottleneck, split, self.trained.no_mask < 0)
 
     def _unsettle(self, student: torch.nn.Module) -> None:
         values = student.get_parameter("values")
-        source = torch.Generator().manual_seed(integer(self.study.seed, self.name, "noise", *self.forgotten))
+        source = torch.Generator().manual_seed(integer(self.trained.seed, self.name, "noise", *self.forgotten))
         with torch.no_grad():
             values.add_(torch.randn(values.shape, generator=source), alpha=NOISE * float(values.std()))
 
     def _arrays(self, student: torch.nn.Module) -> dict[str, np.ndarray]:
-        return {"values": student.get_parameter("values").detach().numpy().reshape(self.study.bottleneck.values.shape)}
+        return {
+            "values": student.get_parameter("values").detach().numpy().reshape(self.trained.bottleneck.values.shape)
+        }
 
     def _pass_flops(self, samples: int) -> int:
-        keys = self.study.recipe.keys
-        return values_flops(samples, keys.codebooks, keys.top_k, len(self.study.splits.classes))
+        keys = self.trained.recipe.keys
+        return values_flops(samples, keys.codebooks, keys.top_k, len(self.trained.splits.classes))
 
 
 class ScrubRewind(ScrubMethod):
     """SCRUB+R (Kurmanji et al. 2023): rewind to the epoch whose error on the forget set is that of samples never seen.
 
-    The reference is the last epoch's error on validation samples of the forget classes; kept is the student, the original among them,
-    whose error on the forget training set comes closest to it, the earliest of equals.
+    The reference is the last epoch's error on validation samples of the forget classes; kept is the student, the
+    original among them, whose error on the forget training set comes closest to it, the earliest of equals.
     """
 
     name = "scrub-r"
@@ -265,14 +281,18 @@ class ScrubRewind(ScrubMethod):
         return LONGEST if self.recipe.min_steps == "auto" else self.recipe.min_steps
 
     def check(self, n: int) -> None:
-        labels = self.study.splits.labels
-        if "validation" not in self.study.splits.evaluation or not np.isin(labels["validation"], self.forgotten).any():
+        labels = self.trained.splits.labels
+        if (
+            "validation" not in self.trained.splits.evaluation
+            or not np.isin(labels["validation"], self.forgotten).any()
+        ):
             raise UsageError(
-                "scrub-r needs validation samples of the forget classes to compare with; there are none: set data.validation (0.1, say)."
+                "scrub-r needs validation samples of the forget classes to compare with; there are none: set"
+                " data.validation (0.1, say)."
             )
 
     def _scrubbed(self, student: torch.nn.Module, inputs: torch.Tensor, n: int) -> str | None:
-        labels = self.study.splits.labels
+        labels = self.trained.splits.labels
         forget, unseen = (np.isin(labels[split], self.forgotten) for split in ("train", "validation"))
         held_out = self._inputs("validation")[torch.from_numpy(unseen)]
 
@@ -288,5 +308,6 @@ class ScrubRewind(ScrubMethod):
         epoch = int(np.abs(np.array(errors) - reference).argmin())
         student.load_state_dict(students[epoch])
         return (
-            f"rewound to epoch {epoch} of {n}: forget error {errors[epoch]:.1%} in training, {reference:.1%} at the end on unseen samples"
+            f"rewound to epoch {epoch} of {n}: forget error {errors[epoch]:.1%} in training, {reference:.1%} at the end"
+            " on unseen samples"
         )

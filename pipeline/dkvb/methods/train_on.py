@@ -1,7 +1,9 @@
-"""Retraining after unlearning: what more compute would bring (paper, section 5.4 and Appendix E.4; the data of Figures 4 and 6).
+"""Retraining after unlearning: what more compute would bring (paper, section 5.4 and Appendix E.4; the data of Figures
+4 and 6).
 
-A masked bottleneck goes on training its values on the retain set, its masked pairs staying masked; SCRUB's student goes on with min passes.
-Writes `curve.parquet`, correct predictions per epoch, split and class, the unlearned model being epoch 0. The models are not kept.
+A masked bottleneck goes on training its values on the retain set, its masked pairs staying masked; SCRUB's student goes
+on with min passes. Writes `curve.parquet`, correct predictions per epoch, split and class, the unlearned model being
+epoch 0. The models are not kept.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ Counted = dict[str, np.ndarray]
 """Split -> (L,) correct predictions."""
 
 
-def retrain(study: TrainedSeed, method: Method, n: int, unlearned: Artifact, readable: str, force: bool = False) -> list[dict[str, Any]] | None:
+def retrain(
+    trained: TrainedSeed, method: Method, n: int, unlearned: Artifact, readable: str, force: bool = False
+) -> list[dict[str, Any]] | None:
     """Go on training what a method left, for the recipe's number of epochs.
 
     Args:
@@ -49,19 +53,27 @@ def retrain(study: TrainedSeed, method: Method, n: int, unlearned: Artifact, rea
         readable: the beginning of the new artifact's name.
 
     Returns:
-        `points`, one an epoch from 0 on: `retain_test`, `forget_test`, `retain_train` and `forget_train` in [0, 1]; None for a method
-        that leaves nothing to train (a control, say).
+        `points`, one an epoch from 0 on: `retain_test`, `forget_test`, `retain_train` and `forget_train` in [0, 1];
+        None for a method that leaves nothing to train (a control, say).
 
     Raises:
         DkvbError: a loss that is not finite.
     """
-    settings = _settings(study, method)
+    settings = _settings(trained, method)
     if settings is None:
         return None
-    forget, splits = unlearned.result["forget"], study.splits
-    what = {"kind": "retraining", "method": method.name, "forget": forget, "seed": study.seed, **method.settings, "n": n, **settings}
+    forget, splits = unlearned.result["forget"], trained.splits
+    what = {
+        "kind": "retraining",
+        "method": method.name,
+        "forget": forget,
+        "seed": trained.seed,
+        **method.settings,
+        "n": n,
+        **settings,
+    }
     inputs = {"train": unlearned.manifest["inputs"]["train"], "unlearn": unlearned.fingerprint}
-    with study.workspace.claim(Spec("unlearn", f"{readable}-retrained", what, inputs), force) as claim:
+    with trained.workspace.claim(Spec("unlearn", f"{readable}-retrained", what, inputs), force) as claim:
         label = f"retrain {readable}"
         if claim.artifact:
             claim.artifact.check()
@@ -69,16 +81,25 @@ def retrain(study: TrainedSeed, method: Method, n: int, unlearned: Artifact, rea
             return list(claim.artifact.result["points"])
         more: dict[str, Any] = {}
         if isinstance(method, Masking):
-            course = [_known(unlearned, "after"), *_values(study, method, unlearned, settings, claim)]
+            course = [_known(unlearned, "after"), *_values(trained, method, unlearned, settings, claim)]
         else:
-            whole = [_known(unlearned, "before"), *_student(study, method, n, unlearned, settings)]
+            whole = [_known(unlearned, "before"), *_student(trained, method, n, unlearned, settings)]
             course = [_known(unlearned, "after"), *whole[n + 1 :]]
             more = {"from_original": _points(whole, splits, forget)}  # where the paper's curve of the baseline starts
         points = _points(course, splits, forget)
         with atomic(claim.path / "curve.parquet") as temporary:
             _frame(course, splits).write_parquet(temporary)
-        result = {"method": method.name, "model": method.model, "forget": forget, "forget_names": [splits.classes[c] for c in forget]}
-        claim.finish(result | {"seed": study.seed, "n": n, "n_name": method.dial, "epochs": settings["epochs"], "points": points} | more)
+        result = {
+            "method": method.name,
+            "model": method.model,
+            "forget": forget,
+            "forget_names": [splits.classes[c] for c in forget],
+        }
+        claim.finish(
+            result
+            | {"seed": trained.seed, "n": n, "n_name": method.dial, "epochs": settings["epochs"], "points": points}
+            | more
+        )
         (claim.path / CHECKPOINT).unlink(missing_ok=True)
     first, last = points[0], points[-1]
     changes = (f"{name} {first[f'{name}_test']:.1%} -> {last[f'{name}_test']:.1%}" for name in ("retain", "forget"))
@@ -86,21 +107,25 @@ def retrain(study: TrainedSeed, method: Method, n: int, unlearned: Artifact, rea
     return points
 
 
-def _settings(study: TrainedSeed, method: Method) -> dict[str, Any] | None:
+def _settings(trained: TrainedSeed, method: Method) -> dict[str, Any] | None:
     """What retraining after this method depends on; None where there is none."""
-    recipe = study.recipe.unlearn
+    recipe = trained.recipe.unlearn
     if isinstance(method, Masking):
         lr = {"activations": recipe.retrain_lr_activations, "examples": recipe.retrain_lr_examples}[method.name]
         return {"epochs": recipe.retrain, "retrain_lr": lr, "retrain_batch_size": BATCH_SIZE, "clip": CLIP}
     return {"epochs": recipe.retrain} if method.name in STUDENTS else None
 
 
-def _values(study: TrainedSeed, method: Method, unlearned: Artifact, settings: dict[str, Any], claim: Claim) -> list[Counted]:
+def _values(
+    trained: TrainedSeed, method: Method, unlearned: Artifact, settings: dict[str, Any], claim: Claim
+) -> list[Counted]:
     """Values under the mask, on the retain set, from a checkpoint where there is one."""
-    bottleneck, splits = study.bottleneck, study.splits
+    bottleneck, splits = trained.bottleneck, trained.splits
     masked = unpack(load_file(unlearned.path / "mask.safetensors")["mask"], bottleneck.pairs)
     ids = {split: masked_ids(bottleneck, split, masked) for split in TRAIN_AND_TEST}
-    values = torch.from_numpy(bottleneck.values.reshape(masked.size, -1)).clone()  # other methods start from the same values
+    values = torch.from_numpy(
+        bottleneck.values.reshape(masked.size, -1)
+    ).clone()  # other methods start from the same values
     available = (~masked).sum(1)
     decoder = Decoder(values, bottleneck.codes("train").shape[2], bottleneck.pool, available)
     retain = np.flatnonzero(~np.isin(splits.labels["train"], unlearned.result["forget"]))
@@ -116,31 +141,39 @@ def _values(study: TrainedSeed, method: Method, unlearned: Artifact, settings: d
         epochs=settings["epochs"],
         lr=settings["retrain_lr"],
         batch_size=settings["retrain_batch_size"],
-        seed=study.seed,
+        seed=trained.seed,
         unit=f"retrain {method.name}",
         folder=claim.path,
         on_epoch=measure,
         clip=settings["clip"],
     )
     classes = range(len(splits.classes))
-    return [{split: np.array([row[f"{split} {c}"] for c in classes], np.int64) for split in TRAIN_AND_TEST} for row in history.rows]
+    return [
+        {split: np.array([row[f"{split} {c}"] for c in classes], np.int64) for split in TRAIN_AND_TEST}
+        for row in history.rows
+    ]
 
 
-def _student(study: TrainedSeed, method: Method, n: int, unlearned: Artifact, settings: dict[str, Any]) -> Iterator[Counted]:
-    """SCRUB's n epochs over again, to the same bits, and then min passes alone, with the optimiser as it is by then; every epoch."""
-    again = make(method.name, study, unlearned.result["forget"])
+def _student(
+    trained: TrainedSeed, method: Method, n: int, unlearned: Artifact, settings: dict[str, Any]
+) -> Iterator[Counted]:
+    """SCRUB's n epochs over again, to the same bits, and then min passes alone, with the optimiser as it is by then;
+    every epoch."""
+    again = make(method.name, trained, unlearned.result["forget"])
     assert isinstance(again, ScrubMethod)
     again.recipe = again.recipe.model_copy(update={"max_steps": min(n, again.recipe.max_steps)})
     student, inputs = again._student(), {split: again._inputs(split) for split in TRAIN_AND_TEST}
     epochs = n + settings["epochs"]
-    with progress.task(f"retrain {method.name} seed {study.seed}", epochs, "epochs") as task:
+    with progress.task(f"retrain {method.name} seed {trained.seed}", epochs, "epochs") as task:
         for _ in again._train(student, inputs["train"], epochs):
             task.advance(1)
-            yield _counted({split: predict(student, inputs[split]) for split in TRAIN_AND_TEST}, study.splits)
+            yield _counted({split: predict(student, inputs[split]) for split in TRAIN_AND_TEST}, trained.splits)
 
 
 def _counted(predicted: dict[str, np.ndarray], splits: Splits) -> Counted:
-    return {split: per_class(predicted[split], splits.labels[split], len(splits.classes))[0] for split in TRAIN_AND_TEST}
+    return {
+        split: per_class(predicted[split], splits.labels[split], len(splits.classes))[0] for split in TRAIN_AND_TEST
+    }
 
 
 def _known(unlearned: Artifact, when: str) -> Counted:
@@ -166,7 +199,13 @@ def _frame(course: list[Counted], splits: Splits) -> polars.DataFrame:
     totals = {split: np.bincount(splits.labels[split], minlength=len(splits.classes)) for split in TRAIN_AND_TEST}
     return polars.DataFrame(
         [
-            {"epoch": epoch, "split": split, "class": c, "correct": int(correct[split][c]), "total": int(totals[split][c])}
+            {
+                "epoch": epoch,
+                "split": split,
+                "class": c,
+                "correct": int(correct[split][c]),
+                "total": int(totals[split][c]),
+            }
             for epoch, correct in enumerate(course)
             for split in TRAIN_AND_TEST
             for c in range(len(splits.classes))

@@ -26,7 +26,9 @@ def share(correct: np.ndarray, total: np.ndarray, classes: Sequence[int] | np.nd
     return float(correct[classes].sum() / samples) if samples else None
 
 
-def retain_and_forget(correct: np.ndarray, total: np.ndarray, forget: Sequence[int]) -> tuple[float | None, float | None]:
+def retain_and_forget(
+    correct: np.ndarray, total: np.ndarray, forget: Sequence[int]
+) -> tuple[float | None, float | None]:
     """Accuracy on the retain classes and on the forget classes."""
     retain = np.setdiff1d(np.arange(len(total)), forget)
     return share(correct, total, retain), share(correct, total, np.asarray(forget))
@@ -38,7 +40,8 @@ def accuracies(correct: np.ndarray, total: np.ndarray) -> list[float | None]:
 
 
 def worst_retained(predicted: np.ndarray, labels: np.ndarray, forget: Sequence[int]) -> float | None:
-    """Accuracy of the retained class that is recognised worst, higher is better; None where no retained class has samples.
+    """Accuracy of the retained class that is recognised worst, higher is better; None where no retained class has
+    samples.
 
     Args:
         predicted, labels: (N,) integers.

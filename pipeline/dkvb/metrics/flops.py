@@ -1,7 +1,8 @@
-"""Floating point operations, as torch's flop counter counts them: two for every multiply-add of a matrix product, nothing else.
+"""Floating point operations, as torch's flop counter counts them: two for every multiply-add of a matrix product,
+nothing else.
 
-Ranking, masking, comparing and looking up are no floating point operations. Encoding images is left out throughout: every method, and
-retraining the head as well, works on features that are kept.
+Ranking, masking, comparing and looking up are no floating point operations. Encoding images is left out throughout:
+every method, and retraining the head as well, works on features that are kept.
 """
 
 from __future__ import annotations

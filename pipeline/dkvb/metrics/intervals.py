@@ -50,7 +50,8 @@ def stat(values: Iterable[float | None]) -> Stat | None:
 
 
 def over_seeds(values: Iterable[float | None]) -> dict[str, float | int | None] | None:
-    """`stat` as JSON: `mean`, `sd`, `low`, `high` and `seeds`; of a single value, no deviation and no interval; None without values."""
+    """`stat` as JSON: `mean`, `sd`, `low`, `high` and `seeds`; of a single value, no deviation and no interval; None
+    without values."""
     found = stat(values)
     if found is None:
         return None

@@ -1,4 +1,5 @@
-"""Class membership inference: can an attacker tell an unlearned class from one that the model never saw? (paper, Appendix D)
+"""Class membership inference: can an attacker tell an unlearned class from one that the model never saw? (paper,
+Appendix D)
 
 The attacker sees nothing but the loss of each sample on its true label. 50 % is a perfect defence.
 """
@@ -12,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 
 LARGEST = 100.0
-"""Losses are cut off here, where a float32 probability vanishes: a class whose logit is minus infinity has an infinite loss."""
+"""Losses are cut off here, where a float32 probability vanishes: a class whose logit is minus infinity has an infinite
+loss."""
 
 
 Losses = Mapping[str, np.ndarray]
@@ -26,7 +28,8 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def attack(validation: Losses, test: Losses) -> dict[str, float]:
-    """Accuracy of a logistic regression on the loss, label 1 = forget and 0 = held out, fitted to validation data alone.
+    """Accuracy of a logistic regression on the loss, label 1 = forget and 0 = held out, fitted to validation data
+    alone.
 
     Both classes weigh the same, however many samples each has; of equally many, this is plain accuracy.
 

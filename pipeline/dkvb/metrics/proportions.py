@@ -1,4 +1,5 @@
-"""What a verdict on forgotten classes rests on: accuracies with their intervals, differences between two models, destinations."""
+"""What a verdict on forgotten classes rests on: accuracies with their intervals, differences between two models,
+destinations."""
 
 from __future__ import annotations
 
@@ -20,7 +21,13 @@ def accuracy(correct: int, samples: int) -> Accuracy | None:
     if samples == 0:
         return None
     ci = binomtest(correct, samples).proportion_ci(method="wilson")
-    return {"accuracy": correct / samples, "low": float(ci.low), "high": float(ci.high), "correct": correct, "samples": samples}
+    return {
+        "accuracy": correct / samples,
+        "low": float(ci.low),
+        "high": float(ci.high),
+        "correct": correct,
+        "samples": samples,
+    }
 
 
 def accuracy_on(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> Accuracy | None:
@@ -34,7 +41,9 @@ def retain_classes(classes: int, forget: Sequence[int]) -> list[int]:
     return [c for c in range(classes) if c not in set(forget)]
 
 
-def accuracies(predicted: np.ndarray, labels: np.ndarray, names: Sequence[str], forget: Sequence[int]) -> dict[str, Any]:
+def accuracies(
+    predicted: np.ndarray, labels: np.ndarray, names: Sequence[str], forget: Sequence[int]
+) -> dict[str, Any]:
     """`forget`, `retain` and `per_class` accuracies of predictions (N,) for labels (N,)."""
     unknown: dict[str, Any] = {"accuracy": None, "samples": 0}
     per_class = [
@@ -51,8 +60,8 @@ def accuracies(predicted: np.ndarray, labels: np.ndarray, names: Sequence[str], 
 def paired_difference(first: np.ndarray, second: np.ndarray) -> dict[str, float] | None:
     """Accuracy of one model less that of another on the same samples, with a 95 % interval.
 
-    The interval is that of Agresti and Min (2005) for paired proportions: half a sample is added to each of the four outcomes, so that it
-    has a width where the models never differ.
+    The interval is that of Agresti and Min (2005) for paired proportions: half a sample is added to each of the four
+    outcomes, so that it has a width where the models never differ.
 
     Args:
         first, second: (n,) bool, whether each sample was predicted correctly.
@@ -75,7 +84,8 @@ def destination(predicted: np.ndarray, classes: int) -> np.ndarray:
 def destinations(
     unlearned: np.ndarray, oracle: np.ndarray, labels: np.ndarray, names: Sequence[str], forget: Sequence[int]
 ) -> dict[str, dict[str, Any]]:
-    """Where two models' predictions (N,) put samples of each forgotten class: shares (L,), total variation distance in [0, 1]."""
+    """Where two models' predictions (N,) put samples of each forgotten class: shares (L,), total variation distance in
+    [0, 1]."""
     found = {}
     for c in forget:
         rows = labels == c

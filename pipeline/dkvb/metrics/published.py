@@ -1,4 +1,5 @@
-"""The paper's numbers as data (arXiv 2311.15268): accuracies and changes as shares, not percent; seconds on an RTX8000."""
+"""The paper's numbers as data (arXiv 2311.15268): accuracies and changes as shares, not percent; seconds on an
+RTX8000."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class Published:
     trained: dict[str, dict[str, float]] = field(default_factory=dict)
     """Table 1: model -> split -> accuracy."""
     changes: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Method -> change of accuracy on retain test data, and on forget test data, as a share of what the trained model has there."""
+    """Method -> change of accuracy on retain test data, and on forget test data, as a share of what the trained model
+    has there."""
     first_zero: dict[str, int] = field(default_factory=dict)
     """Appendix C: method -> the first N at 0 % forget accuracy."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -36,13 +38,18 @@ class Published:
     also: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Like `changes`: the second case of a method that the table reports twice."""
     points: dict[str, tuple[tuple[int, float, float], ...]] = field(default_factory=dict)
-    """Appendix C: method -> points of its figure that the text spells out, as (N, forget test accuracy, retain test accuracy)."""
+    """Appendix C: method -> points of its figure that the text spells out, as (N, forget test accuracy, retain test
+    accuracy)."""
     best: int | None = None
     """Figure 5: the class that the paper forgets, as the best learned."""
 
     def figure(self, method: str) -> str:
         """The figure that shows a method's sweep."""
-        return {"activations": "Figure 2", "examples": "Figure 3"}.get(method, "") if self.curves.startswith("Figures 2") else self.curves
+        return (
+            {"activations": "Figure 2", "examples": "Figure 3"}.get(method, "")
+            if self.curves.startswith("Figures 2")
+            else self.curves
+        )
 
 
 PAPER = {
@@ -51,7 +58,10 @@ PAPER = {
         "cifar10",
         "Table 2",
         "Figures 2 and 3",
-        {"dkvb": _shares(100, 100, 100, 93.01, 92.61, 96.50), "linear": _shares(93.27, 92.82, 97.32, 93.02, 92.59, 96.90)},
+        {
+            "dkvb": _shares(100, 100, 100, 93.01, 92.61, 96.50),
+            "linear": _shares(93.27, 92.82, 97.32, 93.02, 92.59, 96.90),
+        },
         {"activations": (0.0036, -1.0), "examples": (0.0045, -1.0), "scrub": (0.0162, -1.0)},
         {"activations": 180_000, "examples": 3_200},
         {"activations": 5.02, "examples": 13.98, "scrub": 288.80},
@@ -70,7 +80,10 @@ PAPER = {
         "cifar100",
         "Table 2",
         "Figures 2 and 3",
-        {"dkvb": _shares(99.98, 99.98, 100, 78.43, 78.24, 96.00), "linear": _shares(86.73, 86.61, 99.00, 78.53, 78.35, 96.00)},
+        {
+            "dkvb": _shares(99.98, 99.98, 100, 78.43, 78.24, 96.00),
+            "linear": _shares(86.73, 86.61, 99.00, 78.53, 78.35, 96.00),
+        },
         {"activations": (-0.0020, -1.0), "examples": (-0.0036, -1.0), "scrub": (-0.0091, -1.0)},
         {"activations": 70_000, "examples": 150},
         {"activations": 1.57, "examples": 6.65, "scrub": 921.56},
@@ -85,7 +98,10 @@ PAPER = {
         "lacuna100",
         "Table 2",
         "Figures 2 and 3",
-        {"dkvb": _shares(98.09, 98.07, 100, 90.38, 90.28, 100), "linear": _shares(95.58, 95.53, 100, 90.68, 90.59, 100)},
+        {
+            "dkvb": _shares(98.09, 98.07, 100, 90.38, 90.28, 100),
+            "linear": _shares(95.58, 95.53, 100, 90.68, 90.59, 100),
+        },
         {"activations": (-0.0017, -1.0), "examples": (-0.0009, -1.0), "scrub": (-0.0110, -1.0)},
         {"activations": 150_000, "examples": 300},
         {"activations": 2.74, "examples": 13.03, "scrub": 553.31},

@@ -1,4 +1,5 @@
-"""The page about one bottleneck itself: its codebooks, the pairs that classes share, where masks lie and what is looked up instead."""
+"""The page about one bottleneck itself: its codebooks, the pairs that classes share, where masks lie and what is looked
+up instead."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ PARTS = ("masked", "kept", "others", "unused")
 
 
 MASKS = 12
-"""Masks looked into, those of the most recent runs first; with more masks times seeds than this, only of the first seed."""
+"""Masks looked into, those of the most recent runs first; with more masks times seeds than this, only of the first
+seed."""
 
 
 FILES = ("counts", "values.safetensors", "mask.safetensors", "test")
@@ -91,8 +93,17 @@ def pages(found: Collected) -> list[Page]:
         used = [artifact for trained in setup.seeds for artifact in (trained.quantize, trained.artifact) if artifact]
         used += [artifact for mask in _masks(setup, runs) for artifact in mask.result.artifacts]
         inputs = [[canonical_hash(artifact.manifest), *_there(artifact)] for artifact in used]
-        about = f"{setup.encoder}, {setup.shape}: which pairs are used, shared and masked, and what is looked up instead"
-        return Page(setup.inside, f"Inside the bottleneck on {setup.data}", about, inputs, lambda: page(setup, runs), "bottleneck")
+        about = (
+            f"{setup.encoder}, {setup.shape}: which pairs are used, shared and masked, and what is looked up instead"
+        )
+        return Page(
+            setup.inside,
+            f"Inside the bottleneck on {setup.data}",
+            about,
+            inputs,
+            lambda: page(setup, runs),
+            "bottleneck",
+        )
 
     return [one(setup, by_setup[setup.key]) for setup in found.setups if setup.model == "dkvb"]
 
@@ -112,8 +123,12 @@ def page(setup: Setup, runs: list[ReportRun]) -> tuple[str, dict[str, pl.DataFra
     seen = look_inside(setup, runs)
     charts = {
         "usage": bottleneck_charts.usage(seen.usage),
-        "overlap": bottleneck_charts.overlap(setup, seen.classes, seen.pairs, seen.lookups, [c for run in runs for c in run.forget]),
-        "where": bottleneck_charts.where([(mask.id, mask.label, mask.where) for mask in seen.masks if mask.where is not None]),
+        "overlap": bottleneck_charts.overlap(
+            setup, seen.classes, seen.pairs, seen.lookups, [c for run in runs for c in run.forget]
+        ),
+        "where": bottleneck_charts.where(
+            [(mask.id, mask.label, mask.where) for mask in seen.masks if mask.where is not None]
+        ),
         "hidden": bottleneck_charts.hidden(
             setup, [(mask.id, mask.label, mask.run.forget, mask.hidden) for mask in seen.masks if mask.hidden]
         ),
@@ -133,7 +148,10 @@ def page(setup: Setup, runs: list[ReportRun]) -> tuple[str, dict[str, pl.DataFra
         labels=[class_label(index, name) for index, name in enumerate(setup.classes)],
         mean=lambda values: stat(float(value) for value in values),
         tables={name: data_name(setup.inside, name) for name in tables},
-        links=[("index.html", "All reports"), *([(setup.compare, "Methods compared")] if any(run.methods for run in runs) else [])],
+        links=[
+            ("index.html", "All reports"),
+            *([(setup.compare, "Methods compared")] if any(run.methods for run in runs) else []),
+        ],
     )
     return html, tables
 
@@ -156,7 +174,8 @@ def look_inside(setup: Setup, runs: list[ReportRun]) -> Insight:
             overlaps.append(look_ups.overlap(look_ups.counts_of(trained, seen.classes)))
         except UNREADABLE:
             gap = Missing(
-                f"The selection counts of seed {trained.seed} are missing or damaged", f"dkvb train --force --seed {trained.seed}"
+                f"The selection counts of seed {trained.seed} are missing or damaged",
+                f"dkvb train --force --seed {trained.seed}",
             )
             seen.lacking.append(gap)
     if overlaps:
@@ -169,7 +188,9 @@ def look_inside(setup: Setup, runs: list[ReportRun]) -> Insight:
     return seen
 
 
-def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], owners: dict[int, np.ndarray], several: bool, seen: Insight) -> None:
+def _look_at(
+    setup: Setup, mask: Mask, totals: dict[int, np.ndarray], owners: dict[int, np.ndarray], several: bool, seen: Insight
+) -> None:
     from dkvb.pages.facts import look_ups
 
     by_fingerprint = {trained.artifact.fingerprint: trained for trained in setup.seeds}
@@ -179,13 +200,18 @@ def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], owners: di
         total = totals.get(trained.seed)
         if total is None:
             continue
-        flags = f"--method {mask.result.method} --seed {trained.seed}" + "".join(f" --forget {index}" for index in mask.run.forget)
+        flags = f"--method {mask.result.method} --seed {trained.seed}" + "".join(
+            f" --forget {index}" for index in mask.run.forget
+        )
         try:
             hide = look_ups.mask_of(artifact, total.shape[1])
             mine = look_ups.counts_of(trained, mask.run.forget).sum(0, dtype=np.int64)
         except UNREADABLE:
             seen.lacking.append(
-                Missing(f"The mask of {mask.label}, seed {trained.seed}, is missing or damaged", f"dkvb unlearn --force {flags}")
+                Missing(
+                    f"The mask of {mask.label}, seed {trained.seed}, is missing or damaged",
+                    f"dkvb unlearn --force {flags}",
+                )
             )
             continue
         if mask.where is None:
@@ -201,7 +227,10 @@ def _look_at(setup: Setup, mask: Mask, totals: dict[int, np.ndarray], owners: di
                 mask.falls += [found] if found else []
             except UNREADABLE:
                 seen.lacking.append(
-                    Missing(f"Codes or values of seed {trained.seed} are missing or damaged", f"dkvb train --seed {trained.seed}")
+                    Missing(
+                        f"Codes or values of seed {trained.seed} are missing or damaged",
+                        f"dkvb train --seed {trained.seed}",
+                    )
                 )
     if hidden:
         mask.hidden = [stat(float(one[index]) for one in hidden) for index in range(len(setup.classes))]
@@ -237,14 +266,16 @@ def _overlap_table(setup: Setup, seen: Insight) -> pl.DataFrame:
     if seen.pairs is None or seen.lookups is None:
         return pl.DataFrame()
     rows, columns = np.meshgrid(seen.classes, seen.classes, indexing="ij")
-    return pl.DataFrame({"class": rows.ravel(), "other": columns.ravel(), "pairs": seen.pairs.ravel(), "lookups": seen.lookups.ravel()})
+    return pl.DataFrame(
+        {"class": rows.ravel(), "other": columns.ravel(), "pairs": seen.pairs.ravel(), "lookups": seen.lookups.ravel()}
+    )
 
 
 def _where_table(setup: Setup, seen: Insight) -> pl.DataFrame:
     frames = [
-        pl.DataFrame({"codebook": np.arange(mask.where.shape[1]), **dict(zip(PARTS, mask.where, strict=True))}).with_columns(
-            mask=pl.lit(mask.label)
-        )
+        pl.DataFrame(
+            {"codebook": np.arange(mask.where.shape[1]), **dict(zip(PARTS, mask.where, strict=True))}
+        ).with_columns(mask=pl.lit(mask.label))
         for mask in seen.masks
         if mask.where is not None
     ]
@@ -255,7 +286,12 @@ def _fallback_table(setup: Setup, seen: Insight) -> pl.DataFrame:
     rows = []
     for mask in seen.masks:
         for index, name in enumerate(setup.classes):
-            row: dict[str, Any] = {"mask": mask.label, "class": index, "name": name, "hidden": _mean(mask.hidden[index])}
+            row: dict[str, Any] = {
+                "mask": mask.label,
+                "class": index,
+                "name": name,
+                "hidden": _mean(mask.hidden[index]),
+            }
             picks = {"instead": "owners", "predicted_before": "before", "predicted_after": "after"}
             means = {key: stat(float(getattr(fall, what)[index]) for fall in mask.falls) for key, what in picks.items()}
             rows.append(row | {key: _mean(found) for key, found in means.items()})

@@ -48,9 +48,17 @@ def pages(found: Collected) -> list[Page]:
             by_setup[run.setup.key].append(run)
 
     def one(setup: Setup, runs: list[ReportRun]) -> Page:
-        inputs = [[run.page, canonical_hash(artifact.manifest)] for run in runs for result in run.methods for artifact in result.artifacts]
+        inputs = [
+            [run.page, canonical_hash(artifact.manifest)]
+            for run in runs
+            for result in run.methods
+            for artifact in result.artifacts
+        ]
         title = f"Methods compared on {setup.data}"
-        about = f"{setup.encoder}, {setup.shape}: every method over {words.plural(len(runs), 'forget set', 'forget sets')} and all seeds"
+        about = (
+            f"{setup.encoder}, {setup.shape}: every method over {words.plural(len(runs), 'forget set', 'forget sets')}"
+            " and all seeds"
+        )
         return Page(setup.compare, title, about, [setup.key, inputs], lambda: page(setup, runs), "compare")
 
     return [one(setup, by_setup[setup.key]) for setup in found.setups if setup.key in by_setup]
@@ -117,7 +125,9 @@ def _changes(runs: list[ReportRun]) -> list[dict[str, Any]]:
     for run in runs:
         for result in _latest(run):
             for index, name in enumerate(run.setup.classes):
-                found = stat(_less(one["per_class_after"][index], one["per_class_before"][index]) for one in result.results)
+                found = stat(
+                    _less(one["per_class_after"][index], one["per_class_before"][index]) for one in result.results
+                )
                 row = {
                     "forgotten": words.forgotten(run),
                     "method": result.method,
@@ -125,7 +135,9 @@ def _changes(runs: list[ReportRun]) -> list[dict[str, Any]]:
                     "class": index,
                     "name": name,
                 }
-                rows.append(row | {"mine": index in run.forget, "change": found and found.mean, "sd": found and found.sd})
+                rows.append(
+                    row | {"mine": index in run.forget, "change": found and found.mean, "sd": found and found.sd}
+                )
     return rows
 
 
@@ -135,11 +147,17 @@ def _less(after: float | None, before: float | None) -> float | None:
 
 def summaries(results: pl.DataFrame) -> list[Summary]:
     """Every method over all forget sets and seeds; against the control, pair by pair."""
-    control = {(row["forgotten"], row["seed"]): row["retain"] for row in results.filter(pl.col("method") == CONTROL).to_dicts()}
+    control = {
+        (row["forgotten"], row["seed"]): row["retain"] for row in results.filter(pl.col("method") == CONTROL).to_dicts()
+    }
     found = []
     for (method, model), part in results.group_by("method", "model", maintain_order=True):
         rows = part.to_dicts()
-        ahead = [_less(row["retain"], control.get((row["forgotten"], row["seed"]))) for row in rows] if method != CONTROL else []
+        ahead = (
+            [_less(row["retain"], control.get((row["forgotten"], row["seed"]))) for row in rows]
+            if method != CONTROL
+            else []
+        )
         measured = [stat(row[key] for row in rows) for key in ("forget", "retain", "change", "seconds")]
         found.append(
             Summary(

@@ -55,7 +55,10 @@ def _dial(run: ReportRun, method: str) -> Dial | None:
     grid = [row["n"] for row in rows]
     said = [
         {"masked": count(round(row["masked"]))}
-        | {role: exact(row[role]) + deviation(Stat(row[role], row[f"{role}_sd"], row["seeds"])) for role in ("forget", "retain")}
+        | {
+            role: exact(row[role]) + deviation(Stat(row[role], row[f"{role}_sd"], row["seeds"]))
+            for role in ("forget", "retain")
+        }
         for row in rows
     ]
     picked = choices(run, method)
@@ -65,11 +68,14 @@ def _dial(run: ReportRun, method: str) -> Dial | None:
 
 
 def choices(run: ReportRun, method: str) -> list[Choice]:
-    """The N that was used (a mean over seeds), and the paper's: the first on the test curve at which the target is met."""
+    """The N that was used (a mean over seeds), and the paper's: the first on the test curve at which the target is
+    met."""
     found = []
     used = run.find(method)
     if used and (n := used.stat("n")):
-        how = {"validation": "chosen on validation data", "test": "read off the test curve"}.get(used.results[0]["chosen"], "used")
+        how = {"validation": "chosen on validation data", "test": "read off the test curve"}.get(
+            used.results[0]["chosen"], "used"
+        )
         found.append(Choice(round(n.mean), how))
     reached = paper_n(run, method)
     if reached:
@@ -104,7 +110,13 @@ def _per_class(run: ReportRun, found: list[Dial]) -> list[dict[str, Any]]:
             cells.setdefault((n, index), []).append((seed, value))
         chosen = chosen or _worth(run, dial, cells)
         rows += [
-            {"m": dial.method, "n": n, "c": index, "a": [round(value, 5) for _, value in cells[n, index]], "s": cells[n, index]}
+            {
+                "m": dial.method,
+                "n": n,
+                "c": index,
+                "a": [round(value, 5) for _, value in cells[n, index]],
+                "s": cells[n, index],
+            }
             for n in dial.grid
             for index in chosen
             if (n, index) in cells
@@ -127,12 +139,20 @@ def _worth(run: ReportRun, dial: Dial, cells: dict[tuple[int, int], list[tuple[i
 
 
 def charts(run: ReportRun, found: list[Dial]) -> dict[str, dict[str, Any]]:
-    """`dial-tradeoff`, retain against forget accuracy with the slider's place on it, and `dial-classes`, the bars at that place."""
+    """`dial-tradeoff`, retain against forget accuracy with the slider's place on it, and `dial-classes`, the bars at
+    that place."""
     if not found:
         return {}
     here, several = "datum.m === method && datum.n === n", any(len(artifacts) > 1 for artifacts in _seeds(run, found))
-    params = [alt.param(name="method", value=found[0].method), alt.param(name="n", value=found[0].start), *([SEEDS] if several else [])]
-    return {"dial-tradeoff": _tradeoff(run, found, params, here), "dial-classes": _bars(run, found, params, here, several)}
+    params = [
+        alt.param(name="method", value=found[0].method),
+        alt.param(name="n", value=found[0].start),
+        *([SEEDS] if several else []),
+    ]
+    return {
+        "dial-tradeoff": _tradeoff(run, found, params, here),
+        "dial-classes": _bars(run, found, params, here, several),
+    }
 
 
 def _seeds(run: ReportRun, found: list[Dial]) -> list[list[int]]:
@@ -143,10 +163,22 @@ def _tradeoff(run: ReportRun, found: list[Dial], params: list[Any], here: str) -
     rows: list[dict[str, Any]] = []
     singles: list[dict[str, Any]] = []
     for dial in found:
-        frame = run.sweeps[dial.method, "dkvb"].filter(pl.col("split") == "test").drop_nulls(["retain", "forget"]).sort("n")
-        rows += [{"m": dial.method, "n": row["n"], "forget": row["forget"], "retain": row["retain"]} for row in frame.to_dicts()]
-        single = per_seed(run.counts[dial.method, "dkvb"], run.forget).filter(pl.col("split") == "test").drop_nulls(["retain", "forget"])
-        singles += [{"m": dial.method} | {key: row[key] for key in ("n", "seed", "forget", "retain")} for row in single.to_dicts()]
+        frame = (
+            run.sweeps[dial.method, "dkvb"].filter(pl.col("split") == "test").drop_nulls(["retain", "forget"]).sort("n")
+        )
+        rows += [
+            {"m": dial.method, "n": row["n"], "forget": row["forget"], "retain": row["retain"]}
+            for row in frame.to_dicts()
+        ]
+        single = (
+            per_seed(run.counts[dial.method, "dkvb"], run.forget)
+            .filter(pl.col("split") == "test")
+            .drop_nulls(["retain", "forget"])
+        )
+        singles += [
+            {"m": dial.method} | {key: row[key] for key in ("n", "seed", "forget", "retain")}
+            for row in single.to_dicts()
+        ]
     lows, highs = (pick(row["retain"] for row in singles or rows) for pick in (min, max))
     room = max(0.01, 0.15 * (highs - lows))
     x = alt.X(
@@ -164,7 +196,10 @@ def _tradeoff(run: ReportRun, found: list[Dial], params: list[Any], here: str) -
     colours = alt.Scale(domain=list(DIALS), range=[f"@{method}" for method in DIALS])
     colour = alt.Color("m:N", scale=colours, legend=None)
     tips = [alt.Tooltip("n:Q", title="N", format=",.0f")]
-    tips += [alt.Tooltip(f"{role}:Q", title=who, format=".2%") for role, who in (("forget", "forgotten"), ("retain", "others"))]
+    tips += [
+        alt.Tooltip(f"{role}:Q", title=who, format=".2%")
+        for role, who in (("forget", "forgotten"), ("retain", "others"))
+    ]
     base = alt.Chart(data(rows)).transform_filter("datum.m === method").encode(x=x, y=y, color=colour)
     layers: list[Any] = []
     if len({row["seed"] for row in singles}) > 1:
@@ -193,14 +228,24 @@ def _bars(run: ReportRun, found: list[Dial], params: list[Any], here: str, sever
         mean = stat(cell["a"])
         assert mean
         role = "forget" if cell["c"] in run.forget else "retain"
-        row = {"m": cell["m"], "n": cell["n"], "class": class_label(cell["c"], run.setup.classes[cell["c"]]), "role": role}
+        row = {
+            "m": cell["m"],
+            "n": cell["n"],
+            "class": class_label(cell["c"], run.setup.classes[cell["c"]]),
+            "role": role,
+        }
         tips = {"ci": spread_tips(mean)["ci"], "each": seeds_text(cell["s"])} if several else {}
         rows.append(row | {"a": round(mean.mean, 5)} | tips)
         singles += [row | {"seed": seed, "a": round(value, 5)} for seed, value in cell["s"]] if several else []
     names = list(dict.fromkeys(row["class"] for row in rows))
     y = alt.Y("class:N", sort=names, axis=class_axis(rows))
     axis = alt.Axis(
-        format=".0%", tickCount=5, domain=False, ticks=False, title="test accuracy at this N; the thin line is before", orient="top"
+        format=".0%",
+        tickCount=5,
+        domain=False,
+        ticks=False,
+        title="test accuracy at this N; the thin line is before",
+        orient="top",
     )
     x = alt.X("a:Q", scale=alt.Scale(domain=[0, 1]), axis=axis)
     colour = alt.Color("role:N", scale=ROLES, legend=None)

@@ -22,7 +22,9 @@ class Spark:
     description: str
 
 
-def page(found: Collected, recipe: str, others: Sequence[Page] = (), beside: Sequence[tuple[str, str, str]] = ()) -> str:
+def page(
+    found: Collected, recipe: str, others: Sequence[Page] = (), beside: Sequence[tuple[str, str, str]] = ()
+) -> str:
     """The index's HTML.
 
     Args:
@@ -57,7 +59,9 @@ def spark(run: ReportRun) -> Spark | None:
     lead = run.lead
     sweep = run.sweeps.get((lead.method, lead.setup.model)) if lead else next(iter(run.sweeps.values()), None)
     if sweep is not None and {"retain", "forget"} <= set(sweep.columns):
-        rows = [row for row in sweep.to_dicts() if row["split"] == "test" and None not in (row["retain"], row["forget"])]
+        rows = [
+            row for row in sweep.to_dicts() if row["split"] == "test" and None not in (row["retain"], row["forget"])
+        ]
         last = max((row["n"] for row in rows), default=0) or 1
         curves = {role: [(row["n"] / last, row[role]) for row in rows] for role in ("retain", "forget")}
     elif lead:
@@ -75,8 +79,10 @@ def spark(run: ReportRun) -> Spark | None:
         retain=_path(placed["retain"]),
         forget=_path(placed["forget"]),
         chance=_place(0, run.chance)[1],
-        description=f"Accuracy on {words.forgotten(run)} goes from {words.percent(start)} to {words.percent(end)}; "
-        f"on {words.others(run)} it ends at {words.percent(curves['retain'][-1][1])}.",
+        description=(
+            f"Accuracy on {words.forgotten(run)} goes from {words.percent(start)} to {words.percent(end)}; "
+            f"on {words.others(run)} it ends at {words.percent(curves['retain'][-1][1])}."
+        ),
     )
 
 

@@ -83,7 +83,11 @@ def as_json(value: Any) -> Markup:
 @cache
 def environment() -> jinja2.Environment:
     env = jinja2.Environment(
-        loader=jinja2.PackageLoader("dkvb.pages"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("dkvb.pages"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
     names = ("percent", "points", "spread", "count", "counts", "seconds", "deviation", "exact", "amount")
     env.filters |= {name: getattr(words, name) for name in names}
@@ -95,16 +99,27 @@ def render(template: str, **context: Any) -> str:
     """A whole page: style and script inlined and, where it has charts, a link to their library.
 
     Args:
-        context: `charts` maps ids to specs; `dial`, if any, is what the page's slider needs; `links` are (address, name) of related pages.
+        context: `charts` maps ids to specs; `dial`, if any, is what the page's slider needs; `links` are (address,
+            name) of related pages.
     """
     root = {scheme: palette.css_variables(scheme) for scheme in palette.COLOURS}
-    style = f":root{{{root['light']}}}@media screen and (prefers-color-scheme:dark){{:root{{{root['dark']}}}}}\n{text_of('style.css')}"
+    style = (
+        f":root{{{root['light']}}}@media screen and"
+        f" (prefers-color-scheme:dark){{:root{{{root['dark']}}}}}\n{text_of('style.css')}"
+    )
     charts = context.get("charts") or {}
     payload = as_json({"charts": charts, "dial": context.get("dial"), "themes": palette.themes()}) if charts else ""
-    scripts = {"library": library_name() if charts else "", "scripts": [Markup(text_of(name)) for name in _scripts(context)]}
+    scripts = {
+        "library": library_name() if charts else "",
+        "scripts": [Markup(text_of(name)) for name in _scripts(context)],
+    }
     context = {"links": [], **context}
     return environment().get_template(template).render(style=Markup(style), payload=payload, **scripts, **context)
 
 
 def _scripts(context: dict[str, Any]) -> list[str]:
-    return ["tables.js", *(["charts.js"] if context.get("charts") else []), *(["dial.js"] if context.get("dial") else [])]
+    return [
+        "tables.js",
+        *(["charts.js"] if context.get("charts") else []),
+        *(["dial.js"] if context.get("dial") else []),
+    ]

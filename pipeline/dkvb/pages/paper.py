@@ -63,8 +63,17 @@ def page(parts: Sequence[Part]) -> tuple[str, dict[str, pl.DataFrame]]:
         drawn = _figures(part, place)
         charts |= {entry["id"]: entry["spec"] for entry in drawn}
         figures += drawn
-    rows = {"trained": _trained(parts), "changes": _changes(parts), "runtimes": _runtimes(parts), "attacks": _attacks(parts)}
-    tables = {name: frame for name, frame in {"numbers": _frame(rows, figures), **_points(figures)}.items() if not frame.is_empty()}
+    rows = {
+        "trained": _trained(parts),
+        "changes": _changes(parts),
+        "runtimes": _runtimes(parts),
+        "attacks": _attacks(parts),
+    }
+    tables = {
+        name: frame
+        for name, frame in {"numbers": _frame(rows, figures), **_points(figures)}.items()
+        if not frame.is_empty()
+    }
     html = render(
         "paper.html",
         parts=parts,
@@ -81,7 +90,8 @@ def page(parts: Sequence[Part]) -> tuple[str, dict[str, pl.DataFrame]]:
 
 
 def _unmeasured(parts: Sequence[Part]) -> list[Published]:
-    """The paper's data sets that were not run here; none beside one's own data alone, of which the paper says nothing."""
+    """The paper's data sets that were not run here; none beside one's own data alone, of which the paper says
+    nothing."""
     if not any(part.published for part in parts):
         return []
     there = {part.published.recipe for part in parts if part.published and part.exact}
@@ -104,7 +114,11 @@ def _trained(parts: Sequence[Part]) -> list[dict[str, Any]]:
 
 
 def _untrained(title: str, model: str, published: Published) -> dict[str, Any]:
-    return {"title": title, "model": MODELS[model], "cells": {split: Cell(None, published.trained[model][split]) for split in SPLITS}}
+    return {
+        "title": title,
+        "model": MODELS[model],
+        "cells": {split: Cell(None, published.trained[model][split]) for split in SPLITS},
+    }
 
 
 def _before(run: ReportRun | None, setup: Setup) -> dict[str, Stat | None]:
@@ -121,11 +135,15 @@ def _changes(parts: Sequence[Part]) -> list[dict[str, Any]]:
             firsts = {name: _first(part.run, result.method, share) for name, share in (("zero", 0.0), ("chance", None))}
             changes = {which: _relative(result, f"{which}_test") for which in ("retain", "forget")}
             picked = paper_n(part.run, result.method) if part.run and result.method in palette.MASKING else None
-            rows.append(_change(part.title, part.published, result.method, result, changes, firsts) | {"picked": picked})
+            rows.append(
+                _change(part.title, part.published, result.method, result, changes, firsts) | {"picked": picked}
+            )
         there = {result.method for result in found}
         lacking = [method for method in (part.published.changes if part.published else {}) if method not in there]
         rows += [_change(part.title, part.published, method, None, {}, {}) for method in lacking]
-    return rows + [_change(entry.name, entry, method, None, {}, {}) for entry in _unmeasured(parts) for method in entry.changes]
+    return rows + [
+        _change(entry.name, entry, method, None, {}, {}) for entry in _unmeasured(parts) for method in entry.changes
+    ]
 
 
 def _change(
@@ -158,19 +176,25 @@ def _latest(run: ReportRun | None) -> list[MethodResult]:
 
 
 def _relative(result: MethodResult, split: str) -> Stat | None:
-    """Change of accuracy as a share of where it began: the paper's 92.61 % to 92.94 % is +0.36 %, and to nothing is -100 %."""
+    """Change of accuracy as a share of where it began: the paper's 92.61 % to 92.94 % is +0.36 %, and to nothing is
+    -100 %."""
     pairs = [(found["before"].get(split), found["after"].get(split)) for found in result.results]
     return stat((after - before) / before for before, after in pairs if before and after is not None)
 
 
 def _first(run: ReportRun | None, method: str, share: float | None) -> Stat | None:
-    """The first N of the test sweep whose forget accuracy is at most a share (chance by default), over the seeds that reach it."""
+    """The first N of the test sweep whose forget accuracy is at most a share (chance by default), over the seeds that
+    reach it."""
     frame = run.counts.get((method, "dkvb")) if run else None
     if run is None or frame is None or method not in palette.MASKING:
         return None
     test = frame.filter(pl.col("split") == "test", pl.col("class").is_in(run.forget))
     accuracy = test.group_by("seed", "n").agg((pl.col("correct").sum() / pl.col("total").sum()).alias("forget"))
-    reached = accuracy.filter(pl.col("forget") <= (run.chance if share is None else share)).group_by("seed").agg(pl.col("n").min())
+    reached = (
+        accuracy.filter(pl.col("forget") <= (run.chance if share is None else share))
+        .group_by("seed")
+        .agg(pl.col("n").min())
+    )
     return stat(float(n) for n in reached["n"])
 
 
@@ -182,12 +206,20 @@ def _runtimes(parts: Sequence[Part]) -> list[dict[str, Any]]:
             said = part.published.seconds.get(result.method) if part.published else None
             kept = {key: result.stat(key) for key in ("seconds_counts", "seconds_evaluate", "flops", "flops_counts")}
             rows.append(
-                {"title": part.title, "method": result.method, "label": result.label, "seconds": Cell(result.stat("seconds"), said)} | kept
+                {
+                    "title": part.title,
+                    "method": result.method,
+                    "label": result.label,
+                    "seconds": Cell(result.stat("seconds"), said),
+                }
+                | kept
             )
         said_of = part.published.seconds if part.published else {}
         there = {result.method for result in _latest(part.run)}
         rows += [_unrun(part.title, method, seconds) for method, seconds in said_of.items() if method not in there]
-    return rows + [_unrun(entry.name, method, said) for entry in _unmeasured(parts) for method, said in entry.seconds.items()]
+    return rows + [
+        _unrun(entry.name, method, said) for entry in _unmeasured(parts) for method, said in entry.seconds.items()
+    ]
 
 
 def _unrun(title: str, method: str, seconds: float) -> dict[str, Any]:
@@ -201,7 +233,9 @@ def _attacks(parts: Sequence[Part]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for part in parts:
         published = part.published.attack if part.published else {}
-        for method in sorted({str(artifact.result["method"]) for artifact in part.attacks} | set(published), key=palette.rank):
+        for method in sorted(
+            {str(artifact.result["method"]) for artifact in part.attacks} | set(published), key=palette.rank
+        ):
             mine = [artifact.result for artifact in part.attacks if artifact.result["method"] == method]
             names = {(found["forget_names"][0], found["held_out_name"]) for found in mine}
             n = stat(float(found["n"]) for found in mine if found.get("n") is not None and found.get("n_name"))
@@ -224,11 +258,19 @@ def _settings(part: Part) -> list[tuple[str, dict[str, Any]]]:
     found += [("Table 5: the linear head", head.seeds[0].artifact.settings["linear"]) for head in part.heads[:1]]
     for result in _latest(part.run):
         if result.method == "scrub":
-            kept = {name: value for name, value in result.artifacts[0].settings.items() if name not in ("kind", "method", "forget", "seed")}
+            kept = {
+                name: value
+                for name, value in result.artifacts[0].settings.items()
+                if name not in ("kind", "method", "forget", "seed")
+            }
             found.append(("Table 6: SCRUB", kept))
     for artifact in part.run.retraining if part.run else []:
         name = palette.look(str(artifact.result["method"])).name
-        kept = {key: value for key, value in artifact.settings.items() if key in ("epochs", "retrain_lr", "retrain_batch_size", "clip")}
+        kept = {
+            key: value
+            for key, value in artifact.settings.items()
+            if key in ("epochs", "retrain_lr", "retrain_batch_size", "clip")
+        }
         if (f"Table 7: retraining after {name}", kept) not in found:
             found.append((f"Table 7: retraining after {name}", kept))
     return found
@@ -242,13 +284,23 @@ def _figures(part: Part, place: int) -> list[dict[str, Any]]:
     for method in palette.MASKING:
         if (method, "dkvb") in run.sweeps:
             frame = run.sweeps[method, "dkvb"]
-            figure = part.published.figure(method) if part.published else {"activations": "as Figure 2", "examples": "as Figure 3"}[method]
+            figure = (
+                part.published.figure(method)
+                if part.published
+                else {"activations": "as Figure 2", "examples": "as Figure 3"}[method]
+            )
             said = part.published.points.get(method, ()) if part.published else ()
             spec = paper_charts.trade(run, method, frame, said)
             title = f"{figure}: {palette.look(method).name}"
-            entries.append({"kind": f"curve-{method}", "title": title, "spec": spec, "rows": frame, "points": _at(frame, said)})
+            entries.append(
+                {"kind": f"curve-{method}", "title": title, "spec": spec, "rows": frame, "points": _at(frame, said)}
+            )
     missed = paper_charts.missed(part.setup, run.forget)
-    entry: dict[str, Any] = {"kind": "missed", "title": "Figure 5: misclassified test samples per class", "said": _best(part, missed[1])}
+    entry: dict[str, Any] = {
+        "kind": "missed",
+        "title": "Figure 5: misclassified test samples per class",
+        "said": _best(part, missed[1]),
+    }
     entries.append(entry | {"spec": missed[0], "rows": missed[1]})
     rows = retraining_page.table(run)
     for name, spec in retraining_page.charts(run).items():
@@ -287,19 +339,31 @@ def _points(figures: Iterable[dict[str, Any]]) -> dict[str, pl.DataFrame]:
 
 def _missing(parts: Sequence[Part]) -> list[words.Missing]:
     """What of the paper has not been measured here, and the command that would."""
-    gaps = [words.Missing(f"{entry.name}: not run here.", f"dkvb reproduce --only {entry.recipe}") for entry in _unmeasured(parts)]
+    gaps = [
+        words.Missing(f"{entry.name}: not run here.", f"dkvb reproduce --only {entry.recipe}")
+        for entry in _unmeasured(parts)
+    ]
     for part in parts:
         if part.run is None:
             gaps.append(words.Missing(f"{part.title}: nothing unlearned yet.", "dkvb unlearn --sweep"))
         else:
             if not part.run.retraining:
-                gaps.append(words.Missing(f"{part.title}: Figures 4 and 6, training on after unlearning.", "dkvb unlearn --retrain 10"))
+                gaps.append(
+                    words.Missing(
+                        f"{part.title}: Figures 4 and 6, training on after unlearning.", "dkvb unlearn --retrain 10"
+                    )
+                )
             for method in part.published.changes if part.published else ("activations", "examples", "scrub"):
                 if method not in {result.method for result in part.run.methods}:
-                    gaps.append(words.Missing(f"{part.title}: {palette.look(method).name}.", f"dkvb unlearn --method {method}"))
+                    gaps.append(
+                        words.Missing(f"{part.title}: {palette.look(method).name}.", f"dkvb unlearn --method {method}")
+                    )
                 elif method in palette.MASKING and (method, "dkvb") not in part.run.sweeps:
                     gaps.append(
-                        words.Missing(f"{part.title}: the curve of {palette.look(method).name}.", f"dkvb unlearn --sweep --method {method}")
+                        words.Missing(
+                            f"{part.title}: the curve of {palette.look(method).name}.",
+                            f"dkvb unlearn --sweep --method {method}",
+                        )
                     )
             if not part.attacks:
                 gaps.append(words.Missing(f"{part.title}: Table 3, membership inference.", "dkvb membership"))
@@ -314,7 +378,11 @@ def _frame(rows: dict[str, list[dict[str, Any]]], figures: Iterable[dict[str, An
         found = cell.measured
         if found is None and cell.published is None:
             return
-        spread = {"seeds": found.count, "sd": found.sd, "ci95": found.ci95} if found else {"seeds": 0, "sd": None, "ci95": None}
+        spread = (
+            {"seeds": found.count, "sd": found.sd, "ci95": found.ci95}
+            if found
+            else {"seeds": 0, "sd": None, "ci95": None}
+        )
         row = {"table": table, "data": title, "what": what, "measure": measure, "measured": found and found.mean}
         out.append(row | spread | {"published": cell.published, "difference": cell.difference})
 
@@ -333,5 +401,11 @@ def _frame(rows: dict[str, list[dict[str, Any]]], figures: Iterable[dict[str, An
     for figure in figures:
         for point in figure["points"]:
             for which in ("forget", "retain"):
-                add(figure["title"].split(":")[0], figure["part"].title, figure["title"], f"{which} at N = {point['n']}", point[which])
+                add(
+                    figure["title"].split(":")[0],
+                    figure["part"].title,
+                    figure["title"],
+                    f"{which} at N = {point['n']}",
+                    point[which],
+                )
     return pl.DataFrame(out, infer_schema_length=None)

@@ -1,4 +1,5 @@
-"""Retraining after unlearning (paper, section 5.4): accuracy per epoch, on the classes that stay and on the forgotten one."""
+"""Retraining after unlearning (paper, section 5.4): accuracy per epoch, on the classes that stay and on the forgotten
+one."""
 
 from __future__ import annotations
 
@@ -75,7 +76,11 @@ def _chart(run: ReportRun, which: str, rows: list[dict[str, Any]]) -> dict[str, 
     several = any(row["seeds"] > 1 for row in rows)
     look = Legend({row["method"] for row in rows})
     low, high = min(row["a"] for row in lines), max(row["a"] for row in lines)
-    domain = [0, 1] if which == "forget" else [max(0, low - 0.2 * (high - low) - 0.01), min(1, high + 0.2 * (high - low) + 0.01)]
+    domain = (
+        [0, 1]
+        if which == "forget"
+        else [max(0, low - 0.2 * (high - low) - 0.01), min(1, high + 0.2 * (high - low) + 0.01)]
+    )
     last = max(row["epoch"] for row in lines) or 1
     x = alt.X(
         "epoch:Q",
@@ -83,9 +88,17 @@ def _chart(run: ReportRun, which: str, rows: list[dict[str, Any]]) -> dict[str, 
         scale=alt.Scale(domain=[0, last], nice=False, padding=8),
         axis=alt.Axis(tickMinStep=1, grid=False, format="d"),
     )
-    y = alt.Y("a:Q", scale=alt.Scale(domain=domain, zero=False), axis=PERCENT if which == "forget" else alt.Axis(format=".1~%", title=None))
+    y = alt.Y(
+        "a:Q",
+        scale=alt.Scale(domain=domain, zero=False),
+        axis=PERCENT if which == "forget" else alt.Axis(format=".1~%", title=None),
+    )
     base = alt.Chart(data(lines)).transform_filter(look.shown).encode(x=x, color=look.colour)
-    tips = [alt.Tooltip("name:N", title="method"), alt.Tooltip("epoch:Q"), alt.Tooltip("a:Q", title="accuracy", format=".2%")]
+    tips = [
+        alt.Tooltip("name:N", title="method"),
+        alt.Tooltip("epoch:Q"),
+        alt.Tooltip("a:Q", title="accuracy", format=".2%"),
+    ]
     tips += [alt.Tooltip("ci:N", title="95% interval"), alt.Tooltip("each:N", title="by seed")]
     layers: list[Any] = []
     if several:
@@ -98,7 +111,10 @@ def _chart(run: ReportRun, which: str, rows: list[dict[str, Any]]) -> dict[str, 
         ]
         thin = alt.Chart(data(single)).transform_filter(f"seeds && {look.shown}").mark_line(strokeWidth=1, opacity=0.6)
         layers.append(thin.encode(x=x, y=y, color=look.colour, detail="seed:N"))
-    layers += [base.mark_line().encode(y=y), base.mark_point(filled=True, size=45, opacity=1).encode(y=y, shape=look.shape, tooltip=tips)]
+    layers += [
+        base.mark_line().encode(y=y),
+        base.mark_point(filled=True, size=45, opacity=1).encode(y=y, shape=look.shape, tooltip=tips),
+    ]
     ends = {row["name"]: row for row in lines}
     words = "; ".join(f"{name} ends at {percent(row['a'])}" for name, row in ends.items())
     who = others(run) if which == "retain" else forgotten(run)

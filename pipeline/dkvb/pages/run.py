@@ -32,20 +32,34 @@ def pages(found: Collected) -> list[Page]:
     """A page per run."""
 
     def one(run: ReportRun) -> Page:
-        heads = [setup for setup in found.setups if setup.model == "linear" and setup.embed.fingerprint == run.setup.embed.fingerprint]
+        heads = [
+            setup
+            for setup in found.setups
+            if setup.model == "linear" and setup.embed.fingerprint == run.setup.embed.fingerprint
+        ]
         inputs = [canonical_hash(artifact.manifest) for artifact in [*_used(run, heads), *run.swept]]
         about = f"{run.setup.data} · {run.setup.encoder} · {run.setup.shape}"
         compared = any(other.methods for other in found.runs if other.setup is run.setup)
         links = [("index.html", "All reports"), *([(run.setup.compare, "Methods compared")] if compared else [])]
         links.append((run.setup.inside, "Inside the bottleneck"))
-        return Page(run.page, f"Forget {words.forgotten(run)}", about, [inputs, links], lambda: page(run, heads, links), "run")
+        return Page(
+            run.page, f"Forget {words.forgotten(run)}", about, [inputs, links], lambda: page(run, heads, links), "run"
+        )
 
     return [one(run) for run in found.runs]
 
 
-def page(run: ReportRun, heads: list[Setup], links: Sequence[tuple[str, str]] = ()) -> tuple[str, dict[str, pl.DataFrame]]:
+def page(
+    run: ReportRun, heads: list[Setup], links: Sequence[tuple[str, str]] = ()
+) -> tuple[str, dict[str, pl.DataFrame]]:
     """The page's HTML, and the charts' data to lay beside it. `heads`: linear heads on the same embedding."""
-    makers = {"curve": curve_table, "counts": count_table, "classes": class_table, "methods": method_table, "retraining": retraining.table}
+    makers = {
+        "curve": curve_table,
+        "counts": count_table,
+        "classes": class_table,
+        "methods": method_table,
+        "retraining": retraining.table,
+    }
     tables = {name: frame for name, maker in makers.items() if not (frame := maker(run)).is_empty()}
     found = dial.dials(run)
     starts = {one.method: one.start for one in found}
@@ -66,7 +80,11 @@ def page(run: ReportRun, heads: list[Setup], links: Sequence[tuple[str, str]] = 
         verdict=words.verdict(run, lead) if lead else [],
         missing=words.missing(run, len(heads)),
         charts={name: spec for name, spec in specs.items() if spec},
-        curves={method: (run.sweeps[method, "dkvb"], long) for method, (_, long) in CURVES.items() if (method, "dkvb") in run.sweeps},
+        curves={
+            method: (run.sweeps[method, "dkvb"], long)
+            for method, (_, long) in CURVES.items()
+            if (method, "dkvb") in run.sweeps
+        },
         class_rows=_class_rows(run),
         methods=[_method_row(run, result) for result in run.methods],
         drawn=len(run_charts.shown(run, before, after)),
@@ -94,7 +112,11 @@ def _method_row(run: ReportRun, result: MethodResult) -> dict[str, Any]:
         "model": "linear head" if result.setup.model == "linear" else "DKVB",
         "n_name": first.get("n_name") or "",
         "n": result.stat("n") if first.get("n_name") else None,
-        "paper_n": dial.paper_n(run, result.method) if (result.method, result.setup.model) in run.counts and first.get("n_name") else None,
+        "paper_n": (
+            dial.paper_n(run, result.method)
+            if (result.method, result.setup.model) in run.counts and first.get("n_name")
+            else None
+        ),
         "masked": masked,
         "share": masked.mean / total if masked and total else None,
         "chosen": CHOSEN.get(str(first.get("chosen")), first.get("chosen")) if first.get("n_name") else "",
@@ -137,7 +159,11 @@ def class_table(run: ReportRun) -> pl.DataFrame:
             row: dict[str, Any] = {"method": result.label, "model": result.setup.model, "class": index, "name": name}
             row["forget"] = index in run.forget
             for when, found in (("before", before[index]), ("after", after[index])):
-                row |= {when: found and found.mean, f"{when}_sd": found and found.sd, f"{when}_ci95": found and found.ci95}
+                row |= {
+                    when: found and found.mean,
+                    f"{when}_sd": found and found.sd,
+                    f"{when}_ci95": found and found.ci95,
+                }
             rows.append(row)
     return pl.DataFrame(rows, infer_schema_length=None)
 
@@ -148,8 +174,13 @@ def method_table(run: ReportRun) -> pl.DataFrame:
     for result in run.methods:
         for found in result.results:
             row: dict[str, Any] = {"method": result.label, "model": result.setup.model}
-            row |= {key: found.get(key) for key in ("seed", "n", "masked", "seconds", "seconds_counts", "flops", "flops_counts")}
-            rows.append(row | {f"{when}_{split}": found[when].get(split) for split in SPLITS for when in ("before", "after")})
+            row |= {
+                key: found.get(key)
+                for key in ("seed", "n", "masked", "seconds", "seconds_counts", "flops", "flops_counts")
+            }
+            rows.append(
+                row | {f"{when}_{split}": found[when].get(split) for split in SPLITS for when in ("before", "after")}
+            )
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
@@ -166,7 +197,9 @@ def _settings(run: ReportRun, heads: list[Setup]) -> list[tuple[str, list[tuple[
     if first.quantize:
         groups.append(("Keys", group(without(first.quantize.settings, "seed"))))
         found = [trained.quantize.result for trained in run.setup.seeds if trained.quantize]
-        measured = {key: stat(result.get(key) for result in found) for key in ("used", "unique", "dead", "quantisation_error")}
+        measured = {
+            key: stat(result.get(key) for result in found) for key in ("used", "unique", "dead", "quantisation_error")
+        }
         rows = [(key.replace("_", " "), f"{value.mean:.3f}", False) for key, value in measured.items() if value]
         groups.append(("Keys, as measured", rows))
     groups.append(("Training the bottleneck", group(without(first.artifact.settings, "seed"))))
@@ -183,7 +216,13 @@ def _plain(key: str, value: Any) -> str:
         return Path(value).name
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return (
+        f"{value:,}"
+        if isinstance(value, int)
+        else ", ".join(map(str, value))
+        if isinstance(value, list)
+        else str(value)
+    )
 
 
 def _used(run: ReportRun, heads: list[Setup]) -> list[Artifact]:

@@ -49,9 +49,11 @@ def in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterab
 
 
 def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: Any) -> Iterator[R]:
-    """Run `function(*args, unit)` for every unit on Dask workers, a local cluster of them or those of a running scheduler.
+    """Run `function(*args, unit)` for every unit on Dask workers, a local cluster of them or those of a running
+    scheduler.
 
-    Results come in any order. A unit whose worker dies is given to another. `function` must be importable, its arguments picklable.
+    Results come in any order. A unit whose worker dies is given to another. `function` must be importable, its
+    arguments picklable.
 
     Raises:
         DkvbError: the scheduler does not answer, or workers keep dying.
@@ -60,14 +62,22 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
 
     with ExitStack() as stack:
         if run.scheduler is None:
-            local: dict[str, Any] = {"n_workers": min(run.workers, len(units)), "threads_per_worker": 1, "processes": True}
-            address: Any = stack.enter_context(LocalCluster(**local, dashboard_address=None, silence_logs=logging.CRITICAL))
+            local: dict[str, Any] = {
+                "n_workers": min(run.workers, len(units)),
+                "threads_per_worker": 1,
+                "processes": True,
+            }
+            address: Any = stack.enter_context(
+                LocalCluster(**local, dashboard_address=None, silence_logs=logging.CRITICAL)
+            )
         else:
             address = run.scheduler
         try:
             client = stack.enter_context(Client(address, timeout=10))
         except (OSError, ValueError) as error:
-            raise DkvbError(f"The Dask scheduler {address} does not answer ({error}): start it, or leave --scheduler out.") from None
+            raise DkvbError(
+                f"The Dask scheduler {address} does not answer ({error}): start it, or leave --scheduler out."
+            ) from None
         if run.scheduler is not None:
             progress.note(f"working on {len(client.scheduler_info()['workers'])} workers of {run.scheduler}")
         futures = [client.submit(function, *args, unit, pure=False) for unit in units]
@@ -82,7 +92,8 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
 
 
 def each_unit(function: Callable[..., R], units: Sequence[Any], recipe: Recipe, *args: Any) -> list[R]:
-    """`function(recipe, *args, unit)` for every unit (a seed, a forget set), spread over processes where the recipe asks for them.
+    """`function(recipe, *args, unit)` for every unit (a seed, a forget set), spread over processes where the recipe
+    asks for them.
 
     Returns:
         Results in the order of the units.
@@ -98,7 +109,9 @@ def each_unit(function: Callable[..., R], units: Sequence[Any], recipe: Recipe, 
     return [results[place] for place in range(len(units))]
 
 
-def _quietly(function: Callable[..., R], recipe: Recipe, args: tuple[Any, ...], numbered: tuple[int, Any]) -> tuple[int, R]:
+def _quietly(
+    function: Callable[..., R], recipe: Recipe, args: tuple[Any, ...], numbered: tuple[int, Any]
+) -> tuple[int, R]:
     progress.silence()
     place, unit = numbered
     return place, function(recipe, *args, unit)

@@ -55,7 +55,9 @@ class Task:
         now = time.monotonic()
         if now - self.spoken >= EVERY and self.done < self.total:
             self.spoken = now
-            note(f"{self.label}: {self.done:,}/{self.total:,} {self.unit}{self.pace()}{' · ' + detail if detail else ''}")
+            note(
+                f"{self.label}: {self.done:,}/{self.total:,} {self.unit}{self.pace()}{' · ' + detail if detail else ''}"
+            )
 
     def skip(self, n: int) -> None:
         """Count what an earlier run has done; it says nothing about this run's pace."""
@@ -74,7 +76,9 @@ class Task:
 
     def end(self) -> None:
         before = f" ({self.found:,} were done before)" if self.found else ""
-        note(f"{self.label}: {self.done - self.found:,} {self.unit} in {clock(time.monotonic() - self.started)}{before}")
+        note(
+            f"{self.label}: {self.done - self.found:,} {self.unit} in {clock(time.monotonic() - self.started)}{before}"
+        )
 
 
 class LiveTask(Task):

@@ -8,7 +8,17 @@ from importlib.metadata import PackageNotFoundError, version
 
 from dkvb.version import __version__
 
-PACKAGES = ("torch", "faiss-gpu", "faiss-cpu", "numpy", "zarr", "open_clip_torch", "torchvision", "scikit-learn", "polars")
+PACKAGES = (
+    "torch",
+    "faiss-gpu",
+    "faiss-cpu",
+    "numpy",
+    "zarr",
+    "open_clip_torch",
+    "torchvision",
+    "scikit-learn",
+    "polars",
+)
 
 
 @cache

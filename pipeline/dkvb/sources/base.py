@@ -93,7 +93,8 @@ class ImageSource(_Source):
     splits: dict[str, ImageSplit]
     mode: Mode = "RGB"
     manifest: Callable[[], list[dict[str, Any]]] | None = field(default=None, repr=False)
-    """Where rows were drawn from a larger set: reads every file and gives `{split, id, label, sha256}` for each row, in order."""
+    """Where rows were drawn from a larger set: reads every file and gives `{split, id, label, sha256}` for each row, in
+    order."""
 
     def write_manifest(self, path: Path) -> bool:
         """Write the manifest as a parquet table; False, and nothing written, where the source has none.
@@ -107,7 +108,9 @@ class ImageSource(_Source):
 
         rows = self.manifest()
         with atomic(path) as temporary:
-            pl.DataFrame(rows, {"split": pl.String, "id": pl.String, "label": pl.Int64, "sha256": pl.String}).write_parquet(temporary)
+            pl.DataFrame(
+                rows, {"split": pl.String, "id": pl.String, "label": pl.Int64, "sha256": pl.String}
+            ).write_parquet(temporary)
         return True
 
 

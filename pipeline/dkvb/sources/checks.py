@@ -54,6 +54,8 @@ def check_classes(classes: Sequence[str], labels: Mapping[str, np.ndarray], wher
         raise DkvbError(f"{where}: the class name {some(repeated)} stands for several classes; give each its own name.")
     counts = {split: np.bincount(rows, minlength=len(classes)) for split, rows in labels.items()}
     if untrained := [classes[i] for i in np.flatnonzero(counts["train"] == 0).tolist()]:
-        raise DkvbError(f"{where}: no training samples for class {some(untrained)}; add some, or take the class out of both splits.")
+        raise DkvbError(
+            f"{where}: no training samples for class {some(untrained)}; add some, or take the class out of both splits."
+        )
     if untested := [classes[i] for i in np.flatnonzero(counts["test"] == 0).tolist()]:
         notes.append(f"no test samples for class {some(untested)}: its test accuracy is undefined")

@@ -34,7 +34,9 @@ def open_cifar(data: Data) -> ImageSource:
 
     official = CIFAR10 if data.source == "cifar10" else CIFAR100
     lists = {"train": official.train_list, "test": official.test_list}
-    md5s = {name: md5 for listed in lists.values() for name, md5 in listed} | {official.meta["filename"]: official.meta["md5"]}
+    md5s = {name: md5 for listed in lists.values() for name, md5 in listed} | {
+        official.meta["filename"]: official.meta["md5"]
+    }
     place = _find(data, official)
     contents = _read(place, official.base_folder, list(md5s))
     meta = _load(contents[official.meta["filename"]], place, official.meta["filename"], official.meta["key"])
@@ -46,10 +48,14 @@ def open_cifar(data: Data) -> ImageSource:
         labels = np.concatenate([labels for _, labels in batches])
         splits[split] = ImageSplit(indices(len(labels)), labels, ArrayImages(pixels.transpose(0, 2, 3, 1)))
     notes = []
-    other = [name for name, md5 in md5s.items() if hashlib.md5(contents[name], usedforsecurity=False).hexdigest() != md5]
+    other = [
+        name for name, md5 in md5s.items() if hashlib.md5(contents[name], usedforsecurity=False).hexdigest() != md5
+    ]
     if other:
         files = "file's" if len(other) == 1 else "files'"
-        notes.append(f"md5 of {some(other, len(other))} differs from the official {files}: read with a restricted reader")
+        notes.append(
+            f"md5 of {some(other, len(other))} differs from the official {files}: read with a restricted reader"
+        )
     check_classes(classes, {name: split.labels for name, split in splits.items()}, place, notes)
     return ImageSource(classes, lambda: _hash(classes, splits), notes, splits)
 
@@ -77,13 +83,16 @@ def _find(data: Data, official: Any) -> Path:
             return folder
     archive = root / official.filename
     if not archive.is_file():
-        progress.note(f"{official.filename} is not in {root}: downloading it; a copy you have elsewhere is read with --data-root")
+        progress.note(
+            f"{official.filename} is not in {root}: downloading it; a copy you have elsewhere is read with --data-root"
+        )
         try:
             download(official.url, archive, official.tgz_md5)
         except OSError as error:
             raise NotHere(
-                f"{official.filename} is not in {root} and its download failed ({error}). Run again to continue it; or fetch the file "
-                f"(md5 {official.tgz_md5}) elsewhere and put it in {root}, or pass --data-root with the folder that holds it."
+                f"{official.filename} is not in {root} and its download failed ({error}). Run again to continue it; or"
+                f" fetch the file (md5 {official.tgz_md5}) elsewhere and put it in {root}, or pass --data-root with the"
+                " folder that holds it."
             ) from None
     return archive
 
@@ -102,7 +111,9 @@ def _read(place: Path, base_folder: str, names: list[str]) -> dict[str, bytes]:
                     if name and (file := archive.extractfile(member)):
                         found[name] = file.read()
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise DkvbError(f"{place} cannot be read ({error}); it may be truncated: delete it and run again, or copy it again.") from None
+        raise DkvbError(
+            f"{place} cannot be read ({error}); it may be truncated: delete it and run again, or copy it again."
+        ) from None
     if missing := [name for name in names if name not in found]:
         raise DkvbError(f"{place} lacks {some(missing)}; unpack the official archive again.")
     return found
@@ -115,15 +126,28 @@ def _load(content: bytes, place: Path, name: str, *keys: str) -> dict[str, Any]:
         return {key: loaded[key] for key in keys if key in loaded or key == keys[0]}
     except (ValueError, AttributeError, KeyError) as error:
         reason = f"it has no entry {error}" if isinstance(error, KeyError) else error
-        raise DkvbError(f"{name} in {place} is not a CIFAR batch or is damaged ({reason}); unpack the official archive again.") from None
+        raise DkvbError(
+            f"{name} in {place} is not a CIFAR batch or is damaged ({reason}); unpack the official archive again."
+        ) from None
 
 
 def _batch(content: bytes, place: Path, name: str, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """(n, 3072) uint8 and (n,) int64 of one batch."""
     entry = _load(content, place, name, "data", "fine_labels", "labels")
     pixels, labels = entry["data"], np.asarray(entry.get("fine_labels", entry.get("labels", [])))
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3 * SIDE * SIDE:
-        raise DkvbError(f"{name} in {place} is damaged: its data are not uint8 of shape (n, 3072); unpack the official archive again.")
+    if (
+        not isinstance(pixels, np.ndarray)
+        or pixels.dtype != np.uint8
+        or pixels.ndim != 2
+        or pixels.shape[1] != 3 * SIDE * SIDE
+    ):
+        raise DkvbError(
+            f"{name} in {place} is damaged: its data are not uint8 of shape (n, 3072); unpack the official archive"
+            " again."
+        )
     if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu" or ((labels < 0) | (labels >= classes)).any():
-        raise DkvbError(f"{name} in {place} is damaged: it needs a label from 0 to {classes - 1} for each of its {len(pixels)} images.")
+        raise DkvbError(
+            f"{name} in {place} is damaged: it needs a label from 0 to {classes - 1} for each of its {len(pixels)}"
+            " images."
+        )
     return pixels, labels.astype(np.int64)

@@ -32,11 +32,15 @@ def read_clip_retrieval(root: Path, holds: str) -> tuple[Table, Table | None]:
         names = sorted({str(label) for label in parts[0][2].tolist()})
         for folder, _, y, _ in parts:
             if strange := sorted({str(label) for label in y.tolist()} - set(names)):
-                raise DkvbError(f"{folder}: no training samples for class '{strange[0]}'; add some, or take the class out.")
+                raise DkvbError(
+                    f"{folder}: no training samples for class '{strange[0]}'; add some, or take the class out."
+                )
     place = {name: i for i, name in enumerate(names or [])}
     tables = []
     for folder, x, y, files in parts:
-        labels = np.array([place[str(label)] for label in y.tolist()], np.int64) if names is not None else y.astype(np.int64)
+        labels = (
+            np.array([place[str(label)] for label in y.tolist()], np.int64) if names is not None else y.astype(np.int64)
+        )
         tables.append(Table(folder, x, labels, names, files))
     return tables[0], tables[1] if len(tables) > 1 else None
 
@@ -45,12 +49,17 @@ def _read(folder: Path) -> tuple[np.ndarray, np.ndarray, list[Path]]:
     """(N, D) features, (N,) labels as written, and the files, over the shards in the order of their numbers."""
     arrays, sheets = _shards(folder / "img_emb", ".npy"), _shards(folder / "metadata", ".parquet")
     if not arrays or len(arrays) != len(sheets):
-        raise DkvbError(f"{folder} has {len(arrays)} img_emb/*.npy and {len(sheets)} metadata/*.parquet; it needs one of each per shard.")
+        raise DkvbError(
+            f"{folder} has {len(arrays)} img_emb/*.npy and {len(sheets)} metadata/*.parquet; it needs one of each per"
+            " shard."
+        )
     features = [_array(path) for path in arrays]
     labels = [_labels(path) for path in sheets]
     for path, x, sheet, y in zip(arrays, features, sheets, labels, strict=True):
         if len(x) != len(y):
-            raise DkvbError(f"{path} has {len(x)} rows and {sheet} has {len(y)}; shards of one number must belong together.")
+            raise DkvbError(
+                f"{path} has {len(x)} rows and {sheet} has {len(y)}; shards of one number must belong together."
+            )
         if x.shape[1] != features[0].shape[1]:
             widths = f"{path} has {x.shape[1]} features a row and {arrays[0]} has {features[0].shape[1]}"
             raise DkvbError(f"{widths}; compute all with one encoder.")
@@ -82,7 +91,10 @@ def _labels(path: Path) -> np.ndarray:
         columns = pl.read_parquet_schema(path)
         name = next((name for name in LABELS if name in columns), None)
         if name is None:
-            raise DkvbError(f"{path} has no column named {' or '.join(LABELS)} (it has {', '.join(columns)}); add one with the labels.")
+            raise DkvbError(
+                f"{path} has no column named {' or '.join(LABELS)} (it has {', '.join(columns)}); add one with the"
+                " labels."
+            )
         column = pl.read_parquet(path, columns=[name])[name]
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DkvbError(f"{path} cannot be read as parquet ({error}); copy it again.") from None

@@ -10,7 +10,8 @@ from dkvb.sources.images import ArrayImages, indices
 
 
 def open_digits(data: Data) -> ImageSource:
-    """Grey scans (mode "L", 0…16 scaled to 0…255); `data.test` of every class is the test set, the same for every seed."""
+    """Grey scans (mode "L", 0…16 scaled to 0…255); `data.test` of every class is the test set, the same for every
+    seed."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -21,6 +22,8 @@ def open_digits(data: Data) -> ImageSource:
         classes=[str(name) for name in bunch.target_names],
         hasher=lambda: digest([pixels.tobytes(), labels.tobytes(), repr(data.test)]),
         notes=[],
-        splits={split: ImageSplit(indices(kept), labels[kept], ArrayImages(pixels[kept])) for split, kept in rows.items()},
+        splits={
+            split: ImageSplit(indices(kept), labels[kept], ArrayImages(pixels[kept])) for split, kept in rows.items()
+        },
         mode="L",
     )

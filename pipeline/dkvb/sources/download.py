@@ -45,7 +45,8 @@ def download(url: str, target: Path, expected_md5: str, tries: int | None = None
     """Fetch `url` into `target`. What a broken download left (`<target>.part`) is continued by the next try or call.
 
     Raises:
-        OSError: no network, a stalled, slow or broken connection, no room, or an md5 other than `expected_md5`; the last try's reason.
+        OSError: no network, a stalled, slow or broken connection, no room, or an md5 other than `expected_md5`; the
+        last try's reason.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     tries = tries or TRIES
@@ -64,7 +65,10 @@ def download(url: str, target: Path, expected_md5: str, tries: int | None = None
                 if number == tries:
                     raise OSError(f"{error or type(error).__name__}; tried {tries} times") from None
                 wait = PAUSE * 2 ** (number - 1)
-                progress.note(f"download {target.name}: {error or type(error).__name__}; try {number + 1} of {tries} in {wait:.0f} s")
+                progress.note(
+                    f"download {target.name}: {error or type(error).__name__}; try {number + 1} of {tries} in"
+                    f" {wait:.0f} s"
+                )
                 time.sleep(wait)
 
 
@@ -88,8 +92,11 @@ def _attempt(url: str, target: Path, expected_md5: str, timeout: float) -> None:
         raise OSError(f"{type(error).__name__}: {error}") from None
     if (found := md5(part)) != expected_md5:
         part.unlink()
-        # a part left by another version of the file may be to blame; a whole download of the wrong content is not mended by another
-        raise (OSError if had else Refused)(f"its md5 differs from the official one (it is {found}), so it was thrown away")
+        # a part left by another version of the file may be to blame; a whole download of the wrong content is not
+        # mended by another
+        raise (OSError if had else Refused)(
+            f"its md5 differs from the official one (it is {found}), so it was thrown away"
+        )
     part.replace(target)
 
 
@@ -97,7 +104,10 @@ def _receive(response, part: Path, have: int, label: str) -> None:  # type: igno
     left = int(response.headers.get("Content-Length") or 0)
     received = 0
     since, then = time.monotonic(), 0
-    with open(part, "ab" if have else "wb") as file, progress.task(f"download {label}", (have + left) >> 10, "KiB") as task:
+    with (
+        open(part, "ab" if have else "wb") as file,
+        progress.task(f"download {label}", (have + left) >> 10, "KiB") as task,
+    ):
         task.advance(have >> 10)
         while block := response.read1(BLOCK):
             file.write(block)

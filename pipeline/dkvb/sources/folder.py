@@ -36,7 +36,8 @@ BLOCK = 4096
 
 
 def open_folder(data: Data) -> ImageSource:
-    """Classes are the sorted names of train's class folders; without a test folder, `data.test` of every class is set aside.
+    """Classes are the sorted names of train's class folders; without a test folder, `data.test` of every class is set
+    aside.
 
     Raises:
         UsageError: the path is missing, a file or empty, or holds no class folders.
@@ -45,14 +46,17 @@ def open_folder(data: Data) -> ImageSource:
     root = data_folder("folder", data.path, HOLDS)
     split = any(_subfolders(root / "train"))
     if not split and (root / "test").is_dir() and any(_subfolders(root / "test")):
-        raise UsageError(f"{root} has a test/ folder and no train/ with class folders; the source 'folder' needs {HOLDS}.")
+        raise UsageError(
+            f"{root} has a test/ folder and no train/ with class folders; the source 'folder' needs {HOLDS}."
+        )
     train = root / "train" if split else root
     test = root / "test" if split and (root / "test").is_dir() else None
     return open_tree(root, train, test, share=data.test)
 
 
 def open_tree(root: Path, train: Path, test: Path | None, share: float = 0.0, remember: bool = False) -> ImageSource:
-    """Class folders below `train` and `test`; ids are paths relative to `root`. Without `test`, set `share` of train aside.
+    """Class folders below `train` and `test`; ids are paths relative to `root`. Without `test`, set `share` of train
+    aside.
 
     `remember` keeps the listing for the next opening, as suits data sets of millions of files that do not change.
 
@@ -69,11 +73,17 @@ def open_tree(root: Path, train: Path, test: Path | None, share: float = 0.0, re
     counts = np.bincount(labels, minlength=len(classes))
     if empty := [name for name, count in zip(classes, counts, strict=True) if count == 0]:
         raise DkvbError(f"{train}: no images in the class folder {some(empty)}; put some there, or remove it.")
-    if loose := [entry for entry in os.scandir(train) if kind_of(entry) == "file" and Path(entry.name).suffix.lower() in EXTENSIONS]:
+    if loose := [
+        entry
+        for entry in os.scandir(train)
+        if kind_of(entry) == "file" and Path(entry.name).suffix.lower() in EXTENSIONS
+    ]:
         notes.append(f"{len(loose)} images lie directly in {train.name}/, in no class folder: not read")
     if test is None:
         kept, aside = hold_out(labels, share, "folder")
-        notes.append(f"no test/ folder: split off {share:.0%} of every class ({len(aside):,} of {len(ids):,} images) for testing")
+        notes.append(
+            f"no test/ folder: split off {share:.0%} of every class ({len(aside):,} of {len(ids):,} images) for testing"
+        )
         rows = {"train": ([ids[i] for i in kept], labels[kept]), "test": ([ids[i] for i in aside], labels[aside])}
     else:
         _check_test(test, train, classes)
@@ -91,8 +101,9 @@ def open_tree(root: Path, train: Path, test: Path | None, share: float = 0.0, re
 def fingerprint(root: Path, splits: dict[str, ImageSplit]) -> str:
     """sha256 over split, relative path, size in bytes and modification time (ns) of every image; contents are not read.
 
-    One `stat` a file, in threads: seconds for the 1.28 million of ImageNet-1k where the system has their entries in memory, minutes where
-    it has not or the disk is across a network. Each `embed` pays it, listing remembered or not: a changed file must never pass for the
+    One `stat` a file, in threads: seconds for the 1.28 million of ImageNet-1k where the system has their entries in
+    memory, minutes where it has not or the disk is across a network. Each `embed` pays it, listing remembered or not: a
+        changed file must never pass for the
     old one.
 
     Raises:
@@ -105,7 +116,9 @@ def fingerprint(root: Path, splits: dict[str, ImageSplit]) -> str:
         return [f"{split}\0{id}\0{status.st_size}\0{status.st_mtime_ns}" for id, status in zip(ids, found, strict=True)]
 
     def checked() -> Iterator[str]:
-        blocks = [(name, split.ids[i : i + BLOCK]) for name, split in splits.items() for i in range(0, len(split), BLOCK)]
+        blocks = [
+            (name, split.ids[i : i + BLOCK]) for name, split in splits.items() for i in range(0, len(split), BLOCK)
+        ]
         total = sum(len(split) for split in splits.values())
         with watched("check files", total, "files", many=50_000) as task, ThreadPoolExecutor(THREADS) as pool:
             for block in in_order(pool, lines, blocks, ahead=2 * THREADS):
@@ -125,12 +138,14 @@ def _check_test(test: Path, train: Path, classes: list[str]) -> None:
     strange = [name for name in _subfolders(test) if name not in set(classes) and walk_images(test / name)[0]]
     if strange:
         raise DkvbError(
-            f"{test}: class with no training images: {some(strange)}. Every class of test needs a folder of the same name "
-            f"in {train} (classes there: {some(classes, 5)})."
+            f"{test}: class with no training images: {some(strange)}. Every class of test needs a folder of the same"
+            f" name in {train} (classes there: {some(classes, 5)})."
         )
 
 
-def _list(root: Path, folder: Path, classes: list[str], remember: bool, notes: list[str]) -> tuple[list[str], np.ndarray]:
+def _list(
+    root: Path, folder: Path, classes: list[str], remember: bool, notes: list[str]
+) -> tuple[list[str], np.ndarray]:
     """Ids and (N,) labels (places in `classes`) of the images in some class folders."""
     above = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
     broken: list[str] = []
@@ -145,4 +160,6 @@ def _subfolders(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        return sorted(in_unicode(entry.name, folder) for entry in entries if kind_of(entry) == "folder" and not hidden(entry.name))
+        return sorted(
+            in_unicode(entry.name, folder) for entry in entries if kind_of(entry) == "folder" and not hidden(entry.name)
+        )

@@ -20,7 +20,8 @@ MAPPING, INDEX = "LOC_synset_mapping.txt", "imagenet_class_index.json"
 
 
 def open_imagenet1k(data: Data) -> ImageSource:
-    """Labels follow the sorted wnids; classes bear the human names of a mapping file in the root, else those that timm knows.
+    """Labels follow the sorted wnids; classes bear the human names of a mapping file in the root, else those that timm
+    knows.
 
     The 1.28 million files are listed once, with progress, and the listing is remembered until a directory changes.
 
@@ -39,7 +40,8 @@ def open_imagenet1k(data: Data) -> ImageSource:
 
 
 def wordnet_names(root: Path) -> dict[str, str]:
-    """Human name by wnid, the first of its synonyms, from a mapping file in `root`, else from timm's list of all 1,000."""
+    """Human name by wnid, the first of its synonyms, from a mapping file in `root`, else from timm's list of all
+    1,000."""
     try:
         if (root / MAPPING).is_file():
             lines = (root / MAPPING).read_text(encoding="utf-8").splitlines()
@@ -50,7 +52,9 @@ def wordnet_names(root: Path) -> dict[str, str]:
             return {str(wnid): str(name).replace("_", " ") for wnid, name in listed.values()}
     except (ValueError, AttributeError, TypeError) as error:
         name = MAPPING if (root / MAPPING).is_file() else INDEX
-        raise DkvbError(f"{root / name} cannot be read ({error}); mend it, or remove it to have classes named by wnid.") from None
+        raise DkvbError(
+            f"{root / name} cannot be read ({error}); mend it, or remove it to have classes named by wnid."
+        ) from None
     from timm.data import ImageNetInfo
 
     known = ImageNetInfo()
@@ -58,7 +62,8 @@ def wordnet_names(root: Path) -> dict[str, str]:
 
 
 def human_names(wnids: list[str], names: dict[str, str]) -> list[str]:
-    """A unique name for each wnid, the wnid itself where there is none: ImageNet's two cranes and two maillots are told apart by theirs."""
+    """A unique name for each wnid, the wnid itself where there is none: ImageNet's two cranes and two maillots are told
+    apart by theirs."""
     plain = [names.get(wnid, wnid) for wnid in wnids]
     count = Counter(plain)
     return [f"{name} ({wnid})" if count[name] > 1 else name for name, wnid in zip(plain, wnids, strict=True)]

@@ -15,7 +15,9 @@ from dkvb.sources.base import Mode, UnreadableImage
 if TYPE_CHECKING:
     from PIL import Image
 
-EXTENSIONS = frozenset((".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+EXTENSIONS = frozenset(
+    (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
 
 
 def hidden(name: str) -> bool:
@@ -42,7 +44,8 @@ def relative_images(folder: Path) -> list[str]:
 
 
 def walk_images(folder: Path, broken: list[str] | None = None) -> tuple[list[str], dict[str, tuple[int, int]]]:
-    """The same, and inode and modification time (ns) of every directory read, by relative path, taken before it was read.
+    """The same, and inode and modification time (ns) of every directory read, by relative path, taken before it was
+    read.
 
     Args:
         broken: gets the paths of images that are symlinks to nowhere, which are left out.

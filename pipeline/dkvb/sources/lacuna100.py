@@ -1,4 +1,5 @@
-"""LACUNA-100 and LACUNA-10: 100 or 10 VGGFace2 identities with 400 training and 100 test images each, drawn without replacement."""
+"""LACUNA-100 and LACUNA-10: 100 or 10 VGGFace2 identities with 400 training and 100 test images each, drawn without
+replacement."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ SCRUB_IDENTITIES = 110
 
 
 def open_lacuna(data: Data) -> ImageSource:
-    """The arrays where they exist, else a seeded draw from a VGGFace2 tree; LACUNA-10's identities and images are a part of LACUNA-100's.
+    """The arrays where they exist, else a seeded draw from a VGGFace2 tree; LACUNA-10's identities and images are a
+    part of LACUNA-100's.
 
     Raises:
         UsageError: the path is missing or holds neither form.
@@ -50,17 +52,21 @@ def open_lacuna(data: Data) -> ImageSource:
             return open_arrays(folder)
     tree = find_identities(root)
     if tree is None:
-        raise UsageError(f"{root} holds no identity folders such as train/n000002; the source '{data.source}' needs {HOLDS}.")
+        raise UsageError(
+            f"{root} holds no identity folders such as train/n000002; the source '{data.source}' needs {HOLDS}."
+        )
     return draw(tree, SIZES[data.source], compat=data.compat == "scrub")
 
 
 def draw(tree: Path, count: int = 100, images: int = IMAGES, train: int = TRAIN, compat: bool = False) -> ImageSource:
-    """Draw `count` of the identities with at least `images` images, then `images` of each, the first `train` for training.
+    """Draw `count` of the identities with at least `images` images, then `images` of each, the first `train` for
+    training.
 
-    With `compat`, draw as SCRUB's public `create_lacuna.py` does: 110 identities with replacement, the first `count` of them being
-    the classes in that order, and anew for each class `images` images with replacement, kept in the order drawn. What differs: that script
-    is unseeded, so its own draw cannot be had again; it counts an identity's images by the metadata, here they are counted on disk; and it
-    shrinks images to 32×32, here they stay as they are.
+    With `compat`, draw as SCRUB's public `create_lacuna.py` does: 110 identities with replacement, the first `count` of
+    them being the classes in that order, and anew for each class `images` images with replacement, kept in the order
+        drawn. What differs: that script
+    is unseeded, so its own draw cannot be had again; it counts an identity's images by the metadata, here they are
+    counted on disk; and it shrinks images to 32×32, here they stay as they are.
 
     Raises:
         DkvbError: fewer than `count` identities have enough images.
@@ -70,11 +76,13 @@ def draw(tree: Path, count: int = 100, images: int = IMAGES, train: int = TRAIN,
     eligible = [name for name in names if len(files[name]) >= images]
     if len(eligible) < count:
         raise DkvbError(
-            f"{tree} has {len(eligible)} identities with {images} images or more (of {len(names)}); LACUNA-{count} needs {count}. "
-            f"Point data.path at the whole VGGFace2 training set."
+            f"{tree} has {len(eligible)} identities with {images} images or more (of {len(names)}); LACUNA-{count}"
+            f" needs {count}. Point data.path at the whole VGGFace2 training set."
         )
     if compat:
-        chosen = seeding.generator(SEED, "lacuna", "scrub").choice(eligible, max(count, SCRUB_IDENTITIES)).tolist()[:count]
+        chosen = (
+            seeding.generator(SEED, "lacuna", "scrub").choice(eligible, max(count, SCRUB_IDENTITIES)).tolist()[:count]
+        )
     else:
         chosen = sorted(seeding.generator(SEED, "lacuna").permutation(eligible).tolist()[:count])
     ids: dict[str, list[str]] = {"train": [], "test": []}
@@ -96,13 +104,18 @@ def draw(tree: Path, count: int = 100, images: int = IMAGES, train: int = TRAIN,
         for split, listed in ids.items()
     }
     check_classes(classes, {split: found.labels for split, found in splits.items()}, tree, notes)
-    return ImageSource(classes, lambda: fingerprint(tree, splits), notes, splits, manifest=partial(hash_files, tree, splits))
+    return ImageSource(
+        classes, lambda: fingerprint(tree, splits), notes, splits, manifest=partial(hash_files, tree, splits)
+    )
 
 
 def _leaky(chosen: list[str], ids: dict[str, list[str]]) -> list[str]:
     trained = set(ids["train"])
     leaked = sum(id in trained for id in ids["test"])
-    text = f'compat = "scrub" draws with replacement: {leaked:,} of {len(ids["test"]):,} test images ({leaked / len(ids["test"]):.0%}) '
+    text = (
+        f'compat = "scrub" draws with replacement: {leaked:,} of {len(ids["test"]):,} test images'
+        f" ({leaked / len(ids['test']):.0%}) "
+    )
     text += "are training images too"
     twice = len(chosen) - len(set(chosen))
     return [text + (f", and {twice} of {len(chosen)} classes are an identity that already is one" if twice else "")]
@@ -118,12 +131,16 @@ def hash_files(tree: Path, splits: dict[str, ImageSplit]) -> list[dict[str, Any]
     known = {}
     with watched("hash drawn files", len(distinct), "files", many=2000) as task, ThreadPoolExecutor(THREADS) as pool:
         try:
-            for id, found in zip(distinct, in_order(pool, sha256, (tree / id for id in distinct), ahead=4 * THREADS), strict=True):
+            for id, found in zip(
+                distinct, in_order(pool, sha256, (tree / id for id in distinct), ahead=4 * THREADS), strict=True
+            ):
                 known[id] = found
                 if task:
                     task.advance()
         except OSError as error:
-            raise DkvbError(f"{error.filename} cannot be read ({error.strerror}); it was drawn for the data set: put it back.") from None
+            raise DkvbError(
+                f"{error.filename} cannot be read ({error.strerror}); it was drawn for the data set: put it back."
+            ) from None
     return [
         {"split": name, "id": id, "label": label, "sha256": known[id]}
         for name, split in splits.items()
@@ -132,7 +149,8 @@ def hash_files(tree: Path, splits: dict[str, ImageSplit]) -> list[dict[str, Any]
 
 
 def open_arrays(folder: Path) -> ImageSource:
-    """`{train,test}/{data,label}.npy`: uint8 (N, H, W, 3) or (N, 3, H, W), and N integers. No names: classes are numbers.
+    """`{train,test}/{data,label}.npy`: uint8 (N, H, W, 3) or (N, 3, H, W), and N integers. No names: classes are
+    numbers.
 
     Raises:
         DkvbError: arrays that cannot be read, or of another type or shape.
@@ -145,7 +163,10 @@ def open_arrays(folder: Path) -> ImageSource:
             found = f"{folder / split / 'data.npy'} is {pixels.dtype} of shape {pixels.shape}"
             raise DkvbError(f"{found}; it must be uint8 of shape (N, H, W, 3) or (N, 3, H, W).")
         if labels.dtype.kind not in "iu" or len(labels) != len(pixels) or (len(labels) and labels.min() < 0):
-            raise DkvbError(f"{folder / split / 'label.npy'} must hold one integer, 0 or more, for each of the {len(pixels)} images.")
+            raise DkvbError(
+                f"{folder / split / 'label.npy'} must hold one integer, 0 or more, for each of the {len(pixels)}"
+                " images."
+            )
         channels_last = pixels if pixels.shape[3] == 3 else pixels.transpose(0, 2, 3, 1)
         splits[split] = ImageSplit(indices(len(labels)), labels.astype(np.int64), ArrayImages(channels_last))
     count = 1 + max(int(split.labels.max(initial=-1)) for split in splits.values())

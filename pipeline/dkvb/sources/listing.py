@@ -1,8 +1,10 @@
-"""Listing millions of images below class folders: in threads, with progress, and remembered from one opening to the next.
+"""Listing millions of images below class folders: in threads, with progress, and remembered from one opening to the
+next.
 
-A listing is kept in `$XDG_CACHE_HOME/dkvb/listings` (else `~/.cache`), one file a folder, with the inode and modification time of every
-directory that was read. Adding, removing or renaming a file changes its directory's time, so a class is read again only where one of its
-directories changed: a second opening of ImageNet-1k costs one `stat` for each of 1,000 folders instead of 1.28 million entries.
+A listing is kept in `$XDG_CACHE_HOME/dkvb/listings` (else `~/.cache`), one file a folder, with the inode and
+modification time of every directory that was read. Adding, removing or renaming a file changes its directory's time, so
+a class is read again only where one of its directories changed: a second opening of ImageNet-1k costs one `stat` for
+each of 1,000 folders instead of 1.28 million entries.
 """
 
 from __future__ import annotations
@@ -45,13 +47,17 @@ def list_classes(folder: Path, classes: list[str]) -> list[list[str]]:
         UsageError: a file name is not valid Unicode.
     """
     kept = _load(folder)
-    found: dict[str, dict[str, Any]] = {name: kept[name] for name in classes if name in kept and _unchanged(folder / name, kept[name])}
+    found: dict[str, dict[str, Any]] = {
+        name: kept[name] for name in classes if name in kept and _unchanged(folder / name, kept[name])
+    }
     left = [name for name in classes if name not in found]
     if left:
         with watched(f"list {folder.name or folder}", len(left), "class folders", many=100) as task:
             images = 0
             with ThreadPoolExecutor(THREADS) as pool:
-                for name, listed in zip(left, in_order(pool, _read, (folder / name for name in left), ahead=2 * THREADS), strict=True):
+                for name, listed in zip(
+                    left, in_order(pool, _read, (folder / name for name in left), ahead=2 * THREADS), strict=True
+                ):
                     found[name] = listed
                     images += len(listed["images"])
                     if task:
@@ -96,7 +102,11 @@ def _load(folder: Path) -> dict[str, dict[str, Any]]:
     """What is remembered of a folder; nothing where the cache is missing, damaged or of another format."""
     try:
         kept = json.loads(_place(folder).read_text(encoding="utf-8"))
-        fits = (kept["format"], kept["folder"], kept["extensions"]) == (FORMAT, str(folder.absolute()), sorted(EXTENSIONS))
+        fits = (kept["format"], kept["folder"], kept["extensions"]) == (
+            FORMAT,
+            str(folder.absolute()),
+            sorted(EXTENSIONS),
+        )
         return kept["classes"] if fits else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -10,7 +10,8 @@ from dkvb.sources.base import FeatureSource, ImageSource
 def open_source(data: Data) -> ImageSource | FeatureSource:
     """Open the data set that a recipe's `[data]` section names.
 
-    Opening lists files or decodes small arrays; it reads no image. A second process opens the same rows in the same order.
+    Opening lists files or decodes small arrays; it reads no image. A second process opens the same rows in the same
+    order.
 
     Raises:
         UsageError: the path is missing, does not exist or is of the wrong kind, or no such source exists.

@@ -21,7 +21,11 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 _RECONSTRUCT, _SCALAR = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
 
 
-_ADMITTED: dict[tuple[str, str], Any] = {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype, ("_codecs", "encode"): _encode}
+_ADMITTED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _encode,
+}
 
 
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
@@ -37,7 +41,8 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def load_arrays(content: bytes) -> Any:
-    """Unpickle plain containers, byte strings, numbers and NumPy arrays; `encoding="bytes"`, so Python 2 strings are bytes.
+    """Unpickle plain containers, byte strings, numbers and NumPy arrays; `encoding="bytes"`, so Python 2 strings are
+    bytes.
 
     Raises:
         ValueError: truncated, not a pickle, or asking for anything else.

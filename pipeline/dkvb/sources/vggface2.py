@@ -12,14 +12,16 @@ IDENTITY = re.compile(r"n\d{6}")
 
 
 ABOVE = re.compile(r"(train|train_.*|vgg-?_?face-?_?2.*|data)", re.IGNORECASE)
-"""Folders above the identities: the data set's own, its training split, and aligned variants of that (train_mtcnnpy_182)."""
+"""Folders above the identities: the data set's own, its training split, and aligned variants of that
+(train_mtcnnpy_182)."""
 
 
 META = "identity_meta.csv"
 
 
 def find_identities(root: Path, depth: int = 3) -> Path | None:
-    """The folder whose subfolders are identities, at most `depth` levels down; a `train` is preferred, a `test` never taken."""
+    """The folder whose subfolders are identities, at most `depth` levels down; a `train` is preferred, a `test` never
+    taken."""
     names: list[str] = []
     with os.scandir(root) as entries:
         for entry in entries:
@@ -39,7 +41,8 @@ def identities(tree: Path) -> list[str]:
 
 
 def identity_names(tree: Path, notes: list[str]) -> dict[str, str]:
-    """Name by identity, from identity_meta.csv beside the tree, above it, or in a `meta` folder there; empty where there is none.
+    """Name by identity, from identity_meta.csv beside the tree, above it, or in a `meta` folder there; empty where
+    there is none.
 
     A file without usable columns adds a note and names nobody.
     """
@@ -65,12 +68,16 @@ def identity_names(tree: Path, notes: list[str]) -> dict[str, str]:
 
 
 def class_names(drawn: list[str], names: dict[str, str]) -> list[str]:
-    """A unique name for each drawn identity, which may have been drawn more than once; its number where it has no name."""
+    """A unique name for each drawn identity, which may have been drawn more than once; its number where it has no
+    name."""
     holders = Counter(names.get(identity, identity) for identity in set(drawn))
     times: Counter[str] = Counter()
     out = []
     for identity in drawn:
         name = names.get(identity, identity)
         times[identity] += 1
-        out.append((f"{name} ({identity})" if holders[name] > 1 else name) + (f" #{times[identity]}" if times[identity] > 1 else ""))
+        out.append(
+            (f"{name} ({identity})" if holders[name] > 1 else name)
+            + (f" #{times[identity]}" if times[identity] > 1 else "")
+        )
     return out

@@ -1,7 +1,8 @@
 """Stage 1: run the frozen encoder once over every image and keep the features (paper, section 5.1; no augmentation).
 
-Writes, for `train` and `test`, zarr v3 arrays `features` (N, D) float32, `labels` (N,) int64, `ids` (N,) and content `hashes` (N, 16);
-class names are attributes of each split's group. Finished shards are never done again; on one process or many, the bits are the same.
+Writes, for `train` and `test`, zarr v3 arrays `features` (N, D) float32, `labels` (N,) int64, `ids` (N,) and content
+`hashes` (N, 16); class names are attributes of each split's group. Finished shards are never done again; on one process
+or many, the bits are the same.
 """
 
 from __future__ import annotations
@@ -39,16 +40,20 @@ from dkvb.workspace.specs import embed_spec
 SHOWN = 10
 
 
-def run(recipe: Recipe, workspace: Workspace, force: bool = False, shard_range: tuple[int, int] | None = None) -> list[dict[str, Any]]:
+def run(
+    recipe: Recipe, workspace: Workspace, force: bool = False, shard_range: tuple[int, int] | None = None
+) -> list[dict[str, Any]]:
     """Embed the recipe's data set, or find that it has been done.
 
     Args:
-        shard_range: only these shards, counted over train and then test, first included and last excluded; for job arrays, whose processes
-            may all write to one workspace at a time. The last one to finish completes the artifact.
+        shard_range: only these shards, counted over train and then test, first included and last excluded; for job
+            arrays, whose processes may all write to one workspace at a time. The last one to finish completes the
+            artifact.
 
     Raises:
         UsageError: data or encoder that cannot be used as asked.
-        DkvbError: data that cannot be learned from, weights that cannot be had, images that cannot be read, leaks where strict.
+        DkvbError: data that cannot be learned from, weights that cannot be had, images that cannot be read, leaks where
+        strict.
     """
     source = open_source(recipe.data)
     inputs = {"source": source.fingerprint}
@@ -83,18 +88,25 @@ def _purged(workspace: Workspace, spec: Spec, force: bool) -> Artifact | None:
     return artifact
 
 
-def _part(recipe: Recipe, workspace: Workspace, source: Source, spec: Spec, label: str, wanted: tuple[int, int]) -> list[dict[str, Any]]:
-    """Some shards. The artifact's lock is held to begin and to finish, not in between, so that others can work on theirs."""
+def _part(
+    recipe: Recipe, workspace: Workspace, source: Source, spec: Spec, label: str, wanted: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Some shards. The artifact's lock is held to begin and to finish, not in between, so that others can work on
+    theirs."""
     shards = shards_of(_lengths(source))
     first, last = wanted
     if not 0 <= first < last <= len(shards):
-        raise UsageError(f"--shard-range {first}:{last}: there are {len(shards)} shards, so that 0 <= first < last <= {len(shards)}.")
+        raise UsageError(
+            f"--shard-range {first}:{last}: there are {len(shards)} shards, so that 0 <= first < last <= {len(shards)}."
+        )
     with workspace.claim(spec, sweep=False) as claim:
         if claim.artifact:
             progress.note(f"{label}: already done ({claim.artifact.path.name})")
             return [_checked(recipe, claim.artifact, skipped=True)]
         job, encoder = _begin(recipe, source, claim.path, label)
-    with workspace.hold(f"{spec.stage}-{claim.path.name}-{first}-{last}", f"shards {first} to {last - 1} of {claim.path.name}"):
+    with workspace.hold(
+        f"{spec.stage}-{claim.path.name}-{first}-{last}", f"shards {first} to {last - 1} of {claim.path.name}"
+    ):
         _embed(recipe, job, source, encoder, shards[first:last], label)
     with workspace.claim(spec, sweep=False) as claim:
         if claim.artifact:
@@ -102,7 +114,9 @@ def _part(recipe: Recipe, workspace: Workspace, source: Source, spec: Spec, labe
         marks = arrays.Marks(claim.path)
         left = [number for number, shard in enumerate(shards) if marks.get(shard.name) is None]
         if left:
-            progress.note(f"{label}: {len(shards) - len(left)} of {len(shards)} shards are done; the rest is for other ranges")
+            progress.note(
+                f"{label}: {len(shards) - len(left)} of {len(shards)} shards are done; the rest is for other ranges"
+            )
             return [
                 {
                     "source": recipe.data.source,
@@ -134,7 +148,9 @@ def _begin(recipe: Recipe, source: Source, path: Path, label: str) -> tuple[Job,
     return Job(path, recipe.data, recipe.encoder, device, recipe.data.on_bad), encoder
 
 
-def _embed(recipe: Recipe, job: Job, source: Source, encoder: FrozenEncoder | None, shards: list[Shard], label: str) -> None:
+def _embed(
+    recipe: Recipe, job: Job, source: Source, encoder: FrozenEncoder | None, shards: list[Shard], label: str
+) -> None:
     """Embed the shards that are not done yet, here or on other processes.
 
     Raises:
@@ -160,7 +176,8 @@ def _embed(recipe: Recipe, job: Job, source: Source, encoder: FrozenEncoder | No
             progress.note(f"{label}: {listed}; they are left out and recorded in the manifest")
         else:
             raise DkvbError(
-                f"{listed}. Repair them and run `dkvb embed` again (finished shards are kept), or leave them out with --on-bad skip."
+                f"{listed}. Repair them and run `dkvb embed` again (finished shards are kept), or leave them out with"
+                " --on-bad skip."
             )
 
 
@@ -168,14 +185,21 @@ def _some(messages: list[str]) -> str:
     return "; ".join(messages[:SHOWN]) + (f"; and {len(messages) - SHOWN} more" if len(messages) > SHOWN else "")
 
 
-def _finish(recipe: Recipe, claim: Claim, job: Job, source: Source, encoder: FrozenEncoder | None, label: str) -> Artifact:
+def _finish(
+    recipe: Recipe, claim: Claim, job: Job, source: Source, encoder: FrozenEncoder | None, label: str
+) -> Artifact:
     """Leave out what could not be read, look for leaks, and write the manifest."""
     for split, bad in bad_rows(claim.path, _lengths(source)).items():
         if bad:
             leave_out(claim.path, split, bad)
-    stored = {split: {name: arrays.plain(claim.path, f"{split}/{name}") for name in ("labels", "hashes", "ids")} for split in SPLITS}
+    stored = {
+        split: {name: arrays.plain(claim.path, f"{split}/{name}") for name in ("labels", "hashes", "ids")}
+        for split in SPLITS
+    }
     hashes, labels = ({split: arrays[name] for split, arrays in stored.items()} for name in ("hashes", "labels"))
-    leaks = find_leaks(hashes, labels, list(source.classes), {split: arrays["ids"].tolist() for split, arrays in stored.items()})
+    leaks = find_leaks(
+        hashes, labels, list(source.classes), {split: arrays["ids"].tolist() for split, arrays in stored.items()}
+    )
     if isinstance(source, ImageSource):
         source.write_manifest(claim.path / "files.parquet")
     result: dict[str, Any] = {"source": recipe.data.source, "encoder": _encoder_name(recipe)}
@@ -197,6 +221,8 @@ def _checked(recipe: Recipe, artifact: Artifact, skipped: bool) -> dict[str, Any
     result = artifact.result
     if result["leaks_in_words"]:
         if recipe.data.strict:
-            raise DkvbError(f"{result['leaks_in_words']} Remove them from the data, or run without --strict to be warned only.")
+            raise DkvbError(
+                f"{result['leaks_in_words']} Remove them from the data, or run without --strict to be warned only."
+            )
         progress.note(f"warning: {result['leaks_in_words']}")
     return {**result, "seconds": artifact.manifest["seconds"], "skipped": skipped, "artifact": str(artifact.path)}

@@ -1,4 +1,5 @@
-"""Stage 2: keys fitted to the features, and every sample's codes (paper, sections 3 and 4); the work itself is `dkvb.training.codes`."""
+"""Stage 2: keys fitted to the features, and every sample's codes (paper, sections 3 and 4); the work itself is
+`dkvb.training.codes`."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False, masks_go: boo
     features = need_features(recipe, workspace)
     if force and not masks_go and features.result.get("purged"):
         raise SettingsClash(
-            f"Classes were purged from {features.path}, and their masks belong to the keys that are there: new keys would leave the masks "
-            f"without meaning. `dkvb purge REQUEST --keys reinit` fits new keys and trains new values together."
+            f"Classes were purged from {features.path}, and their masks belong to the keys that are there: new keys"
+            " would leave the masks without meaning. `dkvb purge REQUEST --keys reinit` fits new keys and trains new"
+            " values together."
         )
     return [quantize_seed(recipe, workspace, features, seed, force) for seed in recipe.run.seeds]

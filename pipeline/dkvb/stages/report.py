@@ -1,6 +1,7 @@
 """Stage 5: every finished artifact of the workspace as HTML pages that need no network.
 
-A page whose inputs have not changed since it was written is left alone; what a page depends on is its `inputs` and this package's version.
+A page whose inputs have not changed since it was written is left alone; what a page depends on is its `inputs` and this
+package's version.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ Listing = dict[str, dict[str, Any]]
 
 
 def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[str, Any]]:
-    """Write `index.html`, a page per run, and per trained bottleneck a comparison of methods and a look inside, into `workspace.reports`.
+    """Write `index.html`, a page per run, and per trained bottleneck a comparison of methods and a look inside, into
+    `workspace.reports`.
 
     Returns:
-        One entry: `index`, the path of the index; `pages`, those of all others; `written`, how many of them were made anew; `seconds`.
+        One entry: `index`, the path of the index; `pages`, those of all others; `written`, how many of them were made
+        anew; `seconds`.
 
     Raises:
         MissingStage: no model has been trained yet.
@@ -45,7 +48,9 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
     started = time.perf_counter()
     found = collect(workspace)
     if not found.setups:
-        raise MissingStage(f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages.")
+        raise MissingStage(
+            f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages."
+        )
     folder, planned = workspace.reports, plan(found, workspace)
     listing = _listed(folder)
     ours = canonical_hash([__version__, sources()])
@@ -56,10 +61,13 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
         write_text(folder / library, vega_bundle())
     with progress.task("report", len(stale) + 1, "pages") as task:
         for page in stale:
-            with debug_mode(False):  # checking every spec against Vega-Lite's schema takes half of the time; the tests draw them all
+            with debug_mode(
+                False
+            ):  # checking every spec against Vega-Lite's schema takes half of the time; the tests draw them all
                 html, tables = page.make()
             beside = {data_name(page.name, name): frame for name, frame in tables.items()}
-            # listed before they are written, so that a report that is killed leaves nothing that a later one would not know
+            # listed before they are written, so that a report that is killed leaves nothing that a later one would not
+            # know
             known = {*listing.get(page.name, {}).get("files", []), *beside}
             listing[page.name] = {"key": None, "files": sorted(known)}
             write_json(folder / LISTING, listing)
@@ -78,7 +86,11 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
     _remove(folder, {name for page in gone for name in (page, *listing[page]["files"])} - kept)
     _remove(folder, {path.relative_to(folder).as_posix() for path in (folder / "assets").glob("vega-*.js")} - {library})
     write_json(folder / LISTING, {name: listing[name] for name in sorted(keys)})
-    entry = {"index": str(folder / "index.html"), "pages": [str(folder / page.name) for page in planned], "written": len(stale)}
+    entry = {
+        "index": str(folder / "index.html"),
+        "pages": [str(folder / page.name) for page in planned],
+        "written": len(stale),
+    }
     return [entry | {"seconds": round(time.perf_counter() - started, 3)}]
 
 
@@ -89,9 +101,16 @@ def plan(found: Collected, workspace: Workspace) -> Sequence[Page]:
 
 def _beside(folder: Path) -> list[tuple[str, str, str]]:
     """Pages that other commands have written: the last verdict, and receipts."""
-    found = [(verify.NAME, "The last verdict", "all forgotten classes measured again")] if (folder / verify.NAME).is_file() else []
+    found = (
+        [(verify.NAME, "The last verdict", "all forgotten classes measured again")]
+        if (folder / verify.NAME).is_file()
+        else []
+    )
     receipts = sorted(folder.glob("receipt*.html")) + sorted((folder / "receipts").glob("*.html"))
-    return found + [(path.relative_to(folder).as_posix(), f"Receipt {path.stem}", "what was done for a request") for path in receipts]
+    return found + [
+        (path.relative_to(folder).as_posix(), f"Receipt {path.stem}", "what was done for a request")
+        for path in receipts
+    ]
 
 
 def _current(folder: Path, page: str, key: str, listing: Listing) -> bool:
@@ -106,7 +125,9 @@ def _listed(folder: Path) -> Listing:
         read = json.loads((folder / LISTING).read_text(encoding="utf-8"))
         if isinstance(read, list):  # as written by dkvb 0.3 and before
             return {name: {"key": None, "files": []} for name in read if isinstance(name, str)}
-        return {name: {"key": entry["key"], "files": [str(file) for file in entry["files"]]} for name, entry in read.items()}
+        return {
+            name: {"key": entry["key"], "files": [str(file) for file in entry["files"]]} for name, entry in read.items()
+        }
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 

@@ -1,7 +1,9 @@
-"""Stage 3: values trained from cached codes, and the linear baseline from cached features (paper, section 5.1; Tables 4 and 5).
+"""Stage 3: values trained from cached codes, and the linear baseline from cached features (paper, section 5.1; Tables 4
+and 5).
 
-Writes `values.safetensors` (C, M, L) with zarr `counts` (L, C, M), how often each class selected each pair in the last epoch, from which a
-class can be unlearned without its data; or `linear.safetensors`; and `metrics.parquet`, a row per epoch.
+Writes `values.safetensors` (C, M, L) with zarr `counts` (L, C, M), how often each class selected each pair in the last
+epoch, from which a class can be unlearned without its data; or `linear.safetensors`; and `metrics.parquet`, a row per
+epoch.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
     for seed in recipe.run.seeds:
         if workspace.get(quantize_spec(recipe, seed, features)) is None:
             quantize_seed(recipe, workspace, features, seed, force=False)
-    return [entry for entries in each_unit(_seed, recipe.run.seeds, recipe, workspace, features, force) for entry in entries]
+    return [
+        entry for entries in each_unit(_seed, recipe.run.seeds, recipe, workspace, features, force) for entry in entries
+    ]
 
 
 def _seed(recipe: Recipe, workspace: Workspace, features: Artifact, force: bool, seed: int) -> list[dict[str, Any]]:
@@ -57,7 +61,12 @@ def _seed(recipe: Recipe, workspace: Workspace, features: Artifact, force: bool,
 
 
 def _entry(artifact: Artifact, skipped: bool) -> dict[str, Any]:
-    return {**artifact.result, "seconds": artifact.manifest["seconds"], "skipped": skipped, "artifact": str(artifact.path)}
+    return {
+        **artifact.result,
+        "seconds": artifact.manifest["seconds"],
+        "skipped": skipped,
+        "artifact": str(artifact.path),
+    }
 
 
 def _done(claim: Claim, label: str) -> dict[str, Any] | None:
@@ -76,7 +85,9 @@ def _dkvb(recipe: Recipe, workspace: Workspace, splits: Splits, codes: Artifact,
             return done
         classes = len(splits.classes)
         model = StoredBottleneck(splits, codes, np.empty(0), settings.pool, masks_unused=keys.unused == "mask")
-        decoder = Decoder(start_values(settings.values, keys.codebooks, keys.pairs, classes, seed), keys.top_k, settings.pool)
+        decoder = Decoder(
+            start_values(settings.values, keys.codebooks, keys.pairs, classes, seed), keys.top_k, settings.pool
+        )
         ids = {split: flat_ids(model.codes(split), keys.pairs) for split in ("train", "test")}
         history = _fit(decoder, ids["train"], ids["test"], splits, settings, "train dkvb", claim)
         model.values = decoder.values.detach().numpy().reshape(keys.codebooks, keys.pairs, classes)
@@ -87,7 +98,12 @@ def _dkvb(recipe: Recipe, workspace: Workspace, splits: Splits, codes: Artifact,
         order = model.no_mask(counts.sum(0))
         predicted = {split: masked_predictions(model, order, [0], split)[0] for split in ("train", "test")}
         return _finish(
-            claim, "dkvb", splits, predicted, history, {"parameters": model.values.size, "selected_pairs": int((counts.sum(0) > 0).sum())}
+            claim,
+            "dkvb",
+            splits,
+            predicted,
+            history,
+            {"parameters": model.values.size, "selected_pairs": int((counts.sum(0) > 0).sum())},
         )
 
 
@@ -124,7 +140,13 @@ def _converged(claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor]) ->
 
 
 def _fit(
-    module: torch.nn.Module, train: torch.Tensor, test: torch.Tensor, splits: Splits, settings: Any, unit: str, claim: Claim
+    module: torch.nn.Module,
+    train: torch.Tensor,
+    test: torch.Tensor,
+    splits: Splits,
+    settings: Any,
+    unit: str,
+    claim: Claim,
 ) -> History:
     labels = torch.from_numpy(splits.labels["train"])
     return fit(

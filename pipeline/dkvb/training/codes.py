@@ -1,7 +1,7 @@
 """Stage 2: keys fitted to the features, and every sample's codes, codebook by codebook (paper, sections 3 and 4).
 
-Writes `projection.safetensors` (C, D, d) and zarr arrays `keys` (C, M, d), `train/codes` and `test/codes` (N, C, k) uint16, and
-`test/neighbours`, `validation/neighbours` (N, C, K) uint16, from which later masked lookups are served.
+Writes `projection.safetensors` (C, D, d) and zarr arrays `keys` (C, M, d), `train/codes` and `test/codes` (N, C, k)
+uint16, and `test/neighbours`, `validation/neighbours` (N, C, K) uint16, from which later masked lookups are served.
 """
 
 from __future__ import annotations
@@ -70,24 +70,31 @@ class Job:
         return {split: rows for split, rows in sizes.items() if rows and self.keys.neighbours}
 
 
-def fitted_rows(features: Artifact, validation: float, seed: int, without: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def fitted_rows(
+    features: Artifact, validation: float, seed: int, without: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """Training rows that keys are fitted to, all but those of some classes, and the validation rows."""
     kept, aside = train_rows(features, validation, seed)
     return kept[~np.isin(labels(features, "train")[kept], without)] if without else kept, aside
 
 
-def quantize_without(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, without: Sequence[int]) -> Artifact:
-    """Keys fitted as if some classes had never been there, and the codes of every sample; made where that has not been done."""
+def quantize_without(
+    recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, without: Sequence[int]
+) -> Artifact:
+    """Keys fitted as if some classes had never been there, and the codes of every sample; made where that has not been
+    done."""
     quantize_seed(recipe, workspace, features, seed, False, tuple(without))
     return workspace.need_spec(quantize_spec(recipe, seed, features, without), "The keys fitted to the retain set")
 
 
-def quantize_seed(recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, force: bool, without: tuple[int, ...] = ()) -> dict[str, Any]:
+def quantize_seed(
+    recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, force: bool, without: tuple[int, ...] = ()
+) -> dict[str, Any]:
     fitted = len(fitted_rows(features, recipe.data.validation, seed, without)[0])
     if recipe.keys.init == "sample" and recipe.keys.pairs > fitted:
         raise UsageError(
-            f"keys.init = 'sample' starts each of the {recipe.keys.pairs} keys at a training sample of its own, and there are {fitted}: "
-            f"set keys.pairs to {fitted} or less, or keys.init = 'official'."
+            f"keys.init = 'sample' starts each of the {recipe.keys.pairs} keys at a training sample of its own, and"
+            f" there are {fitted}: set keys.pairs to {fitted} or less, or keys.init = 'official'."
         )
     label = f"quantize seed {seed}" + (f" without class {', '.join(map(str, without))}" if without else "")
     with workspace.claim(quantize_spec(recipe, seed, features, without), force) as claim:
@@ -99,7 +106,9 @@ def quantize_seed(recipe: Recipe, workspace: Workspace, features: Artifact, seed
         job = Job(claim.path, features, keys, recipe.data.validation, seed, device, 1 if apart else None, without)
         _prepare(job)
         memory = (recipe.run.memory, features.result, keys, job.threads or cores())
-        at_once = GROUP if device == "cuda" else group_size(*memory)  # on a GPU the size of a group may show in the last bits
+        at_once = (
+            GROUP if device == "cuda" else group_size(*memory)
+        )  # on a GPU the size of a group may show in the last bits
         left = [group for group in groups(keys.codebooks, at_once) if any(marks.get(str(c)) is None for c in group)]
         progress.note(f"{label}: on {device} ({reason}), {at_once} codebooks to a pass over the features")
         with progress.task(f"{label}: keys and codes", keys.codebooks, "codebooks") as task:
@@ -112,11 +121,18 @@ def quantize_seed(recipe: Recipe, workspace: Workspace, features: Artifact, seed
                     quantize_group(job, group, task.advance)
         statistics = [marks.get(str(c)) or {} for c in range(keys.codebooks)]
         means = {name: float(np.mean([s[name] for s in statistics])) for name in statistics[0]}
-        return _entry(claim.finish({"seed": seed, "codebooks": keys.codebooks, "pairs": keys.pairs, **means}), skipped=False)
+        return _entry(
+            claim.finish({"seed": seed, "codebooks": keys.codebooks, "pairs": keys.pairs, **means}), skipped=False
+        )
 
 
 def _entry(artifact: Artifact, skipped: bool) -> dict[str, Any]:
-    return {**artifact.result, "seconds": artifact.manifest["seconds"], "skipped": skipped, "artifact": str(artifact.path)}
+    return {
+        **artifact.result,
+        "seconds": artifact.manifest["seconds"],
+        "skipped": skipped,
+        "artifact": str(artifact.path),
+    }
 
 
 def _prepare(job: Job) -> None:
@@ -127,17 +143,24 @@ def _prepare(job: Job) -> None:
             save_file({"projection": draw_projections(job.seed, keys.codebooks, result["dim"], keys.dim)}, temporary)
     arrays.create(job.path, "keys", (keys.codebooks, keys.pairs, keys.dim), np.float32, (1, keys.pairs, keys.dim))
     for split in ("train", "test"):
-        arrays.create(job.path, f"{split}/codes", (result[split], keys.codebooks, keys.top_k), np.uint16, (result[split], 1, keys.top_k))
+        arrays.create(
+            job.path,
+            f"{split}/codes",
+            (result[split], keys.codebooks, keys.top_k),
+            np.uint16,
+            (result[split], 1, keys.top_k),
+        )
     nearest = min(keys.neighbours, keys.pairs)
     for split, rows in job.neighbour_splits().items():
         arrays.create(job.path, f"{split}/neighbours", (rows, keys.codebooks, nearest), np.uint16, (rows, 1, nearest))
 
 
 def group_size(memory: float, result: dict[str, Any], keys: Keys, threads: int) -> int:
-    """Codebooks that share a pass over the features, so that a process stays within `memory` GiB, or `UNIT` where it cannot.
+    """Codebooks that share a pass over the features, so that a process stays within `memory` GiB, or `UNIT` where it
+    cannot.
 
-    Held are the queries of the group, and per thread what one codebook needs: the queries it is fitted to, twice over while its
-    statistics are taken, its batch order and its codes.
+    Held are the queries of the group, and per thread what one codebook needs: the queries it is fitted to, twice over
+    while its statistics are taken, its batch order and its codes.
     """
     train, test = int(result["train"]), int(result["test"])
     queries = (train + test) * keys.dim * 4
@@ -170,14 +193,18 @@ def quantize_group(job: Job, group: range, advance: Callable[[int], None] | None
 
 def _fit(job: Job, codebook: int, queries: np.ndarray) -> np.ndarray:
     kept, rng = job.rows[0], generator(job.seed, "quantize", "keys", codebook)
-    return fit_keys(queries if len(kept) == len(queries) else queries[kept], order=job.order, rng=rng, **_fit_settings(job.keys))
+    return fit_keys(
+        queries if len(kept) == len(queries) else queries[kept], order=job.order, rng=rng, **_fit_settings(job.keys)
+    )
 
 
 def _fit_group(job: Job, group: range, queries: np.ndarray) -> np.ndarray:
     from dkvb.bottleneck.keys_gpu import fit_keys_batched  # torch: not for workers on a CPU
 
     rngs = [generator(job.seed, "quantize", "keys", c) for c in group]
-    return fit_keys_batched(queries[:, job.rows[0]], order=job.order, rngs=rngs, device=job.device, **_fit_settings(job.keys))
+    return fit_keys_batched(
+        queries[:, job.rows[0]], order=job.order, rngs=rngs, device=job.device, **_fit_settings(job.keys)
+    )
 
 
 def _fit_settings(keys: Keys) -> dict[str, Any]:

@@ -14,7 +14,8 @@ ITERATIONS = 1000
 
 
 def converged_head(features: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Multinomial logistic regression by scikit-learn's L-BFGS with its default penalty (C = 1), on features over their overall deviation.
+    """Multinomial logistic regression by scikit-learn's L-BFGS with its default penalty (C = 1), on features over their
+    overall deviation.
 
     Not in the paper. One thread, so that the bits don't depend on how many there are.
 

@@ -109,8 +109,9 @@ def fit(
                 value = loss.item()
                 if not value < float("inf"):
                     raise DkvbError(
-                        f"The loss of {unit} (seed {seed}) is {value} in epoch {epoch + 1}, step {step + 1}: a learning rate of {lr} "
-                        f"is too large for these data; lower it in the recipe. The last good checkpoint is kept."
+                        f"The loss of {unit} (seed {seed}) is {value} in epoch {epoch + 1}, step {step + 1}: a learning"
+                        f" rate of {lr} is too large for these data; lower it in the recipe. The last good checkpoint"
+                        " is kept."
                     )
                 adam.zero_grad(set_to_none=True)
                 loss.backward()
@@ -119,7 +120,12 @@ def fit(
                 adam.step()
                 total += value * len(rows)
                 correct += int((logits.detach().argmax(1) == labels[rows]).sum())
-            row = {"epoch": epoch + 1, "loss": total / len(labels), "train_accuracy": correct / len(labels), **on_epoch()}
+            row = {
+                "epoch": epoch + 1,
+                "loss": total / len(labels),
+                "train_accuracy": correct / len(labels),
+                **on_epoch(),
+            }
             history.rows.append(row)
             if folder and epoch + 1 < epochs and time.monotonic() - saved > SAVE_EVERY:
                 _save(folder / CHECKPOINT, module, adam, history)
@@ -129,7 +135,8 @@ def fit(
 
 
 def _clip(module: torch.nn.Module, clip: float) -> None:
-    """torch's `clip_grad_norm_`, with the norm added up in blocks that no second thread shares: the same bits on any number of them."""
+    """torch's `clip_grad_norm_`, with the norm added up in blocks that no second thread shares: the same bits on any
+    number of them."""
     gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
     norm = torch.stack([part.norm() for gradient in gradients for part in gradient.view(-1).split(BLOCK)]).norm()
     for gradient in gradients:
@@ -158,7 +165,8 @@ def _digest(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def _restore(path: Path, module: torch.nn.Module, adam: torch.optim.Adam, history: History) -> int:
-    """Load a checkpoint into module, optimiser and history; returns the epochs done. A damaged one, or another module's, counts as none."""
+    """Load a checkpoint into module, optimiser and history; returns the epochs done. A damaged one, or another
+    module's, counts as none."""
     if not path.is_file():
         return 0
     try:
@@ -167,7 +175,9 @@ def _restore(path: Path, module: torch.nn.Module, adam: torch.optim.Adam, histor
             metadata = file.metadata()
         rows = json.loads(metadata["history"])
         shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
-        if metadata["sha256"] != _digest(tensors) or any(tensors[name].shape != shape for name, shape in shapes.items()):
+        if metadata["sha256"] != _digest(tensors) or any(
+            tensors[name].shape != shape for name, shape in shapes.items()
+        ):
             return 0
     except (SafetensorError, ValueError, KeyError):
         return 0

@@ -1,7 +1,7 @@
 """Models trained from scratch on the retain set alone: what unlearning is measured against.
 
-Each is an artifact of its own, resumable and shared by whatever asks for it: values on the same keys, values on keys that were fitted
-without the forget classes as well, or a linear head.
+Each is an artifact of its own, resumable and shared by whatever asks for it: values on the same keys, values on keys
+that were fitted without the forget classes as well, or a linear head.
 """
 
 from __future__ import annotations
@@ -46,38 +46,43 @@ class Stopwatch:
 What = Literal["retrain", "retrain-keys", "retrain-linear"]
 
 
-def retrained(study: TrainedSeed, forget: Sequence[int], what: What) -> Artifact:
-    """The artifact of a retrained model, trained where that has not been done; `result` holds `seconds` and `flops` of that.
+def retrained(trained: TrainedSeed, forget: Sequence[int], what: What) -> Artifact:
+    """The artifact of a retrained model, trained where that has not been done; `result` holds `seconds` and `flops` of
+    that.
 
     Raises:
         MissingStage: there is no trained model yet.
         DkvbError: the retain set is empty, or a loss that is not finite.
     """
-    recipe, seed = study.recipe, study.seed
-    rows = np.flatnonzero(~np.isin(study.splits.labels["train"], forget))
+    recipe, seed = trained.recipe, trained.seed
+    rows = np.flatnonzero(~np.isin(trained.splits.labels["train"], forget))
     if len(rows) == 0:
-        raise DkvbError("Nothing is left to retrain on: the forget classes are all there is in the training set. Leave one out.")
-    study.features.check()
+        raise DkvbError(
+            "Nothing is left to retrain on: the forget classes are all there is in the training set. Leave one out."
+        )
+    trained.features.check()
     if what == "retrain-linear":
-        like = linear_spec(recipe, seed, study.features)
+        like = linear_spec(recipe, seed, trained.features)
     else:
         without = list(forget) if what == "retrain-keys" else []
-        like = dkvb_spec(recipe, seed, quantize_spec(recipe, seed, study.features, without).fingerprint)
+        like = dkvb_spec(recipe, seed, quantize_spec(recipe, seed, trained.features, without).fingerprint)
     settings = {**like.settings, "what": what, "forget": list(forget)}
-    spec = Spec("retrained", f"{recipe.data_name}-{what}-{'-'.join(map(str, forget))}-seed{seed}", settings, like.inputs)
-    broken = _broken(study, spec)
-    with study.workspace.claim(spec, force=broken) as claim:
+    spec = Spec(
+        "retrained", f"{recipe.data_name}-{what}-{'-'.join(map(str, forget))}-seed{seed}", settings, like.inputs
+    )
+    broken = _broken(trained, spec)
+    with trained.workspace.claim(spec, force=broken) as claim:
         if claim.artifact is None:
-            result = (_head if what == "retrain-linear" else _values)(study, forget, rows, what, claim)
+            result = (_head if what == "retrain-linear" else _values)(trained, forget, rows, what, claim)
             (claim.path / CHECKPOINT).unlink(missing_ok=True)
             return claim.finish({"what": what, "forget": list(forget), "seed": seed, **result})
         return claim.artifact
 
 
-def _broken(study: TrainedSeed, spec: Spec) -> bool:
+def _broken(trained: TrainedSeed, spec: Spec) -> bool:
     """Whether it has been made and altered since: it is then made again, since nothing else depends on it."""
     try:
-        if found := study.workspace.get(spec):
+        if found := trained.workspace.get(spec):
             found.check()
     except DamagedArtifact as error:
         progress.note(f"{error} Making it again now.")
@@ -85,24 +90,27 @@ def _broken(study: TrainedSeed, spec: Spec) -> bool:
     return False
 
 
-def bottleneck(study: TrainedSeed, forget: Sequence[int], what: What, values: np.ndarray) -> StoredBottleneck:
-    """A retrained bottleneck: the study's, or one on keys fitted to the retain set."""
-    codes = study.bottleneck.codes_artifact
+def bottleneck(trained: TrainedSeed, forget: Sequence[int], what: What, values: np.ndarray) -> StoredBottleneck:
+    """A retrained bottleneck: the seed's own, or one on keys fitted to the retain set."""
+    codes = trained.bottleneck.codes_artifact
     if what == "retrain-keys":
-        codes = quantize_without(study.recipe, study.workspace, study.features, study.seed, forget)
-    return StoredBottleneck(study.splits, codes, values, study.recipe.train.pool, study.recipe.keys.unused == "mask")
+        codes = quantize_without(trained.recipe, trained.workspace, trained.features, trained.seed, forget)
+    return StoredBottleneck(
+        trained.splits, codes, values, trained.recipe.train.pool, trained.recipe.keys.unused == "mask"
+    )
 
 
-def load_bottleneck(study: TrainedSeed, forget: Sequence[int], what: What) -> tuple[StoredBottleneck, np.ndarray]:
-    """A retrained bottleneck, trained where that has not been done, and its mask order (C, M), see `Bottleneck.no_mask`."""
-    artifact = retrained(study, forget, what)
-    model = bottleneck(study, forget, what, load_file(artifact.path / VALUES)["values"])
+def load_bottleneck(trained: TrainedSeed, forget: Sequence[int], what: What) -> tuple[StoredBottleneck, np.ndarray]:
+    """A retrained bottleneck, trained where that has not been done, and its mask order (C, M), see
+    `Bottleneck.no_mask`."""
+    artifact = retrained(trained, forget, what)
+    model = bottleneck(trained, forget, what, load_file(artifact.path / VALUES)["values"])
     return model, _unmasked(model, forget)
 
 
-def load_head(study: TrainedSeed, forget: Sequence[int]) -> dict[str, np.ndarray]:
+def load_head(trained: TrainedSeed, forget: Sequence[int]) -> dict[str, np.ndarray]:
     """`weight` (L, D) and `bias` (L,) of the retrained linear head."""
-    return load_file(retrained(study, forget, "retrain-linear").path / LINEAR)
+    return load_file(retrained(trained, forget, "retrain-linear").path / LINEAR)
 
 
 def _unmasked(model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
@@ -112,41 +120,56 @@ def _unmasked(model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
     return model.no_mask(selection_counts(model.codes("train")[:, retain], model.pairs))
 
 
-def _values(study: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, claim: Claim) -> dict[str, Any]:
-    settings, keys, splits = study.recipe.train, study.recipe.keys, study.splits
-    model = bottleneck(study, forget, what, np.empty(0))
-    start = start_values(settings.values, keys.codebooks, keys.pairs, len(splits.classes), study.seed)
+def _values(trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, claim: Claim) -> dict[str, Any]:
+    settings, keys, splits = trained.recipe.train, trained.recipe.keys, trained.splits
+    model = bottleneck(trained, forget, what, np.empty(0))
+    start = start_values(settings.values, keys.codebooks, keys.pairs, len(splits.classes), trained.seed)
     ids = flat_ids(model.codes("train"), keys.pairs)
     decoder = Decoder(start, keys.top_k, settings.pool)
-    seconds = _fit(Rows(decoder, ids), torch.from_numpy(rows), study, rows, what, settings, claim.path)
+    seconds = _fit(Rows(decoder, ids), torch.from_numpy(rows), trained, rows, what, settings, claim.path)
     values = decoder.values.detach().reshape(keys.codebooks, keys.pairs, -1)
     with atomic(claim.path / VALUES) as temporary:
         save_file({"values": values}, temporary)
     flops = values_flops(len(rows), keys.codebooks, keys.top_k, len(splits.classes), settings.epochs)
     if what == "retrain-keys":
-        width = int(study.features.result["dim"])
+        width = int(trained.features.result["dim"])
         # each epoch of the fit searches every sample once; projecting it is done once; then all samples are coded
         everyone = sum(len(rows) for rows in splits.rows.values())
         fitted = selection_flops(len(rows), width, keys.codebooks, keys.pairs, keys.dim)
         searched = selection_flops(len(rows), 0, keys.codebooks, keys.pairs, keys.dim)
-        flops += fitted + searched * (keys.epochs - 1) + selection_flops(everyone, width, keys.codebooks, keys.pairs, keys.dim)
+        flops += (
+            fitted
+            + searched * (keys.epochs - 1)
+            + selection_flops(everyone, width, keys.codebooks, keys.pairs, keys.dim)
+        )
         seconds += float(model.codes_artifact.manifest["seconds"])
     return {"seconds": seconds, "flops": flops}
 
 
-def _head(study: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, claim: Claim) -> dict[str, Any]:
-    settings = study.recipe.linear
-    inputs = torch.from_numpy(study.splits.features_of("train")[rows])
-    head = new_head(study.seed, inputs.shape[1], len(study.splits.classes))
-    seconds = _fit(head, inputs, study, rows, what, settings, claim.path)
+def _head(trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, claim: Claim) -> dict[str, Any]:
+    settings = trained.recipe.linear
+    inputs = torch.from_numpy(trained.splits.features_of("train")[rows])
+    head = new_head(trained.seed, inputs.shape[1], len(trained.splits.classes))
+    seconds = _fit(head, inputs, trained, rows, what, settings, claim.path)
     with atomic(claim.path / LINEAR) as temporary:
         save_file({name: parameter.detach() for name, parameter in head.named_parameters()}, temporary)
-    return {"seconds": seconds, "flops": linear_flops(len(rows), inputs.shape[1], len(study.splits.classes), settings.epochs)}
+    return {
+        "seconds": seconds,
+        "flops": linear_flops(len(rows), inputs.shape[1], len(trained.splits.classes), settings.epochs),
+    }
 
 
-def _fit(module: torch.nn.Module, inputs: torch.Tensor, study: TrainedSeed, rows: np.ndarray, what: What, settings: Any, folder: Path) -> float:
+def _fit(
+    module: torch.nn.Module,
+    inputs: torch.Tensor,
+    trained: TrainedSeed,
+    rows: np.ndarray,
+    what: What,
+    settings: Any,
+    folder: Path,
+) -> float:
     """Train on the rows; returns the seconds that the epochs took, those of an interrupted run included."""
-    labels = torch.from_numpy(study.splits.labels["train"][rows])
+    labels = torch.from_numpy(trained.splits.labels["train"][rows])
     history = fit(
         module,
         inputs,
@@ -154,7 +177,7 @@ def _fit(module: torch.nn.Module, inputs: torch.Tensor, study: TrainedSeed, rows
         epochs=settings.epochs,
         lr=settings.lr,
         batch_size=settings.batch_size,
-        seed=study.seed,
+        seed=trained.seed,
         unit=what,
         folder=folder,
         on_epoch=Stopwatch(),

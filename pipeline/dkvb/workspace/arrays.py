@@ -18,7 +18,8 @@ from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.files import write_json
 
 CHUNK, SHARD = 1024, 8192
-"""Rows of features in a chunk and in a shard. Parallel writes inside one shard lose data: one task is one whole shard."""
+"""Rows of features in a chunk and in a shard. Parallel writes inside one shard lose data: one task is one whole
+shard."""
 
 
 def create(
@@ -45,7 +46,8 @@ def create(
 
 @contextmanager
 def reading(artifact: Artifact, name: str) -> Iterator[None]:
-    """Turn whatever zarr raises on a bad checksum or bad metadata into one error that names the array and the remedy."""
+    """Turn whatever zarr raises on a bad checksum or bad metadata into one error that names the array and the
+    remedy."""
     try:
         yield
     except (ValueError, KeyError, RuntimeError, FileNotFoundError) as error:
@@ -84,7 +86,8 @@ def plain_shape(folder: Path, name: str) -> tuple[int, ...]:
 
 
 class Marks:
-    """A small file per finished unit (shard, codebook): chunk existence is no done mark, since empty chunks are never written."""
+    """A small file per finished unit (shard, codebook): chunk existence is no done mark, since empty chunks are never
+    written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "done"
@@ -106,7 +109,8 @@ class Marks:
 
 
 def heal(artifact: Artifact, marks: Marks, units: Mapping[str, list[tuple[str, Any, str]]], label: str) -> bool:
-    """Find units whose chunks are missing, truncated or fail their checksum, and open the artifact again so that they are remade.
+    """Find units whose chunks are missing, truncated or fail their checksum, and open the artifact again so that they
+    are remade.
 
     Args:
         units: unit -> (array, rows, chunk file) of everything that the unit wrote.
@@ -122,7 +126,11 @@ def heal(artifact: Artifact, marks: Marks, units: Mapping[str, list[tuple[str, A
     other = sorted(set(wrong) - chunks)
     if other:
         raise artifact.damaged(wrong[other[0]], force=True)
-    bad = [unit for unit, parts in units.items() if any(file in wrong or not _sound(artifact, name, rows) for name, rows, file in parts)]
+    bad = [
+        unit
+        for unit, parts in units.items()
+        if any(file in wrong or not _sound(artifact, name, rows) for name, rows, file in parts)
+    ]
     if not bad:
         return False
     if artifact.result.get("purged"):

@@ -1,7 +1,7 @@
 """The workspace on disk: one folder per artifact, whose manifest, written last, is the mark that it is done.
 
-An artifact's name ends in the first 8 digits of its fingerprint: sha256 over its settings, its inputs' fingerprints and the
-format version. Changed settings therefore make a new folder and can never hit a stale one.
+An artifact's name ends in the first 8 digits of its fingerprint: sha256 over its settings, its inputs' fingerprints and
+the format version. Changed settings therefore make a new folder and can never hit a stale one.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Artifact:
         return dict(self.manifest["result"])
 
     def wrong_files(self) -> dict[str, str]:
-        """Files that are missing, of another size, or (those that carry no checksum of their own) of another hash: what is wrong."""
+        """Files that are missing, of another size, or (those that carry no checksum of their own) of another hash: what
+        is wrong."""
         wrong = {}
         for name, recorded in self.manifest["files"].items():
             file = self.path / name
@@ -108,7 +109,9 @@ class Artifact:
         """The error that names what is damaged and the command that makes it again."""
         forced = self.stage not in ("embed", "quantize", "retrained") if force is None else force
         command = "unlearn" if self.stage == "retrained" else self.stage
-        return DamagedArtifact(f"{self.path} is damaged: {what}. `dkvb {command}{' --force' if forced else ''}` makes it again.")
+        return DamagedArtifact(
+            f"{self.path} is damaged: {what}. `dkvb {command}{' --force' if forced else ''}` makes it again."
+        )
 
     def reopen(self) -> None:
         """Take the done mark away, so that missing units can be made again."""
@@ -155,7 +158,9 @@ def _listing(folder: Path) -> dict[str, dict[str, Any]]:
         if path.is_file() and path.name != MANIFEST and not leftover(path):
             relative = path.relative_to(folder)
             # zarr chunks live below a "c" folder and carry crc32c checksums, verified on every read
-            files[relative.as_posix()] = {"bytes": path.stat().st_size} | ({} if "c" in relative.parts else {"sha256": sha256(path)})
+            files[relative.as_posix()] = {"bytes": path.stat().st_size} | (
+                {} if "c" in relative.parts else {"sha256": sha256(path)}
+            )
     return files
 
 
@@ -190,8 +195,8 @@ class Workspace:
             found = int(manifest["format"])
             if found > FORMAT:
                 raise SettingsClash(
-                    f"{path} has format {found}, written by a newer dkvb; this one ({__version__}) reads up to {FORMAT}. "
-                    f"Upgrade dkvb, or give another --data-dir."
+                    f"{path} has format {found}, written by a newer dkvb; this one ({__version__}) reads up to"
+                    f" {FORMAT}. Upgrade dkvb, or give another --data-dir."
                 )
             if manifest.pop("checksum") != canonical_hash(manifest):
                 raise ValueError
@@ -237,18 +242,24 @@ class Workspace:
         return artifact
 
     def _missing(self, stage: str, what: str) -> MissingStage:
-        return MissingStage(f"{what} is not in {self.root}: run `dkvb {stage}` with the same recipe first (it picks up where it stopped).")
+        return MissingStage(
+            f"{what} is not in {self.root}: run `dkvb {stage}` with the same recipe first (it picks up where it"
+            " stopped)."
+        )
 
     def get(self, spec: Spec) -> Artifact | None:
         """The finished artifact of exactly this spec."""
         artifact = self.read(self.path(spec))
         if artifact and artifact.fingerprint != spec.fingerprint:
-            raise SettingsClash(f"{artifact.path} holds other settings than its name says; move that folder away and run again.")
+            raise SettingsClash(
+                f"{artifact.path} holds other settings than its name says; move that folder away and run again."
+            )
         return artifact
 
     @contextmanager
     def claim(self, spec: Spec, force: bool = False, sweep: bool = True) -> Iterator[Claim]:
-        """Hold an artifact's lock; `artifact` is set if it is done (and not forced), else its folder is ready to be written.
+        """Hold an artifact's lock; `artifact` is set if it is done (and not forced), else its folder is ready to be
+        written.
 
         Args:
             sweep: remove what a killed process left half-written; not where other processes may be writing parts of it.
@@ -288,12 +299,15 @@ class Workspace:
             lock.acquire(timeout=0.05)
         except filelock.Timeout:
             who = holder.read_text(encoding="utf-8").strip() if holder.is_file() else "another process"
-            progress.note(f"waiting: {who} is working on {what}; this run goes on when it ends (Ctrl-C to stop waiting)")
+            progress.note(
+                f"waiting: {who} is working on {what}; this run goes on when it ends (Ctrl-C to stop waiting)"
+            )
             lock.acquire()
         try:
             command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
             holder.write_text(
-                f"process {os.getpid()} on {platform.node()} (`{command}`, since {datetime.now():%H:%M:%S})", encoding="utf-8"
+                f"process {os.getpid()} on {platform.node()} (`{command}`, since {datetime.now():%H:%M:%S})",
+                encoding="utf-8",
             )
             yield
         finally:

@@ -38,7 +38,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def leftover(path: Path) -> bool:
-    """Whether a file is one that a killed process left half-written: ours, or zarr's, `<name>.<32 hex digits>.partial`."""
+    """Whether a file is one that a killed process left half-written: ours, or zarr's, `<name>.<32 hex
+    digits>.partial`."""
     return path.name.startswith(TEMPORARY) or re.fullmatch(r".*\.[0-9a-f]{32}\.partial", path.name) is not None
 
 

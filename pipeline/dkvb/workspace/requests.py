@@ -1,7 +1,7 @@
 """Deletion requests on disk: `requests/<id>/` holds `mask.safetensors` and, written last, `request.json`.
 
-A request belongs to one trained bottleneck, by its fingerprint. Its state is "masked", "purged" or "restored"; the masks of all requests
-that are not restored unite. A request whose purge was begun and not finished carries `purging`.
+A request belongs to one trained bottleneck, by its fingerprint. Its state is "masked", "purged" or "restored"; the
+masks of all requests that are not restored unite. A request whose purge was begun and not finished carries `purging`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Request:
             return unpack(arrays["mask"], int(arrays["shape"][1]))
         except (OSError, ValueError, KeyError, SafetensorError):
             raise DamagedArtifact(
-                f"{file} is damaged: `dkvb restore {self.id}` closes the request without it, then `dkvb forget` opens it again."
+                f"{file} is damaged: `dkvb restore {self.id}` closes the request without it, then `dkvb forget` opens"
+                " it again."
             ) from None
 
 
@@ -111,8 +112,8 @@ def all_requests(workspace: Workspace, train: str | None = None) -> list[Request
             _ = request.id, request.state, request.classes, request.train
         except (ValueError, KeyError, TypeError):
             raise DamagedArtifact(
-                f"{file} is damaged, and with it is lost what it forgets: put it back from a backup, or delete the folder "
-                f"and forget those classes again."
+                f"{file} is damaged, and with it is lost what it forgets: put it back from a backup, or delete the"
+                " folder and forget those classes again."
             ) from None
         if train in (None, request.train):
             found.append(request)
@@ -147,7 +148,10 @@ def find(workspace: Workspace, wanted: str) -> Request:
         if wanted in (request.id, request.id.split("-", 1)[0]):
             return request
     if not known:
-        raise UsageError(f"There is no request '{wanted}': nothing was ever forgotten in {workspace.root}; `dkvb forget CLASS` opens one.")
+        raise UsageError(
+            f"There is no request '{wanted}': nothing was ever forgotten in {workspace.root}; `dkvb forget CLASS` opens"
+            " one."
+        )
     raise UsageError(f"There is no request '{wanted}'{nearest(wanted, [request.id for request in known])}")
 
 
@@ -158,7 +162,9 @@ def held(workspace: Workspace) -> Iterator[None]:
         yield
 
 
-def open_request(workspace: Workspace, train: Artifact, names: Sequence[str], mask: np.ndarray, data: Mapping[str, Any]) -> Request:
+def open_request(
+    workspace: Workspace, train: Artifact, names: Sequence[str], mask: np.ndarray, data: Mapping[str, Any]
+) -> Request:
     """Write a new request in state masked. Call with `held`.
 
     Args:
@@ -168,7 +174,11 @@ def open_request(workspace: Workspace, train: Artifact, names: Sequence[str], ma
     """
     here = folder(workspace)
     here.mkdir(parents=True, exist_ok=True)
-    taken = [int(match[1]) for path in here.iterdir() if (match := re.match(r"r(\d+)", path.name)) and (path / REQUEST).is_file()]
+    taken = [
+        int(match[1])
+        for path in here.iterdir()
+        if (match := re.match(r"r(\d+)", path.name)) and (path / REQUEST).is_file()
+    ]
     for path in here.iterdir():
         if path.is_dir() and not (path / REQUEST).is_file():  # begun by a killed process
             shutil.rmtree(path)
@@ -211,7 +221,9 @@ def refuse_half_purged(workspace: Workspace) -> None:
     """
     for request in all_requests(workspace):
         if request.data.get("purging", {}).get("stage") == "erase":
-            raise DamagedArtifact(f"The purge of request {request.id} did not come to its end: `dkvb purge {request.id} --yes` ends it.")
+            raise DamagedArtifact(
+                f"The purge of request {request.id} did not come to its end: `dkvb purge {request.id} --yes` ends it."
+            )
 
 
 def refuse_return(workspace: Workspace, features: Artifact) -> None:
@@ -223,8 +235,8 @@ def refuse_return(workspace: Workspace, features: Artifact) -> None:
     if purged := features.result.get("purged"):
         names = ", ".join(str(features.result["classes"][c]) for c in purged)
         raise SettingsClash(
-            f"Rows of {names} were purged from {features.path}, and making the features again would bring them back: take those classes "
-            f"out of the data and give another --data-dir."
+            f"Rows of {names} were purged from {features.path}, and making the features again would bring them back:"
+            " take those classes out of the data and give another --data-dir."
         )
 
 

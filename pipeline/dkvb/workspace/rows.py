@@ -10,7 +10,8 @@ from dkvb.workspace.artifacts import Artifact
 
 
 def stored_labels(features: Artifact, split: str) -> np.ndarray:
-    """(N,) int64 labels of all stored rows; that of a purged row of class c is -1 - c, so that no other row changes its split."""
+    """(N,) int64 labels of all stored rows; that of a purged row of class c is -1 - c, so that no other row changes its
+    split."""
     return arrays.read(features, f"{split}/labels")
 
 

@@ -1,4 +1,5 @@
-"""What each stage's artifact depends on and how the next stage finds it; the only thing that stages know of each other."""
+"""What each stage's artifact depends on and how the next stage finds it; the only thing that stages know of each
+other."""
 
 from __future__ import annotations
 
@@ -39,7 +40,12 @@ def dkvb_spec(recipe: Recipe, seed: int, codes_fingerprint: str) -> Spec:
 
 
 def linear_spec(recipe: Recipe, seed: int, features: Artifact) -> Spec:
-    settings = {"model": "linear", "linear": recipe.linear.model_dump(), "validation": recipe.data.validation, "seed": seed}
+    settings = {
+        "model": "linear",
+        "linear": recipe.linear.model_dump(),
+        "validation": recipe.data.validation,
+        "seed": seed,
+    }
     return Spec("train", f"{recipe.data_name}-linear-seed{seed}", settings, {"embed": features.fingerprint})
 
 

@@ -1,4 +1,5 @@
-"""What the charts share: Vega-Lite specs whose colours are tokens (see `palette`), and what the page's script adds to them."""
+"""What the charts share: Vega-Lite specs whose colours are tokens (see `palette`), and what the page's script adds to
+them."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def finish(
     """The spec of a chart that is as wide as the page lets it be.
 
     Args:
-        legend: (name, colour token, shape) of entries that the page draws as buttons; needs the parameter `off`, see `Legend`.
+        legend: (name, colour token, shape) of entries that the page draws as buttons; needs the parameter `off`, see
+            `Legend`.
         zoom: has the parameters of `zoomed`.
         choose: parameter, its label and (value, name) of what a reader may choose for it.
     """
@@ -58,13 +60,18 @@ def finish(
         meta["legend"] = [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in legend]
     if choose:
         name, label_, options = choose
-        meta["choose"] = {"param": name, "label": label_, "options": [{"value": value, "text": text} for value, text in options]}
+        meta["choose"] = {
+            "param": name,
+            "label": label_,
+            "options": [{"value": value, "text": text} for value, text in options],
+        }
     # the page names the mode and brings its own theme
     return {key: value for key, value in spec.items() if key not in ("$schema", "config")} | {"usermeta": meta}
 
 
 def data(rows: list[dict[str, Any]]) -> alt.NamedData:
-    """Rows of a chart, which `finish` writes once, however many layers draw them (and unchecked: checking takes seconds)."""
+    """Rows of a chart, which `finish` writes once, however many layers draw them (and unchecked: checking takes
+    seconds)."""
     name = f"rows{len(_ROWS)}"
     _ROWS[name] = rows
     return alt.NamedData(name=name)
@@ -93,7 +100,9 @@ class Legend:
     off = alt.param(name="off", value=[])
 
     def __init__(self, methods: Iterable[str], first: Sequence[tuple[str, str, str]] = (), field: str = "name") -> None:
-        looks = [palette.look(method) for method in sorted(set(methods), key=lambda method: (palette.rank(method), method))]
+        looks = [
+            palette.look(method) for method in sorted(set(methods), key=lambda method: (palette.rank(method), method))
+        ]
         self.entries = [*first, *((found.name, f"@{found.colour}", found.shape) for found in looks)]
         names, colours, shapes = ([entry[place] for entry in self.entries] for place in range(3))
         self.colour = alt.Color(f"{field}:N", scale=alt.Scale(domain=names, range=colours))
@@ -106,7 +115,8 @@ def zoomed(x: tuple[float, float], y: tuple[float, float]) -> tuple[list[Any], d
     ends = {"x0": x[0], "x1": x[1], "y0": y[0], "y1": y[1]}
     params = [alt.param(name=name, value=value) for name, value in ends.items()]
     scales: list[dict[str, Any]] = [
-        {"domain": [alt.ExprRef(f"{axis}0"), alt.ExprRef(f"{axis}1")], "zero": False, "nice": False} for axis in ("x", "y")
+        {"domain": [alt.ExprRef(f"{axis}0"), alt.ExprRef(f"{axis}1")], "zero": False, "nice": False}
+        for axis in ("x", "y")
     ]
     return params, scales[0], scales[1]
 

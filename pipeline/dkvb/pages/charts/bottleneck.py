@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 CODEBOOK = alt.Axis(title="codebook", grid=False, tickCount=8, format="d")
 
 
-PARTS = [("masked", "@forget"), ("used by the forgotten, kept", "@activations"), ("used by others only", "@line"), ("never used", "@grid")]
+PARTS = [
+    ("masked", "@forget"),
+    ("used by the forgotten, kept", "@activations"),
+    ("used by others only", "@line"),
+    ("never used", "@grid"),
+]
 
 
 Chosen = Sequence[tuple[str, str, tuple[int, ...], Any]]
@@ -34,13 +39,19 @@ def usage(seeds: Mapping[int, look_ups.Usage]) -> dict[str, Any] | None:
     rows, singles = [], []
     for codebook in range(len(first.used)):
         used, effective = (
-            stat(float(getattr(one, what)[codebook]) / one.pairs for one in seeds.values()) for what in ("used", "effective")
+            stat(float(getattr(one, what)[codebook]) / one.pairs for one in seeds.values())
+            for what in ("used", "effective")
         )
         assert used
         assert effective
-        rows.append({"c": codebook, "end": codebook + 0.86, "used": round(used.mean, 4), "eff": round(effective.mean, 4)})
+        rows.append(
+            {"c": codebook, "end": codebook + 0.86, "used": round(used.mean, 4), "eff": round(effective.mean, 4)}
+        )
     for seed, one in seeds.items():
-        singles += [{"c": c + 0.43, "seed": seed, "used": round(float(value) / one.pairs, 4)} for c, value in enumerate(one.used)]
+        singles += [
+            {"c": c + 0.43, "seed": seed, "used": round(float(value) / one.pairs, 4)}
+            for c, value in enumerate(one.used)
+        ]
     x = alt.X("c:Q", axis=CODEBOOK, scale=alt.Scale(domain=[0, len(rows)], nice=False))
     scale = alt.Scale(domain=[0, 1])
     axis = alt.Axis(format=".0%", tickCount=5, title=None)
@@ -56,12 +67,17 @@ def usage(seeds: Mapping[int, look_ups.Usage]) -> dict[str, Any] | None:
         base.mark_rect(fill="@activations", opacity=0.95).encode(y=alt.Y("eff:Q", scale=scale, axis=axis), y2=zero),
     ]
     if len(seeds) > 1:
-        dots = alt.Chart(data(singles)).transform_filter("seeds").mark_point(filled=True, size=14, fill="@ink", opacity=0.8)
+        dots = (
+            alt.Chart(data(singles))
+            .transform_filter("seeds")
+            .mark_point(filled=True, size=14, fill="@ink", opacity=0.8)
+        )
         tip = [alt.Tooltip("seed:N"), alt.Tooltip("used:Q", format=".2%")]
         layers.append(dots.encode(x=x, y=alt.Y("used:Q", scale=scale, axis=axis), tooltip=tip))
     mean = [float(np.mean([row[what] for row in rows])) for what in ("used", "eff")]
     description = (
-        f"Bars, one per codebook: on average {percent(mean[0])} of its pairs are used, as many as {percent(mean[1])} used equally often."
+        f"Bars, one per codebook: on average {percent(mean[0])} of its pairs are used, as many as {percent(mean[1])}"
+        " used equally often."
     )
     chart = alt.layer(*layers).properties(height=220)
     return finish(chart.add_params(SEEDS) if len(seeds) > 1 else chart, description, top=8)
@@ -83,7 +99,13 @@ def overlap(
     names = {place: class_label(classes[place], setup.classes[classes[place]]) for place in places}
     apart = {measure: matrix[np.ix_(places, places)] for measure, matrix in (("pairs", pairs), ("look-ups", lookups))}
     rows = [
-        {"r": names[row], "c": names[column], "m": measure, "v": round(float(matrix[row, column]), 4), "same": row == column}
+        {
+            "r": names[row],
+            "c": names[column],
+            "m": measure,
+            "v": round(float(matrix[row, column]), 4),
+            "same": row == column,
+        }
         for measure, matrix in (("pairs", pairs), ("look-ups", lookups))
         for row in places
         for column in places
@@ -98,11 +120,19 @@ def overlap(
     x = alt.X(
         "c:N",
         sort=order,
-        axis=alt.Axis(title=None, labelAngle=-45 if long else 0, labelLimit=90, orient="top" if not long else "bottom", **plain),
+        axis=alt.Axis(
+            title=None, labelAngle=-45 if long else 0, labelLimit=90, orient="top" if not long else "bottom", **plain
+        ),
     )
     base = alt.Chart(data(rows)).transform_filter("datum.m === measure").encode(x=x, y=y)
-    tips = [alt.Tooltip("r:N", title="class"), alt.Tooltip("c:N", title="shares with"), alt.Tooltip("v:Q", title="share", format=".1%")]
-    colour = alt.Color("v:Q", scale=alt.Scale(domain=[0, top], range=["@level", "@gain"], interpolate="lab", clamp=True), legend=None)
+    tips = [
+        alt.Tooltip("r:N", title="class"),
+        alt.Tooltip("c:N", title="shares with"),
+        alt.Tooltip("v:Q", title="share", format=".1%"),
+    ]
+    colour = alt.Color(
+        "v:Q", scale=alt.Scale(domain=[0, top], range=["@level", "@gain"], interpolate="lab", clamp=True), legend=None
+    )
     small: dict[str, Any] = {"stroke": "@page", "strokeWidth": 1 if len(places) > 16 else 2}
     layers: list[Any] = [
         base.transform_filter("!datum.same").mark_rect(**small).encode(color=colour, tooltip=tips),
@@ -111,7 +141,11 @@ def overlap(
     if len(places) <= 12:
         text = base.transform_filter("!datum.same").mark_text(fontSize=11)
         ink = alt.condition(f"datum.v > {0.6 * top}", alt.value("@page"), alt.value("@ink"))
-        layers.append(text.encode(text=alt.Text("v:Q", format=".0%"), color=ink, opacity=alt.value(alt.ExprRef("width < 300 ? 0 : 1"))))
+        layers.append(
+            text.encode(
+                text=alt.Text("v:Q", format=".0%"), color=ink, opacity=alt.value(alt.ExprRef("width < 300 ? 0 : 1"))
+            )
+        )
     chart = (
         alt.layer(*layers)
         .add_params(alt.param(name="measure", value="look-ups"))
@@ -122,11 +156,17 @@ def overlap(
         f"at most {percent(most['look-ups'])}; "
         f"of its pairs, at most {percent(most['pairs'])}."
     )
-    return finish(chart, description, 8, choose=("measure", "Share of the row class’s", [("look-ups", "look-ups"), ("pairs", "pairs")]))
+    return finish(
+        chart,
+        description,
+        8,
+        choose=("measure", "Share of the row class’s", [("look-ups", "look-ups"), ("pairs", "pairs")]),
+    )
 
 
 def where(masks: Sequence[tuple[str, str, np.ndarray]]) -> dict[str, Any] | None:
-    """Per codebook, stacked: masked pairs, those of the forgotten class that are kept, others' pairs, and unused ones."""
+    """Per codebook, stacked: masked pairs, those of the forgotten class that are kept, others' pairs, and unused
+    ones."""
     if not masks:
         return None
     rows: list[dict[str, Any]] = []
@@ -145,8 +185,15 @@ def where(masks: Sequence[tuple[str, str, np.ndarray]]) -> dict[str, Any] | None
     colour = alt.Color("p:N", scale=alt.Scale(domain=[part for part, _ in PARTS], range=[token for _, token in PARTS]))
     tips = [alt.Tooltip("c:Q", title="codebook"), alt.Tooltip("p:N", title="pairs"), alt.Tooltip("n:Q", title="number")]
     shown = "datum.m === mask && indexof(off, datum.p) < 0"
-    base = alt.Chart(data(rows)).transform_filter(shown).mark_rect().encode(x=x, x2="end:Q", y=y, y2="to:Q", color=colour, tooltip=tips)
-    chart = base.add_params(alt.param(name="mask", value=masks[0][0]), alt.param(name="off", value=[])).properties(height=240)
+    base = (
+        alt.Chart(data(rows))
+        .transform_filter(shown)
+        .mark_rect()
+        .encode(x=x, x2="end:Q", y=y, y2="to:Q", color=colour, tooltip=tips)
+    )
+    chart = base.add_params(alt.param(name="mask", value=masks[0][0]), alt.param(name="off", value=[])).properties(
+        height=240
+    )
     first = masks[0][2].sum(1)
     share = first / first.sum()
     said = ", ".join(f"{name} {percent(float(value))}" for (name, _), value in zip(PARTS, share, strict=True))
@@ -169,7 +216,9 @@ def hidden(setup: Setup, masks: Chosen) -> dict[str, Any] | None:
                     "role": "forget" if index in forget else "retain",
                 }
                 rows.append(
-                    row | {"v": found.mean, "low": max(0.0, found.mean - half), "high": min(1.0, found.mean + half)} | spread_tips(found)
+                    row
+                    | {"v": found.mean, "low": max(0.0, found.mean - half), "high": min(1.0, found.mean + half)}
+                    | spread_tips(found)
                 )
     if not rows:
         return None
@@ -188,7 +237,9 @@ def _bars(rows: list[dict[str, Any]], masks: Chosen, title: str, setup: Setup) -
     names = {row["class"] for row in rows}
     order = [label for index, name in enumerate(setup.classes) if (label := class_label(index, name)) in names]
     # which classes are forgotten changes with the mask, and an axis cannot follow it
-    y = alt.Y("class:N", sort=order, axis=class_axis([row | {"role": "retain"} for row in rows] if len(masks) > 1 else rows))
+    y = alt.Y(
+        "class:N", sort=order, axis=class_axis([row | {"role": "retain"} for row in rows] if len(masks) > 1 else rows)
+    )
     x = alt.X(
         "v:Q",
         scale=alt.Scale(domain=[0, 1]),
@@ -200,26 +251,38 @@ def _bars(rows: list[dict[str, Any]], masks: Chosen, title: str, setup: Setup) -
     base = alt.Chart(data(rows)).transform_filter("datum.m === mask").encode(y=y)
     layers = [
         base.mark_bar(height=13, opacity=0.85, cornerRadiusEnd=2).encode(x=x, color=colour, tooltip=tips),
-        base.mark_rule(color="@page", strokeWidth=3).encode(x=alt.X("low:Q", scale=alt.Scale(domain=[0, 1])), x2="high:Q"),
-        base.mark_rule(color="@ink", strokeWidth=1.25).encode(x=alt.X("low:Q", scale=alt.Scale(domain=[0, 1])), x2="high:Q"),
+        base.mark_rule(color="@page", strokeWidth=3).encode(
+            x=alt.X("low:Q", scale=alt.Scale(domain=[0, 1])), x2="high:Q"
+        ),
+        base.mark_rule(color="@ink", strokeWidth=1.25).encode(
+            x=alt.X("low:Q", scale=alt.Scale(domain=[0, 1])), x2="high:Q"
+        ),
         base.mark_text(align="left", x="width", dx=10).encode(text=alt.Text("v:Q", format=".1%")),
     ]
     first = [row for row in rows if row["m"] == masks[0][0]]
     top = sorted(first, key=lambda row: -row["v"])[:5]
     description = (
-        f"Bars per class, {title}; for {masks[0][1]} most for " + ", ".join(f"{row['class']} ({percent(row['v'])})" for row in top) + "."
+        f"Bars per class, {title}; for {masks[0][1]} most for "
+        + ", ".join(f"{row['class']} ({percent(row['v'])})" for row in top)
+        + "."
     )
     chart = alt.layer(*layers).add_params(alt.param(name="mask", value=masks[0][0])).properties(height=23 * len(order))
     return finish(chart, description, 6, choose=("mask", "Mask", [(one[0], one[1]) for one in masks]))
 
 
 def fallback(setup: Setup, masks: Chosen) -> dict[str, Any] | None:
-    """Per class: the share of the pairs looked up instead that it uses most, and of the forgotten samples that are predicted as it."""
-    kinds = {"pairs looked up instead": ("owners", "@activations", "circle"), "predictions": ("after", "@ink", "diamond")}
+    """Per class: the share of the pairs looked up instead that it uses most, and of the forgotten samples that are
+    predicted as it."""
+    kinds = {
+        "pairs looked up instead": ("owners", "@activations", "circle"),
+        "predictions": ("after", "@ink", "diamond"),
+    }
     rows: list[dict[str, Any]] = []
     for name, _, forget, falls in masks:
         means = {kind: np.mean([getattr(fall, what) for fall in falls], axis=0) for kind, (what, *_) in kinds.items()}
-        worth = _worth(forget, [max(float(one[index]) for one in means.values()) for index in range(len(setup.classes))])
+        worth = _worth(
+            forget, [max(float(one[index]) for one in means.values()) for index in range(len(setup.classes))]
+        )
         labels = {index: class_label(index, setup.classes[index]) for index in worth} | {len(setup.classes): "no class"}
         for kind, shares in means.items():
             rows += [
@@ -230,7 +293,10 @@ def fallback(setup: Setup, masks: Chosen) -> dict[str, Any] | None:
     if not rows:
         return None
     drawn = {row["class"] for row in rows}
-    order = [*(label for index, name in enumerate(setup.classes) if (label := class_label(index, name)) in drawn), "no class"]
+    order = [
+        *(label for index, name in enumerate(setup.classes) if (label := class_label(index, name)) in drawn),
+        "no class",
+    ]
     legend = [(kind, token, shape) for kind, (_, token, shape) in kinds.items()]
     names, colours, shapes = ([entry[place] for entry in legend] for place in range(3))
     y = alt.Y("class:N", sort=order, axis=class_axis([row | {"role": "retain"} for row in rows]))
@@ -244,9 +310,13 @@ def fallback(setup: Setup, masks: Chosen) -> dict[str, Any] | None:
         base.mark_rule(color="@line", strokeWidth=2).encode(x=alt.X("min(v):Q"), x2="max(v):Q"),
         base.mark_point(filled=True, size=75, opacity=1).encode(x=x, color=colour, shape=shape, tooltip=tips),
     ]
-    first = sorted((row for row in rows if row["m"] == masks[0][0] and row["kind"] == "predictions"), key=lambda row: -row["v"])[:4]
+    first = sorted(
+        (row for row in rows if row["m"] == masks[0][0] and row["kind"] == "predictions"), key=lambda row: -row["v"]
+    )[:4]
     said = ", ".join(f"{row['class']} {percent(row['v'])}" for row in first)
-    description = f"Dot chart per class, of what is looked up and predicted instead of {masks[0][1]}: predictions are {said}."
+    description = (
+        f"Dot chart per class, of what is looked up and predicted instead of {masks[0][1]}: predictions are {said}."
+    )
     chart = (
         alt.layer(*layers)
         .add_params(alt.param(name="mask", value=masks[0][0]), alt.param(name="off", value=[]))

@@ -1,7 +1,8 @@
 """One look for every page: what each method is called, its colour and mark, and the charts' theme in light and in dark.
 
-Charts name colours as tokens ("@forget"); the page's script puts in the colour of the scheme that the reader's system asks for.
-Hues are told apart by colour-blind readers (after Okabe and Ito), and every method has a mark of its own besides.
+Charts name colours as tokens ("@forget"); the page's script puts in the colour of the scheme that the reader's system
+asks for. Hues are told apart by colour-blind readers (after Okabe and Ito), and every method has a mark of its own
+besides.
 """
 
 from __future__ import annotations
@@ -76,15 +77,36 @@ STAR = "M0,-1L0.25,-0.33L0.95,-0.31L0.4,0.13L0.59,0.81L0,0.42L-0.59,0.81L-0.4,0.
 
 
 METHODS: dict[str, Look] = {
-    "activations": Look("Masking by activations", "hides the pairs that the forgotten class uses most", "activations", "circle"),
-    "examples": Look("Masking by examples", "hides every pair that a sample of the forgotten class uses", "examples", "square"),
-    "scrub": Look("SCRUB", "fine-tunes away from the original on the forgotten class, towards it on the rest", "scrub", "triangle-up"),
-    "scrub-values": Look("SCRUB on the values", "the same fine-tuning, on the bottleneck's values", "scrub-values", "triangle-down"),
-    "scrub-r": Look("SCRUB+R", "SCRUB, rewound to the epoch whose error looks most natural", "scrub-r", "triangle-right"),
-    "logit-mask": Look("Logit mask (control)", "only forbids the answer; nothing inside the model changes", "logit-mask", "cross"),
-    "retrain": Look("Retrained", "trains again without the forgotten class: what forgetting should look like", "retrain", "diamond"),
-    "retrain-keys": Look("Retrained, keys too", "keys and values made again without the forgotten class", "retrain-keys", STAR),
-    "retrain-linear": Look("Retrained linear head", "the plain head, trained again without the class", "retrain-linear", "triangle-left"),
+    "activations": Look(
+        "Masking by activations", "hides the pairs that the forgotten class uses most", "activations", "circle"
+    ),
+    "examples": Look(
+        "Masking by examples", "hides every pair that a sample of the forgotten class uses", "examples", "square"
+    ),
+    "scrub": Look(
+        "SCRUB",
+        "fine-tunes away from the original on the forgotten class, towards it on the rest",
+        "scrub",
+        "triangle-up",
+    ),
+    "scrub-values": Look(
+        "SCRUB on the values", "the same fine-tuning, on the bottleneck's values", "scrub-values", "triangle-down"
+    ),
+    "scrub-r": Look(
+        "SCRUB+R", "SCRUB, rewound to the epoch whose error looks most natural", "scrub-r", "triangle-right"
+    ),
+    "logit-mask": Look(
+        "Logit mask (control)", "only forbids the answer; nothing inside the model changes", "logit-mask", "cross"
+    ),
+    "retrain": Look(
+        "Retrained", "trains again without the forgotten class: what forgetting should look like", "retrain", "diamond"
+    ),
+    "retrain-keys": Look(
+        "Retrained, keys too", "keys and values made again without the forgotten class", "retrain-keys", STAR
+    ),
+    "retrain-linear": Look(
+        "Retrained linear head", "the plain head, trained again without the class", "retrain-linear", "triangle-left"
+    ),
 }
 
 

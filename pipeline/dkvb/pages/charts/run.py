@@ -64,7 +64,9 @@ def curve(run: ReportRun, method: str, frame: pl.DataFrame, title: str, start: i
     colour = alt.Color("role:N", scale=ROLES, legend=None)
     base = alt.Chart(data(rows)).encode(x=x, color=colour)
     chance = alt.Chart(data([{"y": run.chance}]))
-    layers: list[Any] = [chance.mark_rule(color="@muted", strokeDash=[3, 4], strokeWidth=1).encode(y=alt.Y("y:Q", axis=PERCENT))]
+    layers: list[Any] = [
+        chance.mark_rule(color="@muted", strokeDash=[3, 4], strokeWidth=1).encode(y=alt.Y("y:Q", axis=PERCENT))
+    ]
     if several:
         layers.append(base.mark_area(opacity=0.16, line=False).encode(y=alt.Y("low:Q", axis=PERCENT), y2="high:Q"))
         each = [
@@ -85,12 +87,23 @@ def curve(run: ReportRun, method: str, frame: pl.DataFrame, title: str, start: i
         alt.Tooltip("masked:Q", title="pairs masked", format=",.0f"),
         alt.Tooltip("each:N", title="by seed"),
     ]
-    layers.append(base.mark_point(filled=True, size=34, opacity=1, stroke="@page", strokeWidth=1).encode(y=y, tooltip=tips))
-    layers.append(here.mark_point(filled=True, size=120, opacity=1, stroke="@page", strokeWidth=1.5).encode(y=y, tooltip=tips))
-    place = {"align": "right", "dx": -2, "x": "width"} if _crossed(rows, run.chance, last) else {"align": "left", "dx": 6, "x": 0}
+    layers.append(
+        base.mark_point(filled=True, size=34, opacity=1, stroke="@page", strokeWidth=1).encode(y=y, tooltip=tips)
+    )
+    layers.append(
+        here.mark_point(filled=True, size=120, opacity=1, stroke="@page", strokeWidth=1.5).encode(y=y, tooltip=tips)
+    )
+    place = (
+        {"align": "right", "dx": -2, "x": "width"}
+        if _crossed(rows, run.chance, last)
+        else {"align": "left", "dx": 6, "x": 0}
+    )
     guess = [{"y": run.chance, "text": f"chance {percent(run.chance)}"}]
     layers.append(label(guess, "@muted", dy=-9, **place).encode(y=alt.Y("y:Q", axis=PERCENT)))
-    layers += [label([row], f"@{row['role']}", fontWeight=600, **place).encode(x=x, y=y) for row, place in _names(rows, names, last)]
+    layers += [
+        label([row], f"@{row['role']}", fontWeight=600, **place).encode(x=x, y=y)
+        for row, place in _names(rows, names, last)
+    ]
     words = ", ".join(f"{row['who']} ends at {percent(row['accuracy'])}" for row in ends.values())
     description = f"Line chart of test accuracy against {title}, from 0 to {count(last)}: {words}."
     params = [alt.param(name="n", value=start), *([SEEDS] if several else [])]
@@ -102,9 +115,13 @@ def _crossed(rows: list[dict[str, Any]], chance: float, last: float) -> bool:
     return any(row["role"] == "forget" and row["n"] < 0.35 * last and row["accuracy"] < chance + 0.12 for row in rows)
 
 
-def _names(rows: list[dict[str, Any]], names: dict[str, str], last: float) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def _names(
+    rows: list[dict[str, Any]], names: dict[str, str], last: float
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Where each line's name stands: beside the fall of the forgotten class, and below the end of the others' line."""
-    lines = {role: line for role in names if (line := [row | {"text": row["who"]} for row in rows if row["role"] == role])}
+    lines = {
+        role: line for role in names if (line := [row | {"text": row["who"]} for row in rows if row["role"] == role])
+    }
     falls = "forget" in lines and lines["forget"][0]["accuracy"] - lines["forget"][-1]["accuracy"] > 0.3
     placed = []
     for role, line in lines.items():
@@ -113,7 +130,9 @@ def _names(rows: list[dict[str, Any]], names: dict[str, str], last: float) -> li
             spot = min(line, key=lambda row: abs(row["accuracy"] - half))
             # left of the fall if the name fits there on a phone, where a letter takes up about 3% of the width
             early = spot["n"] < last * min(0.5, 0.08 + 0.03 * len(spot["text"]))
-            placed.append((spot, {"align": "left" if early else "right", "dx": 12 if early else -12, "dy": -4 if early else 6}))
+            placed.append(
+                (spot, {"align": "left" if early else "right", "dx": 12 if early else -12, "dy": -4 if early else 6})
+            )
         else:
             # two lines that stay together have their names on either side
             over = role == "retain" and "forget" in lines and not falls
@@ -126,7 +145,9 @@ def scatter(run: ReportRun) -> dict[str, Any] | None:
     small, large, single = _trail(run), _results(run), _singles(run)
     if not small and not large:
         return None
-    look = Legend({row["method"] for row in small + large if row["method"] != "before"}, [("before unlearning", "@ink", "circle")])
+    look = Legend(
+        {row["method"] for row in small + large if row["method"] != "before"}, [("before unlearning", "@ink", "circle")]
+    )
     lows, highs = (pick(row["retain"] for row in small + large) for pick in (min, max))
     middle, half = (lows + highs) / 2, max(0.02, (highs - lows) * 0.6)
     floor = max(0.0, min(middle - half, 1 - 2 * half))
@@ -137,7 +158,12 @@ def scatter(run: ReportRun) -> dict[str, Any] | None:
         scale=alt.Scale(**x_scale),
         axis=alt.Axis(format=".1~%", tickCount=5, values=alt.Undefined),
     )
-    y = alt.Y("retain:Q", title=f"test accuracy on {others(run)}", scale=alt.Scale(**y_scale), axis=alt.Axis(format=".1~%", tickCount=5))
+    y = alt.Y(
+        "retain:Q",
+        title=f"test accuracy on {others(run)}",
+        scale=alt.Scale(**y_scale),
+        axis=alt.Axis(format=".1~%", tickCount=5),
+    )
     tips = [
         alt.Tooltip("label:N", title="what"),
         alt.Tooltip("n:Q", title="N", format=",.0f"),
@@ -145,11 +171,16 @@ def scatter(run: ReportRun) -> dict[str, Any] | None:
         alt.Tooltip("retain:Q", title="others", format=".2%"),
         alt.Tooltip("seeds:N", title="seeds"),
     ]
-    trails, results = alt.Chart(data(small)).transform_filter(look.shown), alt.Chart(data(large)).transform_filter(look.shown)
+    trails, results = (
+        alt.Chart(data(small)).transform_filter(look.shown),
+        alt.Chart(data(large)).transform_filter(look.shown),
+    )
     places = {"x": x, "y": y, "color": look.colour}
     layers: list[Any] = []
     if small:
-        layers.append(trails.mark_line(strokeWidth=1.5, opacity=0.5, clip=True).encode(**places, order="n:Q", detail="label:N"))
+        layers.append(
+            trails.mark_line(strokeWidth=1.5, opacity=0.5, clip=True).encode(**places, order="n:Q", detail="label:N")
+        )
         points = trails.mark_point(filled=True, size=26, opacity=0.9, clip=True)
         layers.append(points.encode(**places, shape=look.shape, tooltip=tips))
     if single:
@@ -158,7 +189,9 @@ def scatter(run: ReportRun) -> dict[str, Any] | None:
         layers.append(dots.encode(**places, shape=look.shape, tooltip=tips))
     marks = results.mark_point(filled=True, size=150, opacity=1, stroke="@page", strokeWidth=1.5, clip=True)
     layers.append(marks.encode(**places, shape=look.shape, tooltip=tips))
-    words = "; ".join(f"{row['label']}: forgotten {percent(row['forget'])}, others {percent(row['retain'])}" for row in large)
+    words = "; ".join(
+        f"{row['label']}: forgotten {percent(row['forget'])}, others {percent(row['retain'])}" for row in large
+    )
     description = f"Scatter plot of retain against forget accuracy. {words}."
     chart = alt.layer(*layers).add_params(look.off, *ends, *([SEEDS] if single else [])).properties(height=340)
     return finish(chart, description, 8, look.entries, zoom=True)
@@ -172,7 +205,12 @@ def _trail(run: ReportRun) -> list[dict[str, Any]]:
         if {"retain", "forget"} <= set(frame.columns) and frame["n"].n_unique() > 2:
             for row in frame.filter(pl.col("split") == "test").drop_nulls(["retain", "forget"]).to_dicts():
                 where = "linear head" if model == "linear" else "DKVB"
-                what = {"method": method, "name": look.name, "label": f"{look.name} on the {where}", "seeds": f"mean of {row['seeds']}"}
+                what = {
+                    "method": method,
+                    "name": look.name,
+                    "label": f"{look.name} on the {where}",
+                    "seeds": f"mean of {row['seeds']}",
+                }
                 rows.append(what | {"n": row["n"], "retain": row["retain"], "forget": row["forget"]})
     return rows
 
@@ -190,7 +228,13 @@ def _results(run: ReportRun) -> list[dict[str, Any]]:
             retain, forget = result.split(when, "retain_test"), result.split(when, "forget_test")
             if retain and forget and what not in {row["label"] for row in rows}:
                 n = result.stat("n") if when == "after" else None
-                mark = {"method": method, "name": name, "label": what, "n": n.mean if n else None, "seeds": f"mean of {retain.count}"}
+                mark = {
+                    "method": method,
+                    "name": name,
+                    "label": what,
+                    "n": n.mean if n else None,
+                    "seeds": f"mean of {retain.count}",
+                }
                 rows.append(mark | {"retain": retain.mean, "forget": forget.mean})
     return rows
 
@@ -198,7 +242,12 @@ def _results(run: ReportRun) -> list[dict[str, Any]]:
 def _singles(run: ReportRun) -> list[dict[str, Any]]:
     """Each seed of each result, where there are several."""
     return [
-        {"name": palette.look(result.method).name, "label": result.label, "n": one.get("n"), "seeds": f"seed {one['seed']}"}
+        {
+            "name": palette.look(result.method).name,
+            "label": result.label,
+            "n": one.get("n"),
+            "seeds": f"seed {one['seed']}",
+        }
         | {"retain": one["after"]["retain_test"], "forget": one["after"]["forget_test"]}
         for result in run.methods
         if len(result.artifacts) > 1
@@ -259,12 +308,16 @@ def classes(run: ReportRun, before: list[Stat | None], after: list[Stat | None])
                 "each": seeds_text(each),
             }
         )
-        singles += [{"class": name, "role": role, "after": value, "seed": seed} for seed, value in each if value is not None]
+        singles += [
+            {"class": name, "role": role, "after": value, "seed": seed} for seed, value in each if value is not None
+        ]
     if not rows:
         return None
     y = alt.Y("class:N", sort=[row["class"] for row in rows], axis=class_axis(rows))
     scale = alt.Scale(domain=[0, 1])
-    axis = alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False, title="test accuracy:  ○ before  ● after", orient="top")
+    axis = alt.Axis(
+        format=".0%", tickCount=5, domain=False, ticks=False, title="test accuracy:  ○ before  ● after", orient="top"
+    )
     x = alt.X("before:Q", scale=scale, axis=axis)
     colour = alt.Color("role:N", scale=ROLES, legend=None)
     tips = [

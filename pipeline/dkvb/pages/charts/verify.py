@@ -20,33 +20,60 @@ COLOUR = alt.Color(
 
 
 def destinations(name: str, going: dict[str, Any], labels: list[str]) -> dict[str, Any]:
-    """Bars: the share of a forgotten class's test samples that each model calls each class; of many classes the largest."""
+    """Bars: the share of a forgotten class's test samples that each model calls each class; of many classes the
+    largest."""
     drawn = list(range(len(labels)))
     if len(labels) > MANY:
         drawn = sorted(drawn, key=lambda c: -(going["unlearned"][c] + going["oracle"][c]))[:SHOWN]
-    rows = [{"label": labels[c], "model": said, "share": going[which][c]} for c in drawn for which, (said, _) in MODELS.items()]
-    x = alt.X("share:Q", axis=alt.Axis(format=".0%", tickCount=5), title="share of test samples", scale=alt.Scale(domainMin=0))
+    rows = [
+        {"label": labels[c], "model": said, "share": going[which][c]}
+        for c in drawn
+        for which, (said, _) in MODELS.items()
+    ]
+    x = alt.X(
+        "share:Q", axis=alt.Axis(format=".0%", tickCount=5), title="share of test samples", scale=alt.Scale(domainMin=0)
+    )
     tips = [alt.Tooltip("label:N", title="predicted"), alt.Tooltip("model:N"), alt.Tooltip("share:Q", format=".1%")]
     y = alt.Y("label:N", sort=[labels[c] for c in drawn], axis=alt.Axis(title=None, labelLimit=180))
-    chart = alt.Chart(data(rows)).mark_bar().encode(x=x, y=y, yOffset=alt.YOffset("model:N", sort=None), color=COLOUR, tooltip=tips)
+    chart = (
+        alt.Chart(data(rows))
+        .mark_bar()
+        .encode(x=x, y=y, yOffset=alt.YOffset("model:N", sort=None), color=COLOUR, tooltip=tips)
+    )
     most = {which: max(range(len(labels)), key=lambda c: going[which][c]) for which in MODELS}
     said = "; ".join(f"{MODELS[which][0]} says {labels[c]} for {percent(going[which][c])}" for which, c in most.items())
-    return finish(chart.properties(height=max(90, 30 * len(drawn))), f"Bar chart of what samples of {name} are taken for: {said}.", 8)
+    return finish(
+        chart.properties(height=max(90, 30 * len(drawn))),
+        f"Bar chart of what samples of {name} are taken for: {said}.",
+        8,
+    )
 
 
 def relearning(name: str, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Lines: forget accuracy by samples learned from again, with 95 % intervals; None where nothing was measured."""
     points = [
-        {"n": row["used"], "model": said, "a": row[which]["accuracy"], "low": row[which]["low"], "high": row[which]["high"]}
+        {
+            "n": row["used"],
+            "model": said,
+            "a": row[which]["accuracy"],
+            "low": row[which]["low"],
+            "high": row[which]["high"],
+        }
         for row in rows
         for which, (said, _) in MODELS.items()
         if row[which]
     ]
     if not points:
         return None
-    x = alt.X("n:Q", title="samples of the class", axis=alt.Axis(grid=False, values=sorted({row["n"] for row in points})))
+    x = alt.X(
+        "n:Q", title="samples of the class", axis=alt.Axis(grid=False, values=sorted({row["n"] for row in points}))
+    )
     y = alt.Y("a:Q", scale=alt.Scale(domain=[0, 1]), axis=PERCENT)
-    tips = [alt.Tooltip("model:N"), alt.Tooltip("n:Q", title="samples"), alt.Tooltip("a:Q", title="accuracy", format=".1%")]
+    tips = [
+        alt.Tooltip("model:N"),
+        alt.Tooltip("n:Q", title="samples"),
+        alt.Tooltip("a:Q", title="accuracy", format=".1%"),
+    ]
     base = alt.Chart(data(points)).encode(x=x, color=COLOUR)
     layers = [
         base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
@@ -55,4 +82,8 @@ def relearning(name: str, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     ]
     last = {row["model"]: row for row in points}
     said = "; ".join(f"{model} {percent(row['a'])} from {row['n']}" for model, row in last.items())
-    return finish(alt.layer(*layers).properties(height=240), f"Line chart of accuracy on {name} after learning it again: {said}.", 8)
+    return finish(
+        alt.layer(*layers).properties(height=240),
+        f"Line chart of accuracy on {name} after learning it again: {said}.",
+        8,
+    )

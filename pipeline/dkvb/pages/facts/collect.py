@@ -36,12 +36,15 @@ def _forget(artifact: Artifact) -> tuple[int, ...]:
 
 
 def _runs(setup: Setup, found: list[tuple[Artifact, Setup]]) -> list[ReportRun]:
-    """A run per forget set, with what was unlearned from this bottleneck and from linear heads on the same embedding."""
+    """A run per forget set, with what was unlearned from this bottleneck and from linear heads on the same
+    embedding."""
     near = [(artifact, other) for artifact, other in found if other.embed.fingerprint == setup.embed.fingerprint]
     masked = {_forget(artifact) for artifact, other in near if other.model == "dkvb"}
     # a forget set that only a linear head has been through is shown too, but not where another bottleneck shows it
     wanted = {
-        _forget(artifact) for artifact, other in near if other is setup or (other.model == "linear" and _forget(artifact) not in masked)
+        _forget(artifact)
+        for artifact, other in near
+        if other is setup or (other.model == "linear" and _forget(artifact) not in masked)
     }
     runs = []
     for forget in sorted(wanted):
@@ -50,7 +53,9 @@ def _runs(setup: Setup, found: list[tuple[Artifact, Setup]]) -> list[ReportRun]:
         made = max(artifact.manifest["created"] for artifact, _ in mine)
         counts = _counts(parts["sweep"])
         curves = {which: curve(found, forget) for which, found in counts.items()}
-        run = ReportRun(setup, forget, _methods(parts["forget"]), curves, counts, [artifact for artifact, _ in parts["retraining"]])
+        run = ReportRun(
+            setup, forget, _methods(parts["forget"]), curves, counts, [artifact for artifact, _ in parts["retraining"]]
+        )
         run.made, run.swept = made, [artifact for artifact, _ in parts["sweep"]]
         runs.append(run)
     return runs
@@ -111,8 +116,14 @@ def _differences(groups: list[MethodResult]) -> list[str]:
     described: list[dict[str, str]] = []
     for group in groups:
         first, trained = group.artifacts[0], group.setup.seeds[0].artifact
-        words = {key: f"{key.split('.')[-1]} {value}" for key, value in flatten(without(first.settings, "seed", "n", "choose")).items()}
-        words |= {f"head.{key}": f"{key.split('.')[-1]} {value}" for key, value in flatten(without(trained.settings, "seed")).items()}
+        words = {
+            key: f"{key.split('.')[-1]} {value}"
+            for key, value in flatten(without(first.settings, "seed", "n", "choose")).items()
+        }
+        words |= {
+            f"head.{key}": f"{key.split('.')[-1]} {value}"
+            for key, value in flatten(without(trained.settings, "seed")).items()
+        }
         n, chosen = group.stat("n"), first.result["chosen"]
         words["n"] = f"N = {n.mean:,.0f}" if n and chosen == "given" else f"N chosen on {chosen} data"
         described.append(words)
@@ -152,7 +163,8 @@ def per_seed(counts: pl.DataFrame, forget: tuple[int, ...]) -> pl.DataFrame:
 
 
 def curve(counts: pl.DataFrame, forget: tuple[int, ...]) -> pl.DataFrame:
-    """Retain and forget accuracy per n and split: mean over seeds, standard deviation and half the 95% interval of the mean."""
+    """Retain and forget accuracy per n and split: mean over seeds, standard deviation and half the 95% interval of the
+    mean."""
     found = per_seed(counts, forget)
     columns = [name for name in ("retain", "forget") if name in found.columns]
     spread = (

@@ -1,4 +1,5 @@
-"""What goes on inside a bottleneck: which pairs are used, which classes share them, which are masked, and what look-ups fall back to."""
+"""What goes on inside a bottleneck: which pairs are used, which classes share them, which are masked, and what look-ups
+fall back to."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def fitting(trained: Trained, wanted: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True)
 class Usage:
-    """Of every codebook: pairs that training selected, and their perplexity, the number of equally used pairs that would be as diverse."""
+    """Of every codebook: pairs that training selected, and their perplexity, the number of equally used pairs that
+    would be as diverse."""
 
     used: np.ndarray
     effective: np.ndarray
@@ -66,7 +68,8 @@ def total_counts(trained: Trained) -> np.ndarray:
 
 
 def overlap(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two (L, L) matrices: of the pairs, and of the look-ups, of the row's class, the share at pairs that the column's class uses too."""
+    """Two (L, L) matrices: of the pairs, and of the look-ups, of the row's class, the share at pairs that the column's
+    class uses too."""
     classes = len(counts)
     pairs, lookups = np.zeros((classes, classes)), np.zeros((classes, classes))
     for codebook in range(counts.shape[1]):
@@ -75,7 +78,10 @@ def overlap(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pairs += used @ used.T
         lookups += many @ used.T
     whole = counts.reshape(classes, -1)
-    return pairs / np.maximum((whole > 0).sum(1), 1)[:, None], lookups / np.maximum(whole.sum(1, dtype=np.int64), 1)[:, None]
+    return (
+        pairs / np.maximum((whole > 0).sum(1), 1)[:, None],
+        lookups / np.maximum(whole.sum(1, dtype=np.int64), 1)[:, None],
+    )
 
 
 def mask_of(unlearned: Artifact, pairs: int) -> np.ndarray:
@@ -89,14 +95,17 @@ def mask_of(unlearned: Artifact, pairs: int) -> np.ndarray:
 
 
 def whereabouts(mask: np.ndarray, forgotten: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """(4, C): of each codebook's pairs, those masked, used by the forgotten class and kept, used by others only, and never used.
+    """(4, C): of each codebook's pairs, those masked, used by the forgotten class and kept, used by others only, and
+    never used.
 
     Args:
         mask: (C, M) bool.
         forgotten: (C, M) counts of the forgotten classes; total: those of all classes.
     """
     mine = forgotten > 0
-    return np.stack([mask.sum(1), (mine & ~mask).sum(1), ((total > 0) & ~mine & ~mask).sum(1), ((total == 0) & ~mask).sum(1)])
+    return np.stack(
+        [mask.sum(1), (mine & ~mask).sum(1), ((total > 0) & ~mine & ~mask).sum(1), ((total == 0) & ~mask).sum(1)]
+    )
 
 
 def hidden_shares(trained: Trained, mask: np.ndarray, classes: int) -> np.ndarray:
@@ -109,7 +118,8 @@ def hidden_shares(trained: Trained, mask: np.ndarray, classes: int) -> np.ndarra
 
 
 def owners_of(trained: Trained, classes: int) -> np.ndarray:
-    """(C, M): the class that uses each pair most in training, lowest id on a tie; `classes`, their number, where none does."""
+    """(C, M): the class that uses each pair most in training, lowest id on a tie; `classes`, their number, where none
+    does."""
     most = np.zeros(arrays.opened(trained.artifact, COUNTS).shape[1:], np.uint32)
     owners = np.full(most.shape, classes, np.int64)
     for index in range(classes):
@@ -127,7 +137,8 @@ class Fallback:
     hit: float
     """Share of their look-ups whose pair is masked."""
     owners: np.ndarray
-    """(L + 1,): of the pairs selected instead, the share that each class uses most; last, those that no training sample uses."""
+    """(L + 1,): of the pairs selected instead, the share that each class uses most; last, those that no training sample
+    uses."""
     rank: float | None
     """The median place of such a pair among the nearest keys, 1 the nearest; None where no lists were kept."""
     beyond: float
@@ -137,7 +148,9 @@ class Fallback:
     """(L,): the share of samples that is predicted as each class."""
 
 
-def fallback(trained: Trained, mask: np.ndarray, forget: Sequence[int], owners: np.ndarray, unused: np.ndarray) -> Fallback | None:
+def fallback(
+    trained: Trained, mask: np.ndarray, forget: Sequence[int], owners: np.ndarray, unused: np.ndarray
+) -> Fallback | None:
     """Select again, under the mask, for every test sample of the forgotten classes; None where there is none.
 
     Args:
@@ -147,7 +160,9 @@ def fallback(trained: Trained, mask: np.ndarray, forget: Sequence[int], owners: 
     settings = trained.artifact.settings
     assert trained.quantize
     splits = Splits(trained.embed, float(trained.quantize.settings["validation"]), trained.seed)
-    model = StoredBottleneck(splits, trained.quantize, np.empty(0), settings["train"]["pool"], settings["unused"] == "mask")
+    model = StoredBottleneck(
+        splits, trained.quantize, np.empty(0), settings["train"]["pool"], settings["unused"] == "mask"
+    )
     rows = np.flatnonzero(np.isin(splits.labels["test"], list(forget)))
     if not len(rows):
         return None
@@ -181,10 +196,19 @@ def fallback(trained: Trained, mask: np.ndarray, forget: Sequence[int], owners: 
     ranks = np.concatenate(places) if places else np.empty(0)
     rank = float(np.median(ranks)) if len(ranks) else None
     share = owned / max(1, replaced)
-    return Fallback(len(rows), hits / (len(rows) * model.codebooks * codes.shape[1]), share, rank, beyond / max(1, replaced), *predicted)
+    return Fallback(
+        len(rows),
+        hits / (len(rows) * model.codebooks * codes.shape[1]),
+        share,
+        rank,
+        beyond / max(1, replaced),
+        *predicted,
+    )
 
 
-def _codebooks(model: StoredBottleneck, trained: Trained, features: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def _codebooks(
+    model: StoredBottleneck, trained: Trained, features: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Each codebook with the samples' queries (n, d) and its values (M, L), read as they are needed."""
     with safe_open(trained.artifact.path / VALUES, framework="numpy") as file:
         stored = file.get_slice("values")

@@ -1,4 +1,5 @@
-"""What the paper's page is about: every trained bottleneck with its heads, what was unlearned from it, and what the paper says of it."""
+"""What the paper's page is about: every trained bottleneck with its heads, what was unlearned from it, and what the
+paper says of it."""
 
 from __future__ import annotations
 
@@ -53,20 +54,38 @@ class Part:
         encoder = self.setup.embed.settings.get("encoder") or {}
         if self.exact and encoder.get("weights") not in (None, recipe.encoder.weights):
             told.append("encoder weights of one's own" if encoder["weights"] != "random" else "random encoder weights")
-        told += _apart("", trained.quantize.settings["keys"] if trained.quantize else {}, recipe.keys.model_dump(exclude={"neighbours"}))
+        told += _apart(
+            "",
+            trained.quantize.settings["keys"] if trained.quantize else {},
+            recipe.keys.model_dump(exclude={"neighbours"}),
+        )
         told += _apart("", trained.artifact.settings["train"], recipe.train.model_dump())
         for head in self.heads[:1]:
-            told += _apart("the linear head's ", head.seeds[0].artifact.settings["linear"], recipe.linear.model_dump(exclude={"converged"}))
+            told += _apart(
+                "the linear head's ",
+                head.seeds[0].artifact.settings["linear"],
+                recipe.linear.model_dump(exclude={"converged"}),
+            )
         if self.run and _chosen(self.run) == {"validation"}:
             told.append("N chosen on validation data instead of the test curve")
         if len(self.setup.seeds) != 5:
             told.append(f"{words.plural(len(self.setup.seeds), 'seed', 'seeds')} instead of 5")
-        return "Differs from the paper in " + "; ".join(told) + "." if told else "The paper's data, encoder, settings and epochs."
+        return (
+            "Differs from the paper in " + "; ".join(told) + "."
+            if told
+            else "The paper's data, encoder, settings and epochs."
+        )
 
 
 def _apart(whose: str, used: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """The settings that differ, in words."""
-    names = {"pairs": "pairs a codebook", "dim": "key width", "top_k": "k", "lr": "learning rate", "values": "start of the values"}
+    names = {
+        "pairs": "pairs a codebook",
+        "dim": "key width",
+        "top_k": "k",
+        "lr": "learning rate",
+        "values": "start of the values",
+    }
     names |= {"epochs": "training epochs" if "values" in wanted else "epochs", "init": "start of the keys"}
     if "init" in wanted:
         names["epochs"] = "epochs of fitting keys"
@@ -75,7 +94,9 @@ def _apart(whose: str, used: Mapping[str, Any], wanted: Mapping[str, Any]) -> li
 
 
 def _chosen(run: ReportRun) -> set[str]:
-    return {str(result["chosen"]) for found in run.methods if found.method in palette.MASKING for result in found.results}
+    return {
+        str(result["chosen"]) for found in run.methods if found.method in palette.MASKING for result in found.results
+    }
 
 
 def all_parts(found: Collected, workspace: Workspace) -> list[Part]:
@@ -88,7 +109,11 @@ def all_parts(found: Collected, workspace: Workspace) -> list[Part]:
         runs = [run for run in found.runs if run.setup is setup]
         run = max(runs, key=lambda run: (len(run.methods) + len(run.retraining), run.made), default=None)
         # of several heads the most recent
-        heads = [head for head in found.setups if head.model == "linear" and head.embed.fingerprint == setup.embed.fingerprint][-1:]
+        heads = [
+            head
+            for head in found.setups
+            if head.model == "linear" and head.embed.fingerprint == setup.embed.fingerprint
+        ][-1:]
         source, encoder = setup.embed.settings["data"]["source"], setup.embed.result["encoder"]
         mine = [artifact for artifact in attacks if artifact.manifest["inputs"].get("embed") == setup.embed.fingerprint]
         parts.append(Part(setup, run, heads, PAPER.get((source, str(encoder))) or PAPER.get((source, CLIP)), mine))
@@ -103,4 +128,9 @@ def all_parts(found: Collected, workspace: Workspace) -> list[Part]:
 
 def _flat(setup: Setup) -> dict[str, Any]:
     trained = setup.seeds[0]
-    return flatten({"keys": trained.quantize.settings["keys"] if trained.quantize else {}, "train": trained.artifact.settings["train"]})
+    return flatten(
+        {
+            "keys": trained.quantize.settings["keys"] if trained.quantize else {},
+            "train": trained.artifact.settings["train"],
+        }
+    )

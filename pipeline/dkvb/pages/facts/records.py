@@ -150,7 +150,8 @@ class ReportRun:
     forget: tuple[int, ...]
     methods: list[MethodResult] = field(default_factory=list)
     sweeps: dict[tuple[str, str], pl.DataFrame] = field(default_factory=dict)
-    """(method, model) to one row per n and split: masked, retain, forget (means over seeds), their _sd and _ci95, seeds."""
+    """(method, model) to one row per n and split: masked, retain, forget (means over seeds), their _sd and _ci95,
+    seeds."""
     counts: dict[tuple[str, str], pl.DataFrame] = field(default_factory=dict)
     """The same sweeps, as counted: one row per seed, n, split and class: correct, total, masked."""
     retraining: list[Artifact] = field(default_factory=list)
@@ -168,7 +169,11 @@ class ReportRun:
 
     @property
     def slug(self) -> str:
-        readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{self.setup.data}-{self.setup.encoder}-{'-'.join(self.names)}").strip("-").lower()
+        readable = (
+            re.sub(r"[^A-Za-z0-9]+", "-", f"{self.setup.data}-{self.setup.encoder}-{'-'.join(self.names)}")
+            .strip("-")
+            .lower()
+        )
         return f"{readable[:60].rstrip('-')}-{canonical_hash([self.setup.key, self.forget])[:8]}"
 
     @property
@@ -178,7 +183,9 @@ class ReportRun:
 
     def find(self, method: str, model: str = "dkvb") -> MethodResult | None:
         """The method's most recent result on a model."""
-        return next((found for found in reversed(self.methods) if (found.method, found.setup.model) == (method, model)), None)
+        return next(
+            (found for found in reversed(self.methods) if (found.method, found.setup.model) == (method, model)), None
+        )
 
     @property
     def lead(self) -> MethodResult | None:

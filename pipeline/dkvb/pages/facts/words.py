@@ -1,4 +1,5 @@
-"""Numbers and judgements in plain words. Everything said here is computed from the results, whether or not it flatters them."""
+"""Numbers and judgements in plain words. Everything said here is computed from the results, whether or not it flatters
+them."""
 
 from __future__ import annotations
 
@@ -27,14 +28,16 @@ def points(value: float) -> str:
 
 
 def spread(stat: Stat | None) -> str:
-    """`93.0%`, or over several seeds `93.0% ± 0.2 (sd 0.1)`, a 95% interval and the deviation; a dash where nothing was measured."""
+    """`93.0%`, or over several seeds `93.0% ± 0.2 (sd 0.1)`, a 95% interval and the deviation; a dash where nothing was
+    measured."""
     if stat is None:
         return "–"
     return percent(stat.mean) + deviation(stat)
 
 
 def deviation(stat: Stat | None) -> str:
-    """` ± 0.2 (sd 0.1)` in points: half the 95% interval of the mean and the standard deviation over seeds; nothing for one seed."""
+    """` ± 0.2 (sd 0.1)` in points: half the 95% interval of the mean and the standard deviation over seeds; nothing for
+    one seed."""
     if stat is None or stat.sd is None or stat.ci95 is None:
         return ""
     return f" ± {100 * stat.ci95:.1f} (sd {100 * stat.sd:.1f})"
@@ -106,7 +109,10 @@ def verdict(run: ReportRun, result: MethodResult) -> list[str]:
     if forget.mean == 0:
         said = [f"Not one test image of {name} is recognised any more."]
     elif forget.mean <= run.chance:
-        said = [f"{percent(forget.mean)} of the test images of {name} are still recognised, no more than guessing would give ({chance})."]
+        said = [
+            f"{percent(forget.mean)} of the test images of {name} are still recognised, no more than guessing would"
+            f" give ({chance})."
+        ]
     else:
         still = f"{percent(forget.mean)} of the test images of {name} are still recognised"
         said = [f"{still}, more than guessing would give ({chance}): it is not forgotten."]
@@ -115,15 +121,22 @@ def verdict(run: ReportRun, result: MethodResult) -> list[str]:
         if abs(change.mean) <= CLOSE:
             said.append(f"Accuracy on {others(run)} stays within one point ({moved}).")
         else:
-            said.append(f"Accuracy on {others(run)} {'rises' if change.mean > 0 else 'falls'} by {moved.lstrip('+−')} points.")
+            said.append(
+                f"Accuracy on {others(run)} {'rises' if change.mean > 0 else 'falls'} by {moved.lstrip('+−')} points."
+            )
     control = run.find("logit-mask", result.setup.model)
     kept = control.split("after", "retain_test") if control else None
     if result.method in palette.MASKING and retain and kept:
         ahead = retain.mean - kept.mean
         if abs(ahead) < 0.0005:
-            said.append(f"That equals the logit mask, which merely forbids the answer ({percent(kept.mean)} on the rest).")
+            said.append(
+                f"That equals the logit mask, which merely forbids the answer ({percent(kept.mean)} on the rest)."
+            )
         elif ahead > 0:
-            said.append(f"That beats the logit mask, which merely forbids the answer, by {points(ahead).lstrip('+')} points on the rest.")
+            said.append(
+                f"That beats the logit mask, which merely forbids the answer, by {points(ahead).lstrip('+')} points on"
+                " the rest."
+            )
         else:
             said.append(
                 f"Merely forbidding the answer (the logit mask) keeps {percent(kept.mean)} on the rest, "
@@ -149,14 +162,22 @@ def missing(run: ReportRun, heads: int) -> list[Missing]:
         gaps.append(Missing("No linear head to compare with", "dkvb train"))
     for method in ("activations", "examples", "logit-mask"):
         if (method, "dkvb") not in have:
-            gaps.append(Missing(f"No result for “{palette.look(method).name}”", f"dkvb unlearn --method {method}{what}"))
+            gaps.append(
+                Missing(f"No result for “{palette.look(method).name}”", f"dkvb unlearn --method {method}{what}")
+            )
         if method in palette.MASKING and (method, "dkvb") not in run.sweeps:
-            gaps.append(Missing(f"No curve for “{palette.look(method).name}”", f"dkvb unlearn --method {method} --sweep{what}"))
+            gaps.append(
+                Missing(f"No curve for “{palette.look(method).name}”", f"dkvb unlearn --method {method} --sweep{what}")
+            )
     if "scrub" not in {method for method, _ in have}:
         gaps.append(Missing("No fine-tuning baseline (SCRUB)", f"dkvb unlearn --method scrub{what}"))
     masked = next((method for method in palette.MASKING if (method, "dkvb") in have), None)
     if masked and not run.retraining:
-        gaps.append(Missing("No retraining after unlearning (section 5.4)", f"dkvb unlearn --method {masked} --retrain 10{what}"))
+        gaps.append(
+            Missing(
+                "No retraining after unlearning (section 5.4)", f"dkvb unlearn --method {masked} --retrain 10{what}"
+            )
+        )
     seeds = len(run.setup.seeds)
     for result in run.methods:
         done = {found["seed"] for found in result.results}
@@ -171,7 +192,9 @@ def missing(run: ReportRun, heads: int) -> list[Missing]:
 def _forget_flags(run: ReportRun) -> str:
     """The flags that name this run's classes; none where a recipe finds the class by itself, as the best learned."""
     mistakes = [trained.artifact.result["misclassified_test"] for trained in run.setup.seeds]
-    if len(run.forget) == 1 and all(run.forget[0] == min(range(len(wrong)), key=wrong.__getitem__) for wrong in mistakes):
+    if len(run.forget) == 1 and all(
+        run.forget[0] == min(range(len(wrong)), key=wrong.__getitem__) for wrong in mistakes
+    ):
         return ""
     # a number is read as a name first, so a class that is called by a number goes by its name
     names = [name if name.isdecimal() else str(index) for index, name in zip(run.forget, run.names, strict=True)]
