@@ -18,20 +18,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import filelock
+from pydantic import ValidationError
 
 from dkvb.errors import DamagedArtifact, MissingStage, SettingsClash, UsageError
+from dkvb.records.base import Record
 from dkvb.runtime import progress
 from dkvb.runtime.versions import versions
 from dkvb.version import __version__
 from dkvb.workspace.files import canonical_hash, leftover, remove_leftovers, sha256, write_json
 
+R = TypeVar("R", bound=Record)
+
+
 FORMAT = 1
-
-
-STAGES = ("embed", "quantize", "train", "unlearn")
 
 
 MANIFEST = "manifest.json"
@@ -79,8 +81,44 @@ class Artifact:
         return dict(self.manifest["settings"])
 
     @property
+    def kind(self) -> str:
+        """What it is: the stage, and of those that stage 4 makes, "forget", "sweep", "retraining" or "membership"."""
+        return str(self.settings.get("kind", self.stage))
+
+    @property
     def result(self) -> dict[str, Any]:
         return dict(self.manifest["result"])
+
+    def result_as(self, kind: type[R]) -> R:
+        """The result as the record that wrote it.
+
+        Raises:
+            SettingsClash: another version of dkvb wrote it, with other fields.
+        """
+        try:
+            return kind.model_validate(self.manifest["result"])
+        except ValidationError as error:
+            at = error.errors()[0]
+            field = ".".join(map(str, at["loc"]))
+            writer = self.manifest.get("versions", {}).get("dkvb", "an unknown version")
+            raise SettingsClash(
+                f"{self.path / MANIFEST} was written by dkvb {writer} and does not hold what dkvb {__version__} reads"
+                f" (`result.{field}`: {at['msg'].lower()}): {self.remedy} makes it again."
+            ) from None
+
+    def entry(self, kind: type[R], skipped: bool, **more: Any) -> R:
+        """Its entry in `--json`: the result with `skipped`, `artifact` and, where the result has none, `seconds`."""
+        result = self.result_as(kind)
+        if getattr(result, "seconds", 0.0) is None:
+            more["seconds"] = self.manifest["seconds"]
+        return result.model_copy(update={"skipped": skipped, "artifact": str(self.path), **more})
+
+    @property
+    def remedy(self) -> str:
+        """The command that makes all of it again."""
+        if self.stage == "retrained":  # made by the methods that need it, with no option of their own
+            return f"delete {self.path}; `dkvb unlearn`"
+        return f"`dkvb {'membership' if self.kind == 'membership' else self.stage} --force`"
 
     def wrong_files(self) -> dict[str, str]:
         """Files that are missing, of another size, or (those that carry no checksum of their own) of another hash: what
@@ -128,7 +166,7 @@ class Claim:
     """Set where the artifact is already done."""
     started: float = field(default_factory=time.perf_counter)
 
-    def finish(self, result: Mapping[str, Any], seconds: float | None = None) -> Artifact:
+    def finish(self, result: Record | Mapping[str, Any], seconds: float | None = None) -> Artifact:
         """Write the manifest: from this instant the artifact is done."""
         (self.path / CLAIM).unlink(missing_ok=True)
         spent = round(time.perf_counter() - self.started if seconds is None else seconds, 3)
@@ -139,7 +177,7 @@ class Claim:
             "fingerprint": self.spec.fingerprint,
             "settings": dict(self.spec.settings),
             "inputs": dict(self.spec.inputs),
-            "result": dict(result),
+            "result": result.model_dump(mode="json") if isinstance(result, Record) else dict(result),
             "files": _listing(self.path),
             "versions": versions(),
             "seconds": spent,
