@@ -1,4 +1,4 @@
-"""A step of the EMA fit of all codebooks, and its peers."""
+"""A step of the EMA fit of all codebooks, and its peers: the part `ema` of benchmarks/quantize.py, which runs it."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ side.
 
     python benchmarks/embed.py [--images FOLDER] [--encoder clip-vit-b32] [--weights random] [--batch 64] [--count 320]
 
-FOLDER is `{train,test}/<class>/<image>`; without it, random PNGs of 32×32 pixels are made. The sides take turns,
+On the images in FOLDER, `{train,test}/<class>/<image>`, or on random PNGs of 32×32 pixels. The sides take turns,
 `--rounds` times, so that a machine whose speed changes treats them alike; ratios are medians over rounds, each against
 the bare loop of the same round. The bare loop runs the same model on tensors that are ready in memory: nothing that
 reads files can be expected to be faster.

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The official start of the keys against starting them at samples: how the keys end up, and what that does to the
-model.
+"""Starting the keys as the official code does, against starting them at samples: how they end up, and what that does to
+the model.
 
     python benchmarks/fidelity.py RECIPE [RECIPE …] [--seeds 3] [--workspace FOLDER]
 
-Runs the stages for both starts (and finds them done when run again), and prints a row per recipe and start, mean ±
-standard deviation over seeds: share of keys used, distinct and dead, quantisation error, test accuracy, and, at the
-first N_a of the sweep with no forget accuracy left on test data, retain accuracy before and after unlearning.
+On whatever data the recipes name. Runs the stages for both starts (and finds them done when run again), and prints a
+row per recipe and start, mean ± standard deviation over seeds: share of keys used, distinct and dead, quantisation
+error, test accuracy, and, at the first N_a of the sweep with no forget accuracy left on test data, retain accuracy
+before and after unlearning.
 """
 
 from __future__ import annotations
@@ -23,15 +24,8 @@ from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 
 COLUMNS = (
-    "used",
-    "unique",
-    "dead",
-    "error",
-    "test %",
-    "forget %",
-    "first N_a at 0",
-    "retain before %",
-    "retain after %",
+    *("used", "unique", "dead", "error"),
+    *("test %", "forget %", "first N_a at 0", "retain before %", "retain after %"),
 )
 
 

@@ -3,11 +3,12 @@
 
     python benchmarks/map.py RECIPE VARIANT [VARIANT …] [--seeds 1] [--workspace FOLDER]
 
-A variant is a list of settings laid over the recipe, such as `keys.top_k=10,keys.dim=14,train.lr=0.3`, or `-` for the
-recipe as it is. Runs the stages for each (and finds them done when run again) and prints a row per variant, means over
-seeds: test accuracy of the bottleneck and of the linear head; the first N_a of the sweep with forget accuracy at chance
-and at zero on test data, as a share of all pairs; retain accuracy before, there, and at the end of the sweep; that of a
-logit mask; seconds for keys and codes, training, and the sweep with its evaluation; and the model's size.
+On whatever data the recipe names. A variant is a list of settings laid over the recipe, such as
+`keys.top_k=10,keys.dim=14,train.lr=0.3`, or `-` for the recipe as it is. Runs the stages for each (and finds them done
+when run again) and prints a row per variant, means over seeds: test accuracy of the bottleneck and of the linear head;
+the first N_a of the sweep with forget accuracy at chance and at zero on test data, as a share of all pairs; retain
+accuracy before, there, and at the end of the sweep; that of a logit mask; seconds for keys and codes, training, and the
+sweep with its evaluation; and the model's size.
 """
 
 from __future__ import annotations
@@ -26,18 +27,8 @@ from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 
 COLUMNS = (
-    *(
-        "test",
-        "linear",
-        "forget before",
-        "N_a/all chance",
-        "N_a/all zero",
-        "retain before",
-        "at chance",
-        "at zero",
-        "at end",
-        "logit mask",
-    ),
+    *("test", "linear", "forget before", "N_a/all chance", "N_a/all zero"),
+    *("retain before", "at chance", "at zero", "at end", "logit mask"),
     *("keys s", "train s", "sweep s", "values MB"),
 )
 

@@ -5,9 +5,9 @@ for more rows.
     python benchmarks/memory.py embed [--rows 1281167]
     python benchmarks/memory.py quantize [--codebooks 8] [--memory 4]
 
-`embed`: images are made up on the fly, 16 x 32 grey pixels; hashing, encoding, writing and checking are the real ones.
-`quantize`: made-up features in a thousand clusters; keys (M 4096, d 8, ten epochs) and codes of the first codebooks of
-256, and what all of them would take.
+On made-up data. `embed`: images are made on the fly, 16 x 32 grey pixels; hashing, encoding, writing and checking are
+the real ones. `quantize`: features in a thousand clusters; keys (M 4096, d 8, ten epochs) and codes of the first
+codebooks of 256, and what all of them would take.
 """
 
 from __future__ import annotations
@@ -94,9 +94,8 @@ class Watch:
 
 
 def pictures(rows: int) -> ImageSource:
-    splits = {
-        name: ImageSplit(Numbers(n), np.arange(n) % CLASSES, picture) for name, n in (("train", rows), ("test", TEST))
-    }  # type: ignore[arg-type]
+    sizes = (("train", rows), ("test", TEST))
+    splits = {name: ImageSplit(Numbers(n), np.arange(n) % CLASSES, picture) for name, n in sizes}  # type: ignore[arg-type]
     return ImageSource([str(c) for c in range(CLASSES)], lambda: "synthetic", [], splits, "L")
 
 

@@ -3,18 +3,17 @@
 
     python benchmarks/quantize.py [--only ema coding threads sweep gpu] [--rounds 3] [--codebooks 256]
 
-ema      a step of the EMA fit of all codebooks (M 4096, d 8, batch 256) on one thread: dkvb; the official formulation
-(all distances,
+On made-up queries of CIFAR-10's shape: C 256, M 4096, d 8.
+
+ema      A step of the EMA fit of all codebooks, batch 256, one thread. Peers: the official formulation (all distances,
          one-hot matrices) and vector-quantize-pytorch, each for all codebooks at once and one by one; FAISS's searches
-         alone; the floor, which is the multiply-adds of the distances at this machine's sgemm rate. Then where a step's
-         time goes.
+         alone. Floor: the multiply-adds of the distances at this machine's sgemm rate. Then where a step's time goes.
 coding   50,000 queries x 4096 keys, k 1, 10 and 64, one and two threads: dkvb against FAISS's best over its settings,
-in 10^9 distances a
-         second; masked against unmasked, and FAISS's own IDSelector.
-threads  whole codebooks (ten epochs on 45,000 rows, codes, neighbour lists of 10,000 rows), and coding alone, on one
-and two threads. sweep    21 values of N_a on 10,000 test rows (C 256, M 4096, L 10; the real stages on made-up
-features) against one evaluation. gpu      coding and an epoch of the fit of 16 codebooks, with what bounds them, and
-whether CPU and GPU agree.
+         in 10^9 distances a second; masked against unmasked, and FAISS's own IDSelector.
+threads  Whole codebooks (ten epochs on 45,000 rows, codes, neighbour lists of 10,000 rows), and coding alone, on one
+         and on two threads.
+sweep    21 values of N_a on 10,000 test rows (L 10; the real stages on made-up features) against one evaluation.
+gpu      Coding and an epoch of the fit of 16 codebooks, with what bounds them, and whether CPU and GPU agree.
 
 Times are medians over rounds with their extremes; a ratio is the median of the rounds' own. vector-quantize-pytorch
 comes with the `bench` extra. The sweep takes about 500 MB of temporary disk, the peers of `ema` about 6 GB of memory

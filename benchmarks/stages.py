@@ -3,8 +3,9 @@
 
     python benchmarks/stages.py RECIPE [--sweep]
 
-Prints a row per stage: wall seconds, processor seconds, peak resident memory, bytes written. Start-up (imports) is part
-of each row and shown apart, as the time that `dkvb status` takes.
+On whatever data the recipe names; `digits` needs none. Prints a row per stage: wall seconds, processor seconds, peak
+resident memory, bytes written. Start-up (imports) is part of each row and shown apart, as the time that `dkvb status`
+takes.
 """
 
 from __future__ import annotations
@@ -38,33 +39,20 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--sweep", action="store_true", help="also measure the curve over N")
     arguments = parser.parse_args()
-    print(
-        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}, recipe"
-        f" {arguments.recipe}"
-    )
+    machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+    print(f"{machine}, recipe {arguments.recipe}")
     print(f"{'stage':10} {'wall s':>8} {'cpu s':>8} {'peak GB':>8} {'disk GB':>8}")
     totals = [0.0, 0.0, 0.0]
     with tempfile.TemporaryDirectory() as folder:
         for stage in STAGES:
-            command = [
-                sys.executable,
-                "-m",
-                "dkvb",
-                stage,
-                "--recipe",
-                arguments.recipe,
-                "--data-dir",
-                f"{folder}/data",
-            ]
-            command += ["--reports-dir", f"{folder}/reports"] + (
-                ["--sweep"] if arguments.sweep and stage == "unlearn" else []
-            )
+            command = [sys.executable, "-m", "dkvb", stage, "--recipe", arguments.recipe]
+            command += ["--data-dir", f"{folder}/data", "--reports-dir", f"{folder}/reports"]
+            if arguments.sweep and stage == "unlearn":
+                command.append("--sweep")
             wall, cpu, peak = measure(command)
             disk = sum(path.stat().st_size for path in Path(folder, "data", stage).rglob("*") if path.is_file()) / 1e9
-            print(
-                f"{stage if stage != 'status' else 'start-up':10} {wall:8.1f} {cpu:8.1f} {peak:8.2f} {disk:8.3f}",
-                flush=True,
-            )
+            name = "start-up" if stage == "status" else stage
+            print(f"{name:10} {wall:8.1f} {cpu:8.1f} {peak:8.2f} {disk:8.3f}", flush=True)
             if stage != "status":
                 totals = [totals[0] + wall, totals[1] + cpu, max(totals[2], peak)]
     print(f"{'together':10} {totals[0]:8.1f} {totals[1]:8.1f} {totals[2]:8.2f}")

@@ -3,11 +3,11 @@
 
     python benchmarks/train.py [--only cifar10 cifar100] [--rounds 5] [--threads 1 2]
 
-Steps of 256 samples on cached codes, C 256, M 4096: k 1 and 10 classes (CIFAR-10), k 10 and 100 classes (CIFAR-100).
-dkvb's step is that of `dkvb.fitting`: its decoder, cross-entropy, fused Adam. The bare loop is torch's
-EmbeddingBag(mode="mean") with a dense gradient and the same Adam. The official formulation measures all distances again
-in every step, on one thread. The floor is Adam's pass alone, which reads value, gradient and two moments and writes
-three of them back, 28 bytes a value. Peak memory is the process's own.
+On made-up codes: steps of 256 samples, C 256, M 4096; k 1 and 10 classes (CIFAR-10's shape), k 10 and 100 classes
+(CIFAR-100's). dkvb's step is that of `dkvb.training.loop`: its decoder, cross-entropy, fused Adam. The bare loop is
+torch's EmbeddingBag(mode="mean") with a dense gradient and the same Adam. The official formulation measures all
+distances again in every step, on one thread. The floor is Adam's pass alone, which reads value, gradient and two
+moments and writes three of them back, 28 bytes a value. Peak memory is the process's own.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Bare(torch.nn.Module):
 class Official(torch.nn.Module):
     """Distances of every sample to every key in every step, then the values of the nearest."""
 
+    keys: torch.Tensor
+
     def __init__(self, top_k: int, classes: int) -> None:
         super().__init__()
         self.register_buffer("keys", torch.randn(CODEBOOKS, PAIRS, DIM))
@@ -60,7 +62,7 @@ class Official(torch.nn.Module):
 
 
 def steps(module: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor, count: int) -> Side:
-    """Seconds of a step, over `count` of them, as `dkvb.fitting` takes it."""
+    """Seconds of a step, over `count` of them, as `dkvb.training.loop` takes it."""
     adam = optimiser(module, 0.1)
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""Sides of a benchmark, taking turns in one run."""
+"""What benchmarks share: sides that take turns in one run, their table, and the line that says on what machine."""
 
 from __future__ import annotations
 

@@ -145,10 +145,10 @@ def encoder() -> list[str]:
 
 
 def headings() -> list[str]:
-    heads = ((56, "image"), (168, "frozen encoder"), (FEATURE, "feature"), (PROJECTION, "projections"))
-    heads += ((LEFT + 144, "top-k lookup in codebooks"), (MEAN, "mean"), (LOGITS, "logits"))
-    shapes = ((FEATURE, "(D)"), (PROJECTION, "random, D → d"), (MEAN, "of k, of C"), (LOGITS, "(L)"))
-    shapes += ((LEFT + 144, "C codebooks of M pairs, a key and a value each"),)
+    heads = [(56, "image"), (168, "frozen encoder"), (FEATURE, "feature"), (PROJECTION, "projections")]
+    heads += [(LEFT + 144, "top-k lookup in codebooks"), (MEAN, "mean"), (LOGITS, "logits")]
+    shapes = [(FEATURE, "(D)"), (PROJECTION, "random, D → d"), (MEAN, "of k, of C"), (LOGITS, "(L)")]
+    shapes += [(LEFT + 144, "C codebooks of M pairs, a key and a value each")]
     return [text(x, 34, words) for x, words in heads] + [text(x, 54, words, "small") for x, words in shapes]
 
 
