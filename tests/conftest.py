@@ -13,8 +13,12 @@ from dkvb.runtime import progress
 from dkvb.stages import embed, train
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features
+from source_files import save
+
+pytest_plugins = ["fakes", "tiny_clip"]  # fixtures of the report and of the encoders
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside this checkout")
 CLASSES = ["airplane", "bird", "cat", "dog"]
 
 TOML = """
@@ -62,10 +66,29 @@ def blobs(folder: Path, train: int = 320, test: int = 120, width: int = 12, seed
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test works in a folder of its own, without the user's settings, and in silence."""
+    """Every test works in a folder of its own, without the user's settings and caches, and in silence."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("DKVB_DATA", raising=False)
     progress.silence()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Where this test's commands keep what they remember between runs."""
+    return tmp_path / "cache" / "dkvb"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """An image folder of two classes, with five training and two test images each."""
+    root = tmp_path / "photos"
+    for place, name in enumerate(("cat", "dog")):
+        for i in range(5):
+            save(root / "train" / name / f"{i}.png", 10 * place + i)
+        for i in range(2):
+            save(root / "test" / name / f"{i}.png", 100 + 10 * place + i)
+    return root
 
 
 @pytest.fixture

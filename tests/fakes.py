@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from conftest import TOML, blobs
+from dkvb.pages.facts.collect import collect
 from dkvb.recipe import Recipe, load
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, report, train, unlearn
@@ -205,11 +206,11 @@ def workspace_at(folder: Path) -> Workspace:
     return Workspace(folder / "data", folder / "reports")
 
 
-@cache
-def made_up(base: Path) -> Workspace:
-    """Three seeds of everything with its report, once a session. Args: `base`, the session's temporary folder."""
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Three seeds of everything, made up, with its report."""
     progress.silence()
-    workspace = workspace_at(base / "made-up")
+    workspace = workspace_at(tmp_path_factory.mktemp("made-up"))
     fake = Fake(workspace)
     fake.everything(seeds=3)
     for trained in [artifact for artifact in workspace.all("train") if artifact.result["model"] == "dkvb"]:
@@ -218,11 +219,18 @@ def made_up(base: Path) -> Workspace:
     return workspace
 
 
-@cache
-def real(base: Path) -> tuple[Recipe, Workspace]:
-    """A tiny but real workspace with two forget sets and its report, once a session."""
+@pytest.fixture(scope="session")
+def full(made_up: Workspace) -> tuple[Workspace, str, str]:
+    """The made-up workspace, its index and its run's page."""
+    [run] = collect(made_up).runs
+    return made_up, *((made_up.reports / name).read_text(encoding="utf-8") for name in ("index.html", run.page))
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Workspace]:
+    """A tiny but real workspace with two forget sets and its report."""
     progress.silence()
-    folder = base / "real"
+    folder = tmp_path_factory.mktemp("reported")
     blobs(folder / "tiny-data")
     (folder / "tiny.toml").write_text(TOML, encoding="utf-8")
     recipe, workspace = load(str(folder / "tiny.toml")), workspace_at(folder)

@@ -15,7 +15,7 @@ from dkvb.pages.charts.palette import COLOURS
 from dkvb.recipe import Recipe
 from dkvb.stages import report
 from dkvb.workspace.artifacts import Workspace
-from fakes import Fake, made_up, real, workspace_at
+from fakes import Fake, workspace_at
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,9 @@ def browser(tmp_path_factory):
     opened.close()
 
 
-@pytest.fixture(scope="module")
-def full(browser, tmp_path_factory) -> Workspace:
-    return made_up(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def true(browser, tmp_path_factory) -> Workspace:
-    return real(tmp_path_factory.getbasetemp())[1]
+@pytest.fixture
+def true(browser, reported) -> Workspace:
+    return reported[1]
 
 
 def pages(workspace: Workspace) -> list[Path]:
@@ -54,8 +49,8 @@ OPEN = "document.querySelectorAll('main details').forEach((part) => { part.open 
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_every_page_draws_offline_and_nothing_sticks_out(browser, full, true, width):
-    for path in [*pages(full), *pages(true)]:
+def test_every_page_draws_offline_and_nothing_sticks_out(browser, made_up, true, width):
+    for path in [*pages(made_up), *pages(true)]:
         browser.open(path, width)
         assert [address for address in browser.fetched() if not address.startswith(("file:", "data:"))] == [], path.name
         assert browser.complaints() == [], path.name
@@ -73,8 +68,8 @@ def test_every_page_draws_offline_and_nothing_sticks_out(browser, full, true, wi
             assert plots or path.name.startswith("bottleneck")
 
 
-def test_links_lead_to_files_that_are_there(browser, full, true):
-    for path in [*pages(full), *pages(true)]:
+def test_links_lead_to_files_that_are_there(browser, made_up, true):
+    for path in [*pages(made_up), *pages(true)]:
         browser.open(path, 1000)
         for address in browser.ask(
             "[...document.querySelectorAll('a[href]')].map((link) => link.getAttribute('href'))"
@@ -91,8 +86,8 @@ def state(browser: Browser) -> dict[str, str]:
       curve: document.querySelector('#chart-curve-activations svg').outerHTML })""")
 
 
-def test_the_slider_moves_bars_point_rule_and_words_together(browser, full):
-    browser.open(run_page(full), 1200)
+def test_the_slider_moves_bars_point_rule_and_words_together(browser, made_up):
+    browser.open(run_page(made_up), 1200)
     before = state(browser)
     assert before["n"] == "Na = 180,000"
     # as from the keyboard: the slider has the focus
@@ -114,8 +109,8 @@ def test_the_slider_moves_bars_point_rule_and_words_together(browser, full):
     assert browser.complaints() == []
 
 
-def test_switches_show_seeds_hide_methods_and_zoom(browser, full):
-    browser.open(run_page(full), 1200)
+def test_switches_show_seeds_hide_methods_and_zoom(browser, made_up):
+    browser.open(run_page(made_up), 1200)
     marks = "document.querySelectorAll('#chart-scatter .mark-symbol path').length"
     before = browser.ask(marks)
     browser.ask(
@@ -143,8 +138,8 @@ def test_switches_show_seeds_hide_methods_and_zoom(browser, full):
     assert browser.ask(labels) == first
 
 
-def test_charts_and_tables_are_saved_offline(browser, full):
-    browser.open(run_page(full), 800)
+def test_charts_and_tables_are_saved_offline(browser, made_up):
+    browser.open(run_page(made_up), 800)
     svg = browser.ask("window.dkvb.picture('scatter', 'svg')")
     assert svg.startswith("data:image/svg+xml")
     assert "Masking%20by%20activations" in svg  # the legend, which the page draws as buttons
@@ -175,8 +170,8 @@ def test_long_commands_and_names_fit_a_phone(browser, tmp_path):
         assert browser.ask("document.documentElement.scrollWidth") <= 390, path.name
 
 
-def test_charts_follow_the_system_into_the_dark(browser, full):
-    path = run_page(full)
+def test_charts_follow_the_system_into_the_dark(browser, made_up):
+    path = run_page(made_up)
     for scheme in ("light", "dark"):
         browser.open(path, 800, scheme=scheme)
         stroke = "document.querySelector('#chart-curve-activations .mark-line path[stroke]')"
