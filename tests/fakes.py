@@ -15,7 +15,8 @@ from dkvb.pages.facts.collect import collect
 from dkvb.recipe import Recipe, load
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, report, train, unlearn
-from dkvb.workspace.artifacts import Artifact, Spec, Workspace
+from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.manifest import Spec
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 PAIRS = 256 * 4096

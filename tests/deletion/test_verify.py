@@ -28,7 +28,7 @@ from dkvb.stages import embed, train
 from dkvb.training import loop
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.specs import VALUES
+from dkvb.workspace.names import VALUES
 
 CAT, DOG = 2, 3
 LIMITS = {"max_retain_drop": 0.2, "samples": [5, 20], "epochs": 4}

@@ -45,7 +45,7 @@ def test_every_manifest_is_read_back_as_the_record_that_wrote_it(trained: Recipe
 def test_a_result_with_other_fields_names_the_file_and_the_command(trained: Recipe, workspace: Workspace) -> None:
     artifact = workspace.all("train")[0]
     strange = Artifact(artifact.path, {**artifact.manifest, "result": {**artifact.result, "train": "most of it"}})
-    with pytest.raises(SettingsClash, match=r"manifest\.json.*`result\.train`.*`dkvb train --force` makes it again"):
+    with pytest.raises(SettingsClash, match=r"manifest\.json.*`result\.train`.*then run `dkvb train` to make it again"):
         strange.result_as(TrainResult)
 
 

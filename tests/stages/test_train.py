@@ -21,7 +21,7 @@ from dkvb.training import loop
 from dkvb.training.linear_head import ITERATIONS, converged_head
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.specs import COUNTS, VALUES
+from dkvb.workspace.names import COUNTS, VALUES
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import pytest
 
 from dkvb.errors import DamagedArtifact, MissingStage, SettingsClash, UsageError
 from dkvb.workspace import files
-from dkvb.workspace.artifacts import FORMAT, MANIFEST, Spec, Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.manifest import FORMAT, Spec
+from dkvb.workspace.names import MANIFEST
 
 SPEC = Spec("train", "a name/with odd <letters>", {"lr": 0.1}, {"quantize": "f" * 64})
 

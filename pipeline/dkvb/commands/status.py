@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from dkvb.recipe import Recipe
-from dkvb.workspace.artifacts import CLAIM, Artifact, Spec, Workspace
+from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import size_of
+from dkvb.workspace.manifest import Spec
+from dkvb.workspace.names import CLAIM, COUNTS
 from dkvb.workspace.specs import dkvb_spec, embed_settings, linear_spec, quantize_spec
 
 FEW_TIMES, FEW_SHARE = 2, 0.05
@@ -101,7 +103,7 @@ def unused(trained: Artifact) -> Any:
 
     if trained.settings["unused"] != "mask":
         return False
-    return arrays.read(trained, "counts").sum(0) == 0
+    return arrays.read(trained, COUNTS).sum(0) == 0
 
 
 def room(masked: Any, top_k: int) -> dict[str, Any]:

@@ -16,8 +16,9 @@ import numpy as np
 import zarr
 from safetensors.numpy import load_file, save_file
 
-from dkvb.workspace.artifacts import MANIFEST, Artifact, _listing
-from dkvb.workspace.files import canonical_hash, write_json
+from dkvb.workspace import manifest
+from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.names import MANIFEST
 
 ZEROS = bytes(2**20)
 
@@ -96,8 +97,4 @@ def rewrite_tensors(path: Path, change: Any, staging: Path) -> None:
 
 def rewrite_manifest(artifact: Artifact, **result: Any) -> None:
     """Make a manifest agree with files that were rewritten; fingerprint and settings stay."""
-    manifest = {name: value for name, value in artifact.manifest.items() if name != "checksum"}
-    manifest["files"] = _listing(artifact.path)
-    manifest["result"] = manifest["result"] | result
-    manifest["checksum"] = canonical_hash(manifest)
-    write_json(artifact.path / MANIFEST, manifest)
+    manifest.rewrite(artifact.path, artifact.manifest, **result)

@@ -13,10 +13,10 @@ import polars
 from dkvb.deletion import erase
 from dkvb.deletion.lineage import Tree
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import MANIFEST, Artifact
+from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.names import CONVERGED, COUNTS, FILES, LINEAR, MANIFEST, VALUES, WEIGHTS
 from dkvb.workspace.requests import Request
 from dkvb.workspace.rows import labels, stored_labels, stored_train_rows
-from dkvb.workspace.specs import CONVERGED, COUNTS, LINEAR, VALUES
 
 SPLITS = ("train", "test")
 NO_BIAS = np.float32(-1e30)
@@ -78,7 +78,7 @@ def _older(tree: Tree) -> list[str]:
     known = {a.fingerprint for a in workspace.all("train")}
     for artifact in workspace.all("unlearn"):
         of = artifact.manifest["inputs"].get("train")
-        if ((artifact.path / "weights.safetensors").is_file() and of in below) or of not in known:
+        if ((artifact.path / WEIGHTS).is_file() and of in below) or of not in known:
             gone.append(artifact)
     for artifact in workspace.all("retrained"):
         never = set(tree.request.classes) <= set(artifact.settings["forget"])
@@ -159,7 +159,7 @@ def _features(tree: Tree, rows: dict[str, np.ndarray], staging: Path) -> None:
     """Zero the classes' rows; their labels become -1 - c."""
     features = tree.features
     assert features is not None
-    listing = features.path / "files.parquet"
+    listing = features.path / FILES
     if listing.is_file():
         staging.mkdir(parents=True, exist_ok=True)
         table = polars.read_parquet(listing)

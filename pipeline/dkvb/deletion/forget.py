@@ -16,13 +16,14 @@ from dkvb.evaluation.forget_sets import class_id
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.methods.activations import Activations
-from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, make
+from dkvb.methods.base import CurvePoint, make
 from dkvb.methods.examples import Examples
 from dkvb.metrics.accuracy import accuracies, per_class, retain_and_forget
 from dkvb.recipe import Recipe
 from dkvb.runtime import progress
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.names import MEASURED_SPLITS
 from dkvb.workspace.requests import need_features
 
 HARMED = 5
@@ -187,7 +188,7 @@ def _measured(trained: TrainedSeed, order: np.ndarray, forget: Sequence[int], ea
     """`before` and `after` on train and test, and per class on test and, where there is one, validation."""
     result: dict[str, Any] = {"before": {}, "after": {}, "correct": {}}
     count = len(trained.splits.classes)
-    for split in dict.fromkeys((*TRAIN_AND_TEST, *trained.splits.evaluation)):
+    for split in dict.fromkeys((*MEASURED_SPLITS, *trained.splits.evaluation)):
         labels = trained.splits.labels[split]
         for when, predicted in zip(
             ("before", "after"), masked_predictions(trained.bottleneck, order, [0, 1], split), strict=True

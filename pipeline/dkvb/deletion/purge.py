@@ -26,9 +26,9 @@ from dkvb.runtime import progress
 from dkvb.workspace import arrays, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import sha256
+from dkvb.workspace.names import VALUES
 from dkvb.workspace.requests import MASKED, PURGED, Request
 from dkvb.workspace.rows import stored_labels
-from dkvb.workspace.specs import VALUES
 
 NEEDLES, STAGING = "needles.npz", "staging"
 

@@ -14,6 +14,7 @@ from dkvb.stages import quantize, train
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import atomic, sha256
+from dkvb.workspace.names import MASK
 from dkvb.workspace.requests import need_features
 from dkvb.workspace.specs import dkvb_spec, quantize_spec
 
@@ -60,11 +61,11 @@ def run(recipe: Recipe, workspace: Workspace, tree: Tree) -> None:
     train.run(own, workspace, force=True)
     for request in requests.all_requests(workspace, tree.request.train):
         mask = np.zeros_like(request.mask())
-        with atomic(request.path / "mask.safetensors") as temporary:
+        with atomic(request.path / MASK) as temporary:
             save_file({"mask": pack(mask), "shape": np.array(mask.shape)}, temporary)
         requests.change(
             request,
-            mask_sha256=sha256(request.path / "mask.safetensors"),
+            mask_sha256=sha256(request.path / MASK),
             masked_before_reinit=request.data["masked"],
             masked=0,
         )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dkvb.workspace.names import STORED_SPLITS
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -17,9 +19,6 @@ WIDTH = 16
 
 
 SHOWN = 5
-
-
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -109,10 +108,10 @@ def find_leaks(
     Raises:
         ValueError: hashes of another width, or not a label for each hash.
     """
-    tables = {split: _table(hashes.get(split, ())) for split in SPLITS}
-    given = {split: np.asarray(labels.get(split, ()), np.int64) for split in SPLITS}
+    tables = {split: _table(hashes.get(split, ())) for split in STORED_SPLITS}
+    given = {split: np.asarray(labels.get(split, ()), np.int64) for split in STORED_SPLITS}
     rows = {split: len(table) for split, table in tables.items()}
-    for split in SPLITS:
+    for split in STORED_SPLITS:
         if given[split].shape != (rows[split],):
             raise ValueError(f"{split} has {rows[split]} hashes and labels of shape {given[split].shape}")
     words = np.concatenate(list(tables.values()))

@@ -23,13 +23,7 @@ from dkvb.sources.base import FeatureSource, ImageSource, UnreadableImage
 from dkvb.sources.opening import open_source
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
-
-SPLITS = ("train", "test")
-
-
-KEPT = "kept.npy"
-"""In a split's folder once unreadable images have been left out: the source's rows that it holds."""
-
+from dkvb.workspace.names import KEPT, STORED_SPLITS
 
 Source = ImageSource | FeatureSource
 
@@ -62,7 +56,7 @@ class Shard:
 
 def shards_of(lengths: dict[str, int]) -> list[Shard]:
     """All shards of splits of these lengths, in order."""
-    return [Shard(split, i) for split in SPLITS for i in range(-(-lengths[split] // arrays.SHARD))]
+    return [Shard(split, i) for split in STORED_SPLITS for i in range(-(-lengths[split] // arrays.SHARD))]
 
 
 def source_rows(path: Path, split: str, length: int) -> np.ndarray:
@@ -90,7 +84,7 @@ def feature_width(source: Source, encoder: FrozenEncoder | None) -> int:
 
 def create_arrays(path: Path, source: Source, width: int) -> None:
     """Empty arrays, where an interrupted run has not made them yet."""
-    for split in SPLITS:
+    for split in STORED_SPLITS:
         create_split(path, split, len(source.splits[split].labels), width, list(source.classes))
 
 
@@ -173,5 +167,5 @@ def units(artifact: Artifact) -> dict[str, list[tuple[str, Any, str]]]:
             (f"{shard.split}/{name}", shard.rows, f"{shard.split}/{name}/{file.format(shard.index)}")
             for name, file in chunks.items()
         ]
-        for shard in shards_of({split: int(artifact.result[split]) for split in SPLITS})
+        for shard in shards_of({split: int(artifact.result[split]) for split in STORED_SPLITS})
     }

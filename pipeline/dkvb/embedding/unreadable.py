@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import zarr
 
-from dkvb.embedding.shards import KEPT, SPLITS, create_split, shards_of
+from dkvb.embedding.shards import create_split, shards_of
 from dkvb.errors import DkvbError
 from dkvb.workspace import arrays
 from dkvb.workspace.files import atomic, write_json
+from dkvb.workspace.names import KEPT, STORED_SPLITS
 
 UNREADABLE = "unreadable.json"
 
@@ -29,7 +30,7 @@ NAMES = ("features", "labels", "ids", "hashes")
 def bad_rows(path: Path, lengths: dict[str, int]) -> dict[str, list[list[Any]]]:
     """Split -> [row, what is wrong] of every unreadable image, from the marks of its shards."""
     marks = arrays.Marks(path)
-    found: dict[str, list[list[Any]]] = {split: [] for split in SPLITS}
+    found: dict[str, list[list[Any]]] = {split: [] for split in STORED_SPLITS}
     for shard in shards_of(lengths):
         found[shard.split] += (marks.get(shard.name) or {}).get("bad", [])
     return found
@@ -76,7 +77,7 @@ def leave_out(path: Path, split: str, bad: list[list[Any]]) -> None:
 
 def finish_swap(path: Path) -> None:
     """Put every complete copy into its split's place, from wherever an earlier attempt stopped."""
-    for split in SPLITS:
+    for split in STORED_SPLITS:
         copy, old = _copy_of(path, split), path / f"old-{split}"
         if (copy / KEPT).is_file():
             if (path / split).is_dir():

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from dkvb.bottleneck.projection import project
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
-from dkvb.workspace.specs import PROJECTION
+from dkvb.workspace.names import PROJECTION
 
 
 def group_queries(features: Artifact, split: str, path: Path, group: range, pool: ThreadPoolExecutor) -> np.ndarray:

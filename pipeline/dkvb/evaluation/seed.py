@@ -14,7 +14,8 @@ from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.recipe import Recipe
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact, Workspace
-from dkvb.workspace.specs import COUNTS, LINEAR, VALUES, dkvb_spec, linear_spec, quantize_spec
+from dkvb.workspace.names import COUNTS, LINEAR, VALUES
+from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
 
 
 @dataclass

@@ -16,6 +16,7 @@ from dkvb.evaluation.queries import group_projections, group_queries
 from dkvb.evaluation.splits import Splits, _stored
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.names import KEYS
 
 
 @dataclass
@@ -54,7 +55,7 @@ class StoredBottleneck:
     @cached_property
     def keys(self) -> np.ndarray:
         """(C, M, d) float32."""
-        return arrays.read(self.codes_artifact, "keys")
+        return arrays.read(self.codes_artifact, KEYS)
 
     @cached_property
     def _codes(self) -> dict[str, np.ndarray]:

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import zarr
 
-from dkvb.embedding.shards import SPLITS, create_split
+from dkvb.embedding.shards import create_split
 from dkvb.errors import UsageError
 from dkvb.evaluation.splits import Splits
 from dkvb.recipe import Recipe
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator, stratified_split
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact, Spec, Workspace
+from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.manifest import Spec
+from dkvb.workspace.names import STORED_SPLITS
 from dkvb.workspace.rows import labels
 from dkvb.workspace.specs import embed_settings
 
@@ -52,7 +54,7 @@ def without_class(
             return derived, inner, claim.artifact
         absent = labels(features, "train") == held_out
         result: dict[str, Any] = features.result
-        for split in SPLITS:
+        for split in STORED_SPLITS:
             stored = {
                 array: arrays.read(features, f"train/{array}") for array in ("features", "labels", "ids", "hashes")
             }

@@ -31,8 +31,10 @@ from dkvb.runtime import progress
 from dkvb.runtime.parallel import each_unit
 from dkvb.stages import quantize, train
 from dkvb.training.on_retain_set import load_bottleneck, load_head
-from dkvb.workspace.artifacts import Artifact, Spec, Workspace
+from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import atomic
+from dkvb.workspace.manifest import Spec
+from dkvb.workspace.names import LOSSES
 from dkvb.workspace.requests import need_features
 
 DEFENCES = ("activations", "examples", "scrub-r", "logit-mask", "retrain", "retrain-linear")
@@ -184,7 +186,7 @@ def _one(
             "seconds": round(time.perf_counter() - started, 4),
             "note": defended.note,
         }
-        with atomic(claim.path / "losses.parquet") as temporary:
+        with atomic(claim.path / LOSSES) as temporary:
             _frame(losses).write_parquet(temporary)
         artifact = claim.finish(result)
     at = f" at {defended.n_name} = {defended.n:,}" if defended.n_name else ""

@@ -25,10 +25,10 @@ from dkvb.recipe import load as load_recipe
 from dkvb.runtime.device import choose_device
 from dkvb.version import __version__
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import MANIFEST, Artifact, Workspace
+from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import canonical_hash, sha256
+from dkvb.workspace.names import COUNTS, KEYS, LINEAR, MANIFEST, MASK, PROJECTION, VALUES, WEIGHTS
 from dkvb.workspace.requests import PURGED, all_requests, need_features, refuse_half_purged, unite
-from dkvb.workspace.specs import COUNTS, LINEAR, PROJECTION, VALUES
 
 
 def load(
@@ -141,7 +141,7 @@ def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu",
 
 def _unlearned(model: Classifier, artifact: Artifact) -> Classifier:
     forget = [int(c) for c in artifact.settings["forget"]]
-    names = [name for name in ("mask.safetensors", "weights.safetensors") if (artifact.path / name).is_file()]
+    names = [name for name in (MASK, WEIGHTS) if (artifact.path / name).is_file()]
     arrays = load_file(artifact.path / names[0])
     about = replace(model.about, forgotten=sorted({*model.about.forgotten, *forget}))
     if isinstance(model, LinearModel):
@@ -174,7 +174,7 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
         head = load_file(trained.path / LINEAR)
         return LinearModel(about, head["weight"], head["bias"])
     codes.check()
-    keys = arrays.read(codes, "keys")
+    keys = arrays.read(codes, KEYS)
     counts = partial(_class_counts, trained)
     unused = np.zeros(keys.shape[:2], bool)
     if settings["unused"] == "mask":

@@ -12,8 +12,7 @@ from dkvb import registry
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.splits import Splits
 from dkvb.metrics.accuracy import per_class
-
-TRAIN_AND_TEST = ("test", "train")
+from dkvb.workspace.names import MEASURED_SPLITS
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ class Control:
 
     def both(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Predictions of the trained model and of the control, by split."""
-        before, after = ({split: self.predictions(split, n) for split in TRAIN_AND_TEST} for n in (0, 1))
+        before, after = ({split: self.predictions(split, n) for split in MEASURED_SPLITS} for n in (0, 1))
         return before, after
 
 

@@ -15,9 +15,10 @@ from dkvb.bottleneck.mask_order import NEVER, pack
 from dkvb.bottleneck.projection import groups
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_predictions
-from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, Outcome, Point, point, smallest_reaching
+from dkvb.methods.base import CurvePoint, Outcome, Point, point, smallest_reaching
 from dkvb.methods.proxy import proxy_features, proxy_fingerprint
 from dkvb.metrics.flops import selection_flops
+from dkvb.workspace.names import MEASURED_SPLITS
 
 
 class Masking:
@@ -118,7 +119,7 @@ class Masking:
         packed = pack(masked)
         seconds = time.perf_counter() - counted
         activated = int(((order >= 0) & (order < NEVER)).sum())
-        predicted = {split: masked_predictions(bottleneck, order, [0, n], split) for split in TRAIN_AND_TEST}
+        predicted = {split: masked_predictions(bottleneck, order, [0, n], split) for split in MEASURED_SPLITS}
         before, after = ({split: both[i] for split, both in predicted.items()} for i in (0, 1))
         arrays = {"mask": packed, "shape": np.array(order.shape)}
         return Outcome(

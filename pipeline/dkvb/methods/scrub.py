@@ -22,12 +22,13 @@ from dkvb.bottleneck.decoder import Decoder
 from dkvb.errors import DkvbError, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.selections import masked_ids
-from dkvb.methods.base import TRAIN_AND_TEST, CurvePoint, Outcome, Point, point
+from dkvb.methods.base import CurvePoint, Outcome, Point, point
 from dkvb.metrics.flops import linear_flops, values_flops
 from dkvb.recipe import Scrub
 from dkvb.runtime.seeding import generator, integer
 from dkvb.training.linear_head import predict
 from dkvb.training.loop import optimiser, suitable_threads
+from dkvb.workspace.names import MEASURED_SPLITS
 
 NOISE = 1e-2
 
@@ -214,7 +215,7 @@ class ScrubMethod:
 
     def forget(self, n: int) -> Outcome:
         student = self._student()
-        inputs = {split: self._inputs(split) for split in TRAIN_AND_TEST}
+        inputs = {split: self._inputs(split) for split in MEASURED_SPLITS}
         before = {split: predict(student, x) for split, x in inputs.items()}
         started = time.perf_counter()
         note = self._scrubbed(student, inputs["train"], n)

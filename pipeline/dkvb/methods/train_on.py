@@ -21,16 +21,17 @@ from dkvb.bottleneck.mask_order import unpack
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.selections import Rows, masked_ids
 from dkvb.evaluation.splits import Splits
-from dkvb.methods.base import TRAIN_AND_TEST, Method, make
+from dkvb.methods.base import Method, make
 from dkvb.methods.pair_masking import Masking
 from dkvb.methods.scrub import ScrubMethod
 from dkvb.metrics.accuracy import per_class, retain_and_forget
 from dkvb.runtime import progress
 from dkvb.training.linear_head import predict
 from dkvb.training.loop import fit
-from dkvb.workspace.artifacts import Artifact, Claim, Spec
+from dkvb.workspace.artifacts import Artifact, Claim
 from dkvb.workspace.files import atomic
-from dkvb.workspace.specs import CHECKPOINT
+from dkvb.workspace.manifest import Spec
+from dkvb.workspace.names import CHECKPOINT, CURVE, MASK, MEASURED_SPLITS, METRICS
 
 BATCH_SIZE, CLIP = 256, 0.1
 """Appendix E.4, Table 7."""
@@ -87,7 +88,7 @@ def retrain(
             course = [_known(unlearned, "after"), *whole[n + 1 :]]
             more = {"from_original": _points(whole, splits, forget)}  # where the paper's curve of the baseline starts
         points = _points(course, splits, forget)
-        with atomic(claim.path / "curve.parquet") as temporary:
+        with atomic(claim.path / CURVE) as temporary:
             _frame(course, splits).write_parquet(temporary)
         result = {
             "method": method.name,
@@ -121,8 +122,8 @@ def _values(
 ) -> list[Counted]:
     """Values under the mask, on the retain set, from a checkpoint where there is one."""
     bottleneck, splits = trained.bottleneck, trained.splits
-    masked = unpack(load_file(unlearned.path / "mask.safetensors")["mask"], bottleneck.pairs)
-    ids = {split: masked_ids(bottleneck, split, masked) for split in TRAIN_AND_TEST}
+    masked = unpack(load_file(unlearned.path / MASK)["mask"], bottleneck.pairs)
+    ids = {split: masked_ids(bottleneck, split, masked) for split in MEASURED_SPLITS}
     values = torch.from_numpy(
         bottleneck.values.reshape(masked.size, -1)
     ).clone()  # other methods start from the same values
@@ -131,7 +132,7 @@ def _values(
     retain = np.flatnonzero(~np.isin(splits.labels["train"], unlearned.result["forget"]))
 
     def measure() -> dict[str, float]:
-        counted = _counted({split: predict(decoder, ids[split]) for split in TRAIN_AND_TEST}, splits)
+        counted = _counted({split: predict(decoder, ids[split]) for split in MEASURED_SPLITS}, splits)
         return {f"{split} {c}": float(count) for split, counts in counted.items() for c, count in enumerate(counts)}
 
     history = fit(
@@ -149,7 +150,7 @@ def _values(
     )
     classes = range(len(splits.classes))
     return [
-        {split: np.array([row[f"{split} {c}"] for c in classes], np.int64) for split in TRAIN_AND_TEST}
+        {split: np.array([row[f"{split} {c}"] for c in classes], np.int64) for split in MEASURED_SPLITS}
         for row in history.rows
     ]
 
@@ -162,24 +163,24 @@ def _student(
     again = make(method.name, trained, unlearned.result["forget"])
     assert isinstance(again, ScrubMethod)
     again.recipe = again.recipe.model_copy(update={"max_steps": min(n, again.recipe.max_steps)})
-    student, inputs = again._student(), {split: again._inputs(split) for split in TRAIN_AND_TEST}
+    student, inputs = again._student(), {split: again._inputs(split) for split in MEASURED_SPLITS}
     epochs = n + settings["epochs"]
     with progress.task(f"retrain {method.name} seed {trained.seed}", epochs, "epochs") as task:
         for _ in again._train(student, inputs["train"], epochs):
             task.advance(1)
-            yield _counted({split: predict(student, inputs[split]) for split in TRAIN_AND_TEST}, trained.splits)
+            yield _counted({split: predict(student, inputs[split]) for split in MEASURED_SPLITS}, trained.splits)
 
 
 def _counted(predicted: dict[str, np.ndarray], splits: Splits) -> Counted:
     return {
-        split: per_class(predicted[split], splits.labels[split], len(splits.classes))[0] for split in TRAIN_AND_TEST
+        split: per_class(predicted[split], splits.labels[split], len(splits.classes))[0] for split in MEASURED_SPLITS
     }
 
 
 def _known(unlearned: Artifact, when: str) -> Counted:
     """What was measured "before" or "after" unlearning."""
-    found = polars.read_parquet(unlearned.path / "metrics.parquet").filter(polars.col("when") == when).sort("class")
-    return {split: found.filter(polars.col("split") == split)["correct"].to_numpy() for split in TRAIN_AND_TEST}
+    found = polars.read_parquet(unlearned.path / METRICS).filter(polars.col("when") == when).sort("class")
+    return {split: found.filter(polars.col("split") == split)["correct"].to_numpy() for split in MEASURED_SPLITS}
 
 
 def _points(course: list[Counted], splits: Splits, forget: list[int]) -> list[dict[str, Any]]:
@@ -188,7 +189,7 @@ def _points(course: list[Counted], splits: Splits, forget: list[int]) -> list[di
 
 def _accuracies(correct: Counted, splits: Splits, forget: list[int]) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
-    for split in TRAIN_AND_TEST:
+    for split in MEASURED_SPLITS:
         total = np.bincount(splits.labels[split], minlength=len(splits.classes))
         retain, forgotten = retain_and_forget(correct[split], total, forget)
         found |= {f"retain_{split}": retain, f"forget_{split}": forgotten}
@@ -196,7 +197,7 @@ def _accuracies(correct: Counted, splits: Splits, forget: list[int]) -> dict[str
 
 
 def _frame(course: list[Counted], splits: Splits) -> polars.DataFrame:
-    totals = {split: np.bincount(splits.labels[split], minlength=len(splits.classes)) for split in TRAIN_AND_TEST}
+    totals = {split: np.bincount(splits.labels[split], minlength=len(splits.classes)) for split in MEASURED_SPLITS}
     return polars.DataFrame(
         [
             {
@@ -207,7 +208,7 @@ def _frame(course: list[Counted], splits: Splits) -> polars.DataFrame:
                 "total": int(totals[split][c]),
             }
             for epoch, correct in enumerate(course)
-            for split in TRAIN_AND_TEST
+            for split in MEASURED_SPLITS
             for c in range(len(splits.classes))
         ]
     )

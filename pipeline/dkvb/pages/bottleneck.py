@@ -22,6 +22,7 @@ from dkvb.pages.facts.words import Missing
 from dkvb.pages.page import Page, data_name, render
 from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.files import canonical_hash
+from dkvb.workspace.names import COUNTS, MASK, VALUES
 
 if TYPE_CHECKING:  # brings torch, which takes seconds to import: only where there is something to look into
     from dkvb.pages.facts import look_ups
@@ -35,7 +36,7 @@ MASKS = 12
 seed."""
 
 
-FILES = ("counts", "values.safetensors", "mask.safetensors", "test")
+FILES = (COUNTS, VALUES, MASK, "test")
 """What the page reads of its artifacts, beside their manifests."""
 
 

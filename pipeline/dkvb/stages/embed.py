@@ -12,7 +12,6 @@ from typing import Any
 
 from dkvb.embedding.leaks import find_leaks
 from dkvb.embedding.shards import (
-    SPLITS,
     Job,
     Shard,
     Source,
@@ -33,7 +32,9 @@ from dkvb.runtime.parallel import distributed_run, spread
 from dkvb.sources.base import ImageSource
 from dkvb.sources.opening import open_source
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact, Claim, Spec, Workspace
+from dkvb.workspace.artifacts import Artifact, Claim, Workspace
+from dkvb.workspace.manifest import Spec
+from dkvb.workspace.names import FILES, STORED_SPLITS
 from dkvb.workspace.requests import refuse_half_purged, refuse_return
 from dkvb.workspace.specs import embed_spec
 
@@ -130,7 +131,7 @@ def _part(
 
 
 def _lengths(source: Source) -> dict[str, int]:
-    return {split: len(source.splits[split].labels) for split in SPLITS}
+    return {split: len(source.splits[split].labels) for split in STORED_SPLITS}
 
 
 def _encoder_name(recipe: Recipe) -> str | None:
@@ -194,14 +195,14 @@ def _finish(
             leave_out(claim.path, split, bad)
     stored = {
         split: {name: arrays.plain(claim.path, f"{split}/{name}") for name in ("labels", "hashes", "ids")}
-        for split in SPLITS
+        for split in STORED_SPLITS
     }
     hashes, labels = ({split: arrays[name] for split, arrays in stored.items()} for name in ("hashes", "labels"))
     leaks = find_leaks(
         hashes, labels, list(source.classes), {split: arrays["ids"].tolist() for split, arrays in stored.items()}
     )
     if isinstance(source, ImageSource):
-        source.write_manifest(claim.path / "files.parquet")
+        source.write_manifest(claim.path / FILES)
     result: dict[str, Any] = {"source": recipe.data.source, "encoder": _encoder_name(recipe)}
     result |= {split: len(arrays["labels"]) for split, arrays in stored.items()}
     result |= {
@@ -209,7 +210,7 @@ def _finish(
         "mode": source.mode if isinstance(source, ImageSource) else None,
         "classes": list(source.classes),
         "weights_sha256": encoder.weights_hash if encoder else None,
-        "unreadable": {split: left_out(claim.path, split) for split in SPLITS},
+        "unreadable": {split: left_out(claim.path, split) for split in STORED_SPLITS},
         "leaks": leaks.to_dict(),
         "leaks_in_words": leaks.describe() if leaks.any else None,
     }

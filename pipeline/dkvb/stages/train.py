@@ -30,8 +30,9 @@ from dkvb.training.loop import History, fit
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact, Claim, Workspace
 from dkvb.workspace.files import atomic
+from dkvb.workspace.names import CHECKPOINT, CONVERGED, COUNTS, LINEAR, METRICS, VALUES
 from dkvb.workspace.requests import need_features
-from dkvb.workspace.specs import CHECKPOINT, CONVERGED, COUNTS, LINEAR, VALUES, dkvb_spec, linear_spec, quantize_spec
+from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
 
 BATCH = 4096
 """Rows evaluated at a time."""
@@ -166,7 +167,7 @@ def _fit(
 def _finish(
     claim: Claim, model: str, splits: Splits, predicted: dict[str, np.ndarray], history: History, more: dict[str, Any]
 ) -> dict[str, Any]:
-    history.parquet(claim.path / "metrics.parquet")
+    history.parquet(claim.path / METRICS)
     (claim.path / CHECKPOINT).unlink(missing_ok=True)
     counted = {split: per_class(predicted[split], splits.labels[split], len(splits.classes)) for split in predicted}
     correct, total = counted["test"]

@@ -24,8 +24,10 @@ from dkvb.metrics.accuracy import accuracies, per_class, retain_and_forget
 from dkvb.recipe import Recipe
 from dkvb.runtime import progress
 from dkvb.runtime.parallel import distributed_run, each_unit
-from dkvb.workspace.artifacts import Artifact, Spec, Workspace
+from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import atomic
+from dkvb.workspace.manifest import Spec
+from dkvb.workspace.names import CURVE, MASK, METRICS, WEIGHTS
 from dkvb.workspace.requests import need_features
 
 
@@ -104,11 +106,9 @@ def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -
         outcome = method.forget(n)
         outcome.note = outcome.note or note
         result = _result(trained, method, forget, n, chosen, outcome, time.perf_counter() - started)
-        with atomic(
-            claim.path / ("mask.safetensors" if {"mask", "excluded"} & outcome.arrays.keys() else "weights.safetensors")
-        ) as temporary:
+        with atomic(claim.path / (MASK if {"mask", "excluded"} & outcome.arrays.keys() else WEIGHTS)) as temporary:
             save_file(outcome.arrays, temporary)
-        with atomic(claim.path / "metrics.parquet") as temporary:
+        with atomic(claim.path / METRICS) as temporary:
             _metrics(trained, outcome).write_parquet(temporary)
         artifact = claim.finish(result)
     before, after = result["before"], result["after"]
@@ -212,7 +212,7 @@ def _sweep(trained: TrainedSeed, method: Method, forget: list[int], force: bool)
             for p in points
             for c in range(len(p.total))
         ]
-        with atomic(claim.path / "curve.parquet") as temporary:
+        with atomic(claim.path / CURVE) as temporary:
             polars.DataFrame(rows).write_parquet(temporary)
         by_n: dict[int, dict[str, Any]] = {n: {"n": n} for n in grid}
         for p in points:

@@ -29,8 +29,9 @@ from dkvb.runtime.seeding import generator
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import atomic
+from dkvb.workspace.names import KEYS, PROJECTION
 from dkvb.workspace.rows import labels, train_rows
-from dkvb.workspace.specs import PROJECTION, quantize_spec
+from dkvb.workspace.specs import quantize_spec
 
 PROCESS = 2**30
 """Bytes of the process itself: interpreter, libraries, blocks being read."""
@@ -57,7 +58,7 @@ class Job:
     @cached_property
     def arrays(self) -> dict[str, Any]:
         """The artifact's arrays by name, opened once for all codebooks."""
-        names = ["keys", "train/codes", "test/codes", *(f"{split}/neighbours" for split in self.neighbour_splits())]
+        names = [KEYS, "train/codes", "test/codes", *(f"{split}/neighbours" for split in self.neighbour_splits())]
         return {name: zarr.open_array(self.path / name, mode="r+") for name in names}
 
     def order(self, epoch: int) -> np.ndarray:
@@ -141,7 +142,7 @@ def _prepare(job: Job) -> None:
     if not (job.path / PROJECTION).is_file():
         with atomic(job.path / PROJECTION) as temporary:
             save_file({"projection": draw_projections(job.seed, keys.codebooks, result["dim"], keys.dim)}, temporary)
-    arrays.create(job.path, "keys", (keys.codebooks, keys.pairs, keys.dim), np.float32, (1, keys.pairs, keys.dim))
+    arrays.create(job.path, KEYS, (keys.codebooks, keys.pairs, keys.dim), np.float32, (1, keys.pairs, keys.dim))
     for split in ("train", "test"):
         arrays.create(
             job.path,
@@ -216,7 +217,7 @@ def _codebook(job: Job, codebook: int, queries: dict[str, np.ndarray], fitted: n
     keys, (kept, validation) = job.keys, job.rows
     lookup = make_lookup(fitted, job.device)
     codes = {split: lookup.search(q, keys.top_k) for split, q in queries.items()}
-    job.arrays["keys"][codebook] = fitted
+    job.arrays[KEYS][codebook] = fitted
     for split, selected in codes.items():
         job.arrays[f"{split}/codes"][:, codebook] = selected.astype(np.uint16)
     listed = {"test": queries["test"], "validation": queries["train"][validation]}
@@ -231,6 +232,6 @@ def _units(artifact: Artifact, codebooks: int) -> dict[str, list[tuple[str, Any,
     names = ("train/codes", "test/codes", "test/neighbours", "validation/neighbours")
     present = [name for name in names if (artifact.path / name).is_dir()]
     return {
-        str(c): [("keys", c, f"keys/c/{c}/0/0"), *((name, (slice(None), c), f"{name}/c/0/{c}/0") for name in present)]
+        str(c): [(KEYS, c, f"{KEYS}/c/{c}/0/0"), *((name, (slice(None), c), f"{name}/c/0/{c}/0") for name in present)]
         for c in range(codebooks)
     }

@@ -23,7 +23,7 @@ from dkvb.errors import DkvbError
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator
 from dkvb.workspace.files import atomic
-from dkvb.workspace.specs import CHECKPOINT
+from dkvb.workspace.names import CHECKPOINT
 
 SAVE_EVERY = 1.0
 """Seconds between checkpoints at the least: an epoch shorter than that costs less to repeat than to save."""

@@ -27,9 +27,11 @@ from dkvb.runtime import progress
 from dkvb.training.codes import quantize_without
 from dkvb.training.linear_head import new_head
 from dkvb.training.loop import fit
-from dkvb.workspace.artifacts import Artifact, Claim, Spec
+from dkvb.workspace.artifacts import Artifact, Claim
 from dkvb.workspace.files import atomic
-from dkvb.workspace.specs import CHECKPOINT, LINEAR, VALUES, dkvb_spec, linear_spec, quantize_spec
+from dkvb.workspace.manifest import Spec
+from dkvb.workspace.names import CHECKPOINT, LINEAR, VALUES
+from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
 
 
 class Stopwatch:

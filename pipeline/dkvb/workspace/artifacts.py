@@ -8,57 +8,26 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import re
 import shutil
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import filelock
 from pydantic import ValidationError
 
 from dkvb.errors import DamagedArtifact, MissingStage, SettingsClash, UsageError
 from dkvb.records.base import Record
 from dkvb.runtime import progress
-from dkvb.runtime.versions import versions
 from dkvb.version import __version__
-from dkvb.workspace.files import canonical_hash, leftover, remove_leftovers, sha256, write_json
+from dkvb.workspace import locks, manifest
+from dkvb.workspace.files import canonical_hash, differences, remove_leftovers, write_json
+from dkvb.workspace.manifest import Spec
+from dkvb.workspace.names import CLAIM, MANIFEST
 
 R = TypeVar("R", bound=Record)
-
-
-FORMAT = 1
-
-
-MANIFEST = "manifest.json"
-
-
-CLAIM = "claim.json"
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What an artifact is to be: everything its content depends on."""
-
-    stage: str
-    readable: str
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, str]
-
-    @property
-    def fingerprint(self) -> str:
-        return canonical_hash({"stage": self.stage, "settings": self.settings, "inputs": self.inputs, "format": FORMAT})
-
-    @property
-    def folder(self) -> str:
-        readable = re.sub(r"[^A-Za-z0-9._-]+", "-", self.readable).strip("-.")[:60]
-        return f"{readable}-{self.fingerprint[:8]}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +72,8 @@ class Artifact:
             writer = self.manifest.get("versions", {}).get("dkvb", "an unknown version")
             raise SettingsClash(
                 f"{self.path / MANIFEST} was written by dkvb {writer} and does not hold what dkvb {__version__} reads"
-                f" (`result.{field}`: {at['msg'].lower()}): {self.remedy} makes it again."
+                f" (`result.{field}`: {at['msg'].lower()}):"
+                f" delete {self.path}, then run `dkvb {self.maker}` to make it again."
             ) from None
 
     def entry(self, kind: type[R], skipped: bool, **more: Any) -> R:
@@ -113,26 +83,9 @@ class Artifact:
             more["seconds"] = self.manifest["seconds"]
         return result.model_copy(update={"skipped": skipped, "artifact": str(self.path), **more})
 
-    @property
-    def remedy(self) -> str:
-        """The command that makes all of it again."""
-        if self.stage == "retrained":  # made by the methods that need it, with no option of their own
-            return f"delete {self.path}; `dkvb unlearn`"
-        return f"`dkvb {'membership' if self.kind == 'membership' else self.stage} --force`"
-
     def wrong_files(self) -> dict[str, str]:
-        """Files that are missing, of another size, or (those that carry no checksum of their own) of another hash: what
-        is wrong."""
-        wrong = {}
-        for name, recorded in self.manifest["files"].items():
-            file = self.path / name
-            if not file.is_file():
-                wrong[name] = f"{name} is missing"
-            elif file.stat().st_size != recorded["bytes"]:
-                wrong[name] = f"{name} has {file.stat().st_size} bytes instead of {recorded['bytes']}"
-            elif "sha256" in recorded and sha256(file) != recorded["sha256"]:
-                wrong[name] = f"the content of {name} has changed since it was written"
-        return wrong
+        """Files that are missing or are not as the manifest lists them, and what is wrong with each."""
+        return differences(self.path, self.manifest["files"])
 
     def check(self) -> None:
         """Raise if any file differs from the manifest.
@@ -144,12 +97,26 @@ class Artifact:
             raise self.damaged(what)
 
     def damaged(self, what: str, force: bool | None = None) -> DamagedArtifact:
-        """The error that names what is damaged and the command that makes it again."""
+        """The error that says what is damaged, and names the command that makes it again.
+
+        Args:
+            force: whether that command needs --force; by default, where its stage does not mend single parts itself.
+        """
         forced = self.stage not in ("embed", "quantize", "retrained") if force is None else force
-        command = "unlearn" if self.stage == "retrained" else self.stage
         return DamagedArtifact(
-            f"{self.path} is damaged: {what}. `dkvb {command}{' --force' if forced else ''}` makes it again."
+            f"{self.path} is damaged: {what}. `dkvb {self.maker}{' --force' if forced else ''}` makes it again."
         )
+
+    @property
+    def maker(self) -> str:
+        """The command that makes it: of its stage, or of what needs it where it belongs to none."""
+        if self.kind == "membership":
+            return "membership"
+        return "unlearn" if self.stage == "retrained" else self.stage
+
+    def say_done(self, label: str, more: str = "") -> None:
+        """Tell a person that the work of this label was done by an earlier run."""
+        progress.note(f"{label}: already done ({self.path.name}){more}")
 
     def reopen(self) -> None:
         """Take the done mark away, so that missing units can be made again."""
@@ -166,40 +133,35 @@ class Claim:
     """Set where the artifact is already done."""
     started: float = field(default_factory=time.perf_counter)
 
-    def finish(self, result: Record | Mapping[str, Any], seconds: float | None = None) -> Artifact:
-        """Write the manifest: from this instant the artifact is done."""
-        (self.path / CLAIM).unlink(missing_ok=True)
-        spent = round(time.perf_counter() - self.started if seconds is None else seconds, 3)
-        manifest: dict[str, Any] = {
-            "format": FORMAT,
-            "stage": self.spec.stage,
-            "name": self.path.name,
-            "fingerprint": self.spec.fingerprint,
-            "settings": dict(self.spec.settings),
-            "inputs": dict(self.spec.inputs),
-            "result": result.model_dump(mode="json") if isinstance(result, Record) else dict(result),
-            "files": _listing(self.path),
-            "versions": versions(),
-            "seconds": spent,
-            "host": f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores",
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        manifest["checksum"] = canonical_hash(manifest)
-        write_json(self.path / MANIFEST, manifest)
-        self.artifact = Artifact(self.path, manifest)
+    def reuse(self, label: str, mend: Callable[[Artifact], bool] | None = None) -> Artifact | None:
+        """What an earlier run has finished, checked; None where there is work to do.
+
+        Args:
+            label: names the work where a person is told that it is done already.
+            mend: looks for damage in place of `Artifact.check`, and returns True where it opened the artifact again so
+                that the damaged parts are made anew.
+
+        Raises:
+            DamagedArtifact: it has been altered since.
+        """
+        if self.artifact is None or (mend is not None and mend(self.artifact)):
+            return None
+        if mend is None:
+            self.artifact.check()
+        self.artifact.say_done(label)
         return self.artifact
 
+    def finish(self, result: Record | Mapping[str, Any], seconds: float | None = None) -> Artifact:
+        """Write the manifest: from this instant the artifact is done.
 
-def _listing(folder: Path) -> dict[str, dict[str, Any]]:
-    files: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != MANIFEST and not leftover(path):
-            relative = path.relative_to(folder)
-            # zarr chunks live below a "c" folder and carry crc32c checksums, verified on every read
-            files[relative.as_posix()] = {"bytes": path.stat().st_size} | (
-                {} if "c" in relative.parts else {"sha256": sha256(path)}
-            )
-    return files
+        Args:
+            seconds: what it took; by default, the time since it was claimed.
+        """
+        (self.path / CLAIM).unlink(missing_ok=True)
+        spent = round(time.perf_counter() - self.started if seconds is None else seconds, 3)
+        held = result.model_dump(mode="json") if isinstance(result, Record) else result
+        self.artifact = Artifact(self.path, manifest.write_new(self.path, self.spec, held, spent))
+        return self.artifact
 
 
 class Workspace:
@@ -221,26 +183,8 @@ class Workspace:
             DamagedArtifact: the manifest cannot be read or was altered.
             SettingsClash: a newer dkvb wrote it.
         """
-        try:
-            text = (path / MANIFEST).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-        except UnicodeDecodeError:
-            text = ""
-        remedy = f"delete that folder, then run `dkvb {path.parent.name}` to make it again"
-        try:
-            manifest = json.loads(text)
-            found = int(manifest["format"])
-            if found > FORMAT:
-                raise SettingsClash(
-                    f"{path} has format {found}, written by a newer dkvb; this one ({__version__}) reads up to"
-                    f" {FORMAT}. Upgrade dkvb, or give another --data-dir."
-                )
-            if manifest.pop("checksum") != canonical_hash(manifest):
-                raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise DamagedArtifact(f"{path / MANIFEST} is damaged: {remedy}.") from None
-        return Artifact(path, manifest)
+        held = manifest.read(path)
+        return None if held is None else Artifact(path, held)
 
     def all(self, stage: str) -> list[Artifact]:
         """Finished artifacts of a stage, most recently made or asked for last."""
@@ -326,31 +270,9 @@ class Workspace:
                 raise SettingsClash(f"{path} was begun with other settings; move that folder away and run again.")
         write_json(path / CLAIM, {"fingerprint": spec.fingerprint})
 
-    @contextmanager
-    def hold(self, name: str, what: str) -> Iterator[None]:
-        """Hold a named lock of the workspace, waiting for it, and saying for whom, where another process has it."""
-        folder = self.root / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        holder = folder / f"{name}.holder"
-        lock = filelock.FileLock(folder / f"{name}.lock")
-        try:
-            lock.acquire(timeout=0.05)
-        except filelock.Timeout:
-            who = holder.read_text(encoding="utf-8").strip() if holder.is_file() else "another process"
-            progress.note(
-                f"waiting: {who} is working on {what}; this run goes on when it ends (Ctrl-C to stop waiting)"
-            )
-            lock.acquire()
-        try:
-            command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-            holder.write_text(
-                f"process {os.getpid()} on {platform.node()} (`{command}`, since {datetime.now():%H:%M:%S})",
-                encoding="utf-8",
-            )
-            yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
+    def hold(self, name: str, what: str) -> AbstractContextManager[None]:
+        """Hold a named lock of the workspace, waiting for it where another process has it; `what` it is for."""
+        return locks.hold(self.root / ".locks", name, what)
 
     def unfinished(self, stage: str) -> list[Path]:
         """Folders of a stage that were begun and not finished."""

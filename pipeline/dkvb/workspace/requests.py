@@ -25,10 +25,8 @@ from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
 from dkvb.recipe import Recipe
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
+from dkvb.workspace.names import MASK, REQUEST
 from dkvb.workspace.specs import embed_settings
-
-REQUEST, MASK = "request.json", "mask.safetensors"
-
 
 MASKED, PURGED, RESTORED = "masked", "purged", "restored"
 

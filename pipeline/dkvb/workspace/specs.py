@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dkvb.recipe import Recipe
-from dkvb.workspace.artifacts import Artifact, Spec
+from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.manifest import Spec
 
 
 def embed_settings(recipe: Recipe) -> dict[str, Any]:
@@ -47,18 +48,3 @@ def linear_spec(recipe: Recipe, seed: int, features: Artifact) -> Spec:
         "seed": seed,
     }
     return Spec("train", f"{recipe.data_name}-linear-seed{seed}", settings, {"embed": features.fingerprint})
-
-
-CHECKPOINT = "checkpoint.safetensors"
-
-
-MASK = "mask.safetensors"
-
-
-PROJECTION = "projection.safetensors"
-
-
-VALUES, COUNTS, LINEAR = "values.safetensors", "counts", "linear.safetensors"
-
-
-CONVERGED = "converged.safetensors"

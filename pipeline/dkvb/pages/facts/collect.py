@@ -13,6 +13,7 @@ from dkvb.pages.charts import palette
 from dkvb.pages.facts.records import Collected, MethodResult, ReportRun, Setup, Trained, flatten, without
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import canonical_hash
+from dkvb.workspace.names import CURVE
 
 KINDS = ("forget", "sweep", "retraining")
 """Kinds of unlearning artifacts that pages show."""
@@ -144,7 +145,7 @@ def _counts(found: list[tuple[Artifact, Setup]]) -> dict[tuple[str, str], pl.Dat
 
 def _read(artifact: Artifact) -> pl.DataFrame:
     try:
-        return pl.read_parquet(artifact.path / "curve.parquet").with_columns(seed=pl.lit(artifact.result["seed"]))
+        return pl.read_parquet(artifact.path / CURVE).with_columns(seed=pl.lit(artifact.result["seed"]))
     except (OSError, pl.exceptions.PolarsError):
         raise artifact.damaged("curve.parquet cannot be read") from None
 

@@ -18,7 +18,7 @@ from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.pages.facts.records import Trained
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
-from dkvb.workspace.specs import COUNTS, MASK, VALUES
+from dkvb.workspace.names import COUNTS, MASK, VALUES
 
 ROOM = 2**30
 """Bytes of selection counts held at a time; of more classes than fit, only some are compared."""
