@@ -13,6 +13,16 @@ import pytest
 from conftest import TOML, blobs
 from dkvb.pages.facts.collect import collect
 from dkvb.recipe import Recipe, load
+from dkvb.records.base import Record
+from dkvb.records.stages import (
+    EmbedResult,
+    MembershipResult,
+    QuantizeResult,
+    Sweep,
+    TrainOn,
+    TrainResult,
+    UnlearnResult,
+)
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, report, train, unlearn
 from dkvb.workspace.artifacts import Artifact, Workspace
@@ -21,6 +31,24 @@ from dkvb.workspace.manifest import Spec
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 PAIRS = 256 * 4096
 PER_CLASS = 1000
+RECORDS: dict[str, type[Record]] = {
+    "embed": EmbedResult,
+    "quantize": QuantizeResult,
+    "train": TrainResult,
+    "forget": UnlearnResult,
+    "sweep": Sweep,
+    "retraining": TrainOn,
+    "membership": MembershipResult,
+}
+NO_LEAKS = {"any": False, "rows": {"train": 50_000, "test": 10_000}}
+UNSAID: dict[str, dict[str, Any]] = {
+    "embed": {"mode": "RGB", "weights_sha256": None, "unreadable": {}, "leaks": NO_LEAKS, "leaks_in_words": None},
+    "train": {"parameters": 1_000_000},
+    "membership": dict.fromkeys(("loss_validation_forget", "loss_validation_held_out"), 1.0)
+    | dict.fromkeys(("loss_test_forget", "loss_test_held_out"), 1.0)
+    | {"model": "dkvb", "retain_test": 0.9, "seconds": 3.0, "note": None},
+}
+"""Kind -> what a result holds that no page shows."""
 
 
 class Fake:
@@ -46,10 +74,12 @@ class Fake:
     def make(
         self, stage: str, name: str, settings: dict[str, Any], inputs: dict[str, str], result: Any, frame: Any = None
     ) -> Artifact:
+        kind = settings.get("kind", stage)
+        record = RECORDS[kind].model_validate(UNSAID.get(kind, {}) | result)
         with self.workspace.claim(Spec(stage, name, settings, inputs)) as claim:
             if frame is not None:
                 frame.write_parquet(claim.path / ("curve.parquet" if stage == "unlearn" else "metrics.parquet"))
-            return claim.finish(result, seconds=12.5)
+            return claim.finish(record, seconds=12.5)
 
     def base(self, seed: int) -> list[float]:
         """Test accuracy per class of the trained model."""
@@ -75,6 +105,7 @@ class Fake:
             "per_class_test": per_class,
             "per_class_train": [1.0] * len(per_class),
             "misclassified_test": [round(PER_CLASS * (1 - value)) for value in per_class],
+            "tested": [PER_CLASS] * len(per_class),
             "classes": self.classes,
         }
         section = "train" if model == "dkvb" else "linear"
@@ -106,6 +137,7 @@ class Fake:
             "model": model,
             "forget": [self.forget],
             "forget_names": [self.classes[self.forget]],
+            "classes": self.classes,
             "seed": seed,
             "n": n,
             "n_name": {"activations": "N_a", "examples": "N_e", "scrub": "epochs"}.get(method, ""),
@@ -141,7 +173,7 @@ class Fake:
         return self.make("unlearn", f"{method}-{n}", settings, {"train": trained.fingerprint}, result)
 
     def sweep(self, trained: Artifact, method: str, last: int, steps: int = 20) -> Artifact:
-        seed, rows, points = trained.result["seed"], [], []
+        seed, model, rows, points = trained.result["seed"], trained.result["model"], [], []
         base, grid = self.base(seed), [round(last * step / steps) for step in range(steps + 1)]
         for n in grid:
             t = n / last
@@ -163,6 +195,7 @@ class Fake:
         n_name = {"activations": "N_a", "examples": "N_e"}[method]
         result = {
             "method": method,
+            "model": model,
             "forget": [self.forget],
             "seed": seed,
             "n_name": n_name,
@@ -179,14 +212,18 @@ class Fake:
         seed, model = trained.result["seed"], trained.result["model"]
         points = [
             {"epoch": e, "retain_test": 0.92 + 0.002 * e + 0.001 * seed, "forget_test": 0.001 * e}
+            | {"retain_train": 0.99, "forget_train": 0.0}
             for e in range(epochs + 1)
         ]
         result = {
             "method": method,
             "model": model,
             "forget": [self.forget],
+            "forget_names": [self.classes[self.forget]],
             "seed": seed,
             "n": 180_000,
+            "n_name": "N_a",
+            "epochs": epochs,
             "points": points,
         }
         settings = {"kind": "retraining", "method": method, "forget": [self.forget], "seed": seed, "epochs": epochs}
