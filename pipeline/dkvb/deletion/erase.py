@@ -16,8 +16,6 @@ import numpy as np
 import zarr
 from safetensors.numpy import load_file, save_file
 
-from dkvb.workspace import manifest
-from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.names import MANIFEST
 
 ZEROS = bytes(2**20)
@@ -93,8 +91,3 @@ def rewrite_tensors(path: Path, change: Any, staging: Path) -> None:
     staging.mkdir(parents=True, exist_ok=True)
     save_file(arrays, staging / path.name)
     replace(path, staging / path.name)
-
-
-def rewrite_manifest(artifact: Artifact, **result: Any) -> None:
-    """Make a manifest agree with files that were rewritten; fingerprint and settings stay."""
-    manifest.rewrite(artifact.path, artifact.manifest, **result)

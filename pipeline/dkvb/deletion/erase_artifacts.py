@@ -51,7 +51,7 @@ def erased(tree: Tree, staging: Path) -> dict[str, Any]:
         _counts(model, classes, staging)
         for file in sorted(model.path.glob("*checkpoint*")):
             erase.shred(file)
-        erase.rewrite_manifest(model, purged=_purged(model, classes))
+        model.reseal(purged=_purged(model, classes))
     for head in tree.heads:
         _head(head, classes, staging)
         done["heads"].append(head.path.name)
@@ -127,7 +127,7 @@ def _head(head: Artifact, classes: Sequence[int], staging: Path) -> None:
             erase.rewrite_tensors(head.path / name, drop, staging)
     for file in sorted(head.path.glob("*checkpoint*")):
         erase.shred(file)
-    erase.rewrite_manifest(head, purged=_purged(head, classes))
+    head.reseal(purged=_purged(head, classes))
 
 
 def _codes(tree: Tree, artifact: Artifact, rows: dict[str, np.ndarray], staging: Path) -> None:
@@ -144,7 +144,7 @@ def _codes(tree: Tree, artifact: Artifact, rows: dict[str, np.ndarray], staging:
         # lists made after an earlier purge have no places for the rows that were purged then
         kept = aside if listed == len(aside) else aside[(there >= 0) | np.isin(aside, rows["train"])]
         _zero_rows(artifact, name, np.flatnonzero(np.isin(kept, rows["train"])), staging)
-    erase.rewrite_manifest(artifact, purged=_purged(artifact, tree.request.classes))
+    artifact.reseal(purged=_purged(artifact, tree.request.classes))
 
 
 def _zero_rows(artifact: Artifact, name: str, rows: np.ndarray, staging: Path) -> None:
@@ -172,4 +172,4 @@ def _features(tree: Tree, rows: dict[str, np.ndarray], staging: Path) -> None:
         mine = np.isin(stored, tree.request.classes)
         stored[mine] = -1 - stored[mine]
         erase.rewrite_array(features.path, f"{split}/labels", stored, staging)
-    erase.rewrite_manifest(features, purged=_purged(features, tree.request.classes))
+    features.reseal(purged=_purged(features, tree.request.classes))

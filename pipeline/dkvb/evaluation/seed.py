@@ -14,13 +14,15 @@ from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.recipe import Recipe
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.lineage import SeedModels, seed_models
 from dkvb.workspace.names import COUNTS, LINEAR, VALUES
-from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
 
 
 @dataclass
 class TrainedSeed:
-    """One seed's trained models; each is read when a method first asks for it.
+    """One seed's trained models; each is read when a method first needs it.
+
+    `check_files` is whether an artifact's files are compared with its manifest before it is given out.
 
     Raises (by its properties):
         MissingStage: that model has not been trained.
@@ -31,32 +33,36 @@ class TrainedSeed:
     workspace: Workspace
     features: Artifact
     seed: int
+    check_files: bool = True
 
     @cached_property
     def splits(self) -> Splits:
         return Splits(self.features, self.recipe.data.validation, self.seed)
 
     @cached_property
+    def _models(self) -> SeedModels:
+        return seed_models(self.recipe, self.workspace, self.features, self.seed)
+
+    def _need(self, artifact: Artifact | None, stage: str, what: str) -> Artifact:
+        return self.workspace.need_made(artifact, stage, f"{what} of seed {self.seed}", self.check_files)
+
+    @cached_property
     def dkvb_artifact(self) -> Artifact:
-        codes = self.workspace.get(quantize_spec(self.recipe, self.seed, self.features))
-        fingerprint = codes.fingerprint if codes else ""
-        return self.workspace.need_spec(
-            dkvb_spec(self.recipe, self.seed, fingerprint), f"The trained bottleneck of seed {self.seed}"
-        )
+        return self._need(self._models.bottleneck, "train", "The trained bottleneck")
 
     @cached_property
     def linear_artifact(self) -> Artifact:
-        spec = linear_spec(self.recipe, self.seed, self.features)
-        return self.workspace.need_spec(spec, f"The trained linear head of seed {self.seed}")
+        return self._need(self._models.linear, "train", "The trained linear head")
+
+    @cached_property
+    def codes_artifact(self) -> Artifact:
+        return self._need(self._models.codes, "quantize", "The keys and codes")
 
     @cached_property
     def bottleneck(self) -> StoredBottleneck:
-        trained = self.dkvb_artifact
-        codes = self.workspace.need_spec(
-            quantize_spec(self.recipe, self.seed, self.features), f"The keys and codes of seed {self.seed}"
-        )
-        values = load_file(trained.path / VALUES)["values"]
-        return StoredBottleneck(self.splits, codes, values, self.recipe.train.pool, self.recipe.keys.unused == "mask")
+        values = load_file(self.dkvb_artifact.path / VALUES)["values"]
+        masks_unused = self.recipe.keys.unused == "mask"
+        return StoredBottleneck(self.splits, self.codes_artifact, values, self.recipe.train.pool, masks_unused)
 
     @cached_property
     def linear(self) -> dict[str, np.ndarray]:

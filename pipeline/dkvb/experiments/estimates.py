@@ -13,6 +13,7 @@ from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe, load
 from dkvb.runtime import progress
 from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.specs import embed_settings
 
 
@@ -143,9 +144,7 @@ class Estimator:
 def _rates(workspace: Workspace) -> dict[str, float]:
     """Step -> seconds per unit of work, of the largest piece of work of that kind."""
     found: dict[str, tuple[float, float]] = {}
-    embedded = {artifact.fingerprint: artifact for artifact in workspace.all("embed")}
-    quantized = {artifact.fingerprint: artifact for artifact in workspace.all("quantize")}
-    trained = {artifact.fingerprint: artifact for artifact in workspace.all("train")}
+    lineage = Lineage(workspace)
 
     def add(step: str, seconds: float, recipe: Recipe, features: Artifact) -> None:
         result = features.result
@@ -155,33 +154,27 @@ def _rates(workspace: Workspace) -> dict[str, float]:
         if amount > found.get(step, (0.0, 0.0))[0]:
             found[step] = (amount, seconds / amount)
 
-    for embeds in embedded.values():
+    for embeds in lineage.all("embed"):
         name = (embeds.settings.get("encoder") or {}).get("name", "")
         add(f"embed {name}", embeds.manifest["seconds"], Recipe(), embeds)
-    for codes in quantized.values():
-        if features := embedded.get(codes.manifest["inputs"]["embed"]):
+    for codes in lineage.all("quantize"):
+        if features := lineage.input_of(codes, "embed"):
             add("quantize", codes.manifest["seconds"], Recipe().with_(keys=codes.settings["keys"]), features)
     recipes: dict[str, tuple[Recipe, Artifact]] = {}
-    for model in trained.values():
-        codes_ = quantized.get(model.manifest["inputs"].get("quantize", ""))
-        features_ = embedded.get(
-            codes_.manifest["inputs"]["embed"] if codes_ else model.manifest["inputs"].get("embed", "")
-        )
-        if features_ is None:
+    for model in lineage.all("train"):
+        made = lineage.trained_from(model)
+        if made is None:
             continue
-        over: dict[str, Any] = (
-            {"linear": model.settings["linear"]} if "linear" in model.settings else {"train": model.settings["train"]}
-        )
-        recipe = Recipe().with_(**over, **({"keys": codes_.settings["keys"]} if codes_ else {}))
-        recipes[model.fingerprint] = recipe, features_
-        if codes_:
-            add("train", model.manifest["seconds"], recipe, features_)
-    for artifact in workspace.all("unlearn"):
-        kind, method = artifact.settings.get("kind"), str(artifact.settings.get("method"))
-        if kind == "forget" and artifact.manifest["inputs"].get("train") in recipes:
-            add(
-                method,
-                artifact.manifest["seconds"] + float(artifact.result["seconds"]),
-                *recipes[artifact.manifest["inputs"]["train"]],
-            )
+        section = "linear" if "linear" in model.settings else "train"
+        over: dict[str, Any] = {section: model.settings[section]}
+        if made.codes:
+            over["keys"] = made.codes.settings["keys"]
+        recipe = Recipe().with_(**over)
+        recipes[model.fingerprint] = recipe, made.features
+        if made.codes:
+            add("train", model.manifest["seconds"], recipe, made.features)
+    for artifact in lineage.all("unlearn"):
+        kind, method, of = artifact.settings.get("kind"), str(artifact.settings.get("method")), artifact.inputs
+        if kind == "forget" and of.get("train") in recipes:
+            add(method, artifact.manifest["seconds"] + float(artifact.result["seconds"]), *recipes[of["train"]])
     return {step: rate for step, (_, rate) in found.items()}

@@ -21,7 +21,8 @@ from dkvb.recipe import Recipe, load
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, report, train, unlearn
 from dkvb.workspace.artifacts import Artifact, Workspace
-from dkvb.workspace.specs import dkvb_spec, embed_settings, linear_spec, quantize_spec
+from dkvb.workspace.lineage import SeedModels, seed_models
+from dkvb.workspace.specs import embed_settings
 
 METHODS = [
     *("activations", "examples", "scrub", "logit-mask"),
@@ -125,26 +126,19 @@ def _steps(recipe: Recipe, workspace: Workspace, force: bool) -> list[Step]:
     steps = [_step(recipe, "embed", None, features is not None, partial(embed.run, recipe, workspace, force=force))]
     for seed in recipe.run.seeds:
         one = recipe.with_(run={"seeds": [seed]})
-        codes = workspace.get(quantize_spec(recipe, seed, features)) if features else None
-        models: list[Artifact | None] = [None, None]
-        if features and codes:
-            specs = (dkvb_spec(recipe, seed, codes.fingerprint), linear_spec(recipe, seed, features))
-            models = [workspace.get(spec) for spec in specs]
-        steps.append(
-            _step(recipe, "quantize", seed, codes is not None, partial(quantize.run, one, workspace, force=force))
-        )
-        steps.append(_step(recipe, "train", seed, None not in models, partial(train.run, one, workspace, force=force)))
+        models = seed_models(recipe, workspace, features, seed) if features else SeedModels(None, None, None)
+        coded, trained = models.codes is not None, None not in (models.bottleneck, models.linear)
+        steps.append(_step(recipe, "quantize", seed, coded, partial(quantize.run, one, workspace, force=force)))
+        steps.append(_step(recipe, "train", seed, trained, partial(train.run, one, workspace, force=force)))
         for name in recipe.unlearn.methods:
             this = one.with_(unlearn={"method": name})
-            done = (
-                features is not None and None not in models and _unlearned(this, workspace, features, models, unlearned)
-            )
+            done = features is not None and trained and _unlearned(this, workspace, features, models, unlearned)
             steps.append(_step(recipe, name, seed, done, partial(unlearn.run, this, workspace, force=force)))
         attacked = features is not None and set(membership.DEFENCES) <= {
             found.settings["method"]
             for found in unlearned
             if (found.settings.get("kind"), found.settings.get("seed")) == ("membership", seed)
-            and found.manifest["inputs"].get("embed") == features.fingerprint
+            and found.inputs.get("embed") == features.fingerprint
         }
         steps.append(_step(recipe, "membership", seed, attacked, partial(membership.run, one, workspace, force=force)))
     return steps
@@ -158,26 +152,19 @@ def _unlearned(
     recipe: Recipe,
     workspace: Workspace,
     features: Artifact,
-    models: Sequence[Artifact | None],
+    models: SeedModels,
     unlearned: Sequence[Artifact],
 ) -> bool:
     """Whether the recipe's only method has its result, its sweep and, where it is trained on, its retraining, all with
     these settings."""
     (name,), (seed,) = recipe.unlearn.methods, recipe.run.seeds
-    trained = TrainedSeed(recipe, workspace, features, seed)
-    vars(trained).update(
-        dkvb_artifact=models[0], linear_artifact=models[1]
-    )  # found already; reading them again would check gigabytes
+    trained = TrainedSeed(recipe, workspace, features, seed, check_files=False)  # they may be gigabytes
     kinds = {"forget", "sweep"} | ({"retraining"} if name in RETRAINED and recipe.unlearn.retrain else set())
     for forget in forget_sets(trained):
         method = make(name, trained, forget)
-        model = models[0] if method.model == "dkvb" else models[1]
+        model = models.bottleneck if method.model == "dkvb" else models.linear
         wanted = {"method": name, "forget": forget, "seed": seed, **method.settings}
-        mine = [
-            found.settings
-            for found in unlearned
-            if model and found.manifest["inputs"].get("train") == model.fingerprint
-        ]
+        mine = [found.settings for found in unlearned if model and found.inputs.get("train") == model.fingerprint]
         mine = [settings for settings in mine if all(settings.get(key) == value for key, value in wanted.items())]
         there = {
             settings["kind"] for settings in mine if settings["kind"] != "forget" or settings.get("n") == method.given

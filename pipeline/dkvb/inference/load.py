@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -26,7 +25,8 @@ from dkvb.runtime.device import choose_device
 from dkvb.version import __version__
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact, Workspace
-from dkvb.workspace.files import canonical_hash, sha256
+from dkvb.workspace.files import sha256
+from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import COUNTS, KEYS, LINEAR, MANIFEST, MASK, PROJECTION, VALUES, WEIGHTS
 from dkvb.workspace.requests import PURGED, all_requests, need_features, refuse_half_purged, unite
 
@@ -91,25 +91,20 @@ def load_seed(recipe: Recipe, workspace: Workspace, seed: int, device: str, requ
 
 
 def _last(workspace: Workspace, seed: int | None) -> Artifact:
-    """The bottleneck last trained or asked for, with this seed, or the lowest that the same settings were trained
-    with."""
-    trained = [
-        a for a in workspace.all("train") if a.settings["model"] == "dkvb" and seed in (None, a.settings["seed"])
-    ]
+    """The bottleneck last trained or used, with this seed, or the lowest that the same settings were trained with."""
+    lineage = Lineage(workspace)
+    trained = [a for a in lineage.all("train") if a.settings["model"] == "dkvb" and seed in (None, a.settings["seed"])]
     if not trained:
         which = "" if seed is None else f" of seed {seed}"
         raise MissingStage(
             f"There is no trained bottleneck{which} in {workspace.root}: run `dkvb train` with this --data-dir first."
         )
 
-    def likeness(artifact: Artifact) -> str:
-        above = _input(workspace, artifact, "quantize")
-        return canonical_hash(
-            [{**artifact.settings, "seed": 0}, {**above.settings, "seed": 0}, above.manifest["inputs"]]
-        )
-
-    wanted = likeness(trained[-1])
-    return min((a for a in trained if likeness(a) == wanted), key=lambda a: int(a.settings["seed"]))
+    last = lineage.trained_from(trained[-1])
+    if last is None:
+        return trained[-1]  # loading it says what is missing
+    alike = [made for model in trained if (made := lineage.trained_from(model)) and made.setup == last.setup]
+    return min(alike, key=lambda made: made.seed).model
 
 
 def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu", requests: bool = True) -> Classifier:
@@ -133,7 +128,7 @@ def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu",
             f"{artifact.path} holds no model to load: give a train artifact, or an unlearn artifact that has a mask or"
             " weights."
         )
-    trained = _input(workspace, artifact, "train")
+    trained = Lineage(workspace).need_input(artifact, "train")
     trained.check()
     model = _trained(workspace, trained, device, requests)
     return _unlearned(model, artifact)
@@ -160,8 +155,9 @@ def _unlearned(model: Classifier, artifact: Artifact) -> Classifier:
 
 def _trained(workspace: Workspace, trained: Artifact, device: str, requests: bool) -> Classifier:
     settings, result = trained.settings, trained.result
-    codes = _input(workspace, trained, "quantize") if settings["model"] == "dkvb" else None
-    features = _input(workspace, codes or trained, "embed")
+    lineage = Lineage(workspace)
+    codes = lineage.need_input(trained, "quantize") if settings["model"] == "dkvb" else None
+    features = lineage.need_input(codes or trained, "embed")
     about = About(
         classes=[str(name) for name in result["classes"]],
         seed=int(settings["seed"]),
@@ -203,18 +199,6 @@ def _requested(workspace: Workspace, trained: Artifact, model: Model, masked: bo
 def _class_counts(trained: Artifact, classes: Sequence[int]) -> np.ndarray:
     """(C, M): how often training samples of some classes selected each pair in the last epoch."""
     return arrays.read(trained, COUNTS, list(classes)).sum(0, dtype=np.int64)
-
-
-def _input(workspace: Workspace, artifact: Artifact, stage: str) -> Artifact:
-    """The artifact of an earlier stage that this one was made from."""
-    fingerprint: Any = artifact.manifest["inputs"][stage]
-    for found in reversed(workspace.all(stage)):
-        if found.fingerprint == fingerprint:
-            return found
-    raise MissingStage(
-        f"{artifact.path} was made from a {stage} artifact that is no longer in {workspace.root}: run `dkvb {stage}`"
-        " with the same recipe."
-    )
 
 
 def read_export(folder: Path, device: str = "cpu") -> Model:

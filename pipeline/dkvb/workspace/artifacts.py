@@ -50,6 +50,11 @@ class Artifact:
         return dict(self.manifest["settings"])
 
     @property
+    def inputs(self) -> dict[str, str]:
+        """Stage -> fingerprint of the artifact that this one was made from."""
+        return dict(self.manifest["inputs"])
+
+    @property
     def kind(self) -> str:
         """What it is: the stage, and of those that stage 4 makes, "forget", "sweep", "retraining" or "membership"."""
         return str(self.settings.get("kind", self.stage))
@@ -117,6 +122,11 @@ class Artifact:
     def say_done(self, label: str, more: str = "") -> None:
         """Tell a person that the work of this label was done by an earlier run."""
         progress.note(f"{label}: already done ({self.path.name}){more}")
+
+    def reseal(self, **result: Any) -> None:
+        """Make the manifest agree with files that were rewritten, and change some of its `result`; fingerprint and
+        settings stay."""
+        manifest.rewrite(self.path, self.manifest, **result)
 
     def reopen(self) -> None:
         """Take the done mark away, so that missing units can be made again."""
@@ -187,13 +197,13 @@ class Workspace:
         return None if held is None else Artifact(path, held)
 
     def all(self, stage: str) -> list[Artifact]:
-        """Finished artifacts of a stage, most recently made or asked for last."""
+        """Finished artifacts of a stage, the one last made or used last."""
         folders = [path.parent for path in (self.root / stage).glob(f"*/{MANIFEST}")]
         folders.sort(key=lambda path: (path / MANIFEST).stat().st_mtime_ns)
         return [artifact for path in folders if (artifact := self.read(path))]
 
     def find(self, stage: str, settings: Mapping[str, Any]) -> Artifact | None:
-        """The artifact with these settings; of several (the data changed), the one last made or asked for."""
+        """The artifact with these settings; of several (the data changed), the one last made or used."""
         wanted = canonical_hash(settings)
         return next((found for found in reversed(self.all(stage)) if canonical_hash(found.settings) == wanted), None)
 
@@ -204,11 +214,7 @@ class Workspace:
             MissingStage: it has not been made, or not to its end.
             DamagedArtifact: it has been altered since.
         """
-        artifact = self.find(stage, settings)
-        if artifact is None:
-            raise self._missing(stage, what)
-        artifact.check()
-        return artifact
+        return self.need_made(self.find(stage, settings), stage, what)
 
     def need_spec(self, spec: Spec, what: str) -> Artifact:
         """The artifact of exactly this spec, checked.
@@ -217,17 +223,23 @@ class Workspace:
             MissingStage: it has not been made, or not to its end.
             DamagedArtifact: it has been altered since.
         """
-        artifact = self.get(spec)
-        if artifact is None:
-            raise self._missing(spec.stage, what)
-        artifact.check()
-        return artifact
+        return self.need_made(self.get(spec), spec.stage, what)
 
-    def _missing(self, stage: str, what: str) -> MissingStage:
-        return MissingStage(
-            f"{what} is not in {self.root}: run `dkvb {stage}` with the same recipe first (it picks up where it"
-            " stopped)."
-        )
+    def need_made(self, artifact: Artifact | None, stage: str, what: str, check: bool = True) -> Artifact:
+        """An artifact that was looked up, its files checked unless `check` is False.
+
+        Raises:
+            MissingStage: it is None: it has not been made, or not to its end.
+            DamagedArtifact: it has been altered since.
+        """
+        if artifact is None:
+            raise MissingStage(
+                f"{what} is not in {self.root}: run `dkvb {stage}` with the same recipe first (it picks up where it"
+                " stopped)."
+            )
+        if check:
+            artifact.check()
+        return artifact
 
     def get(self, spec: Spec) -> Artifact | None:
         """The finished artifact of exactly this spec."""

@@ -13,6 +13,7 @@ from dkvb.pages.charts import palette
 from dkvb.pages.facts.records import Collected, MethodResult, ReportRun, Setup, Trained, flatten, without
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import canonical_hash
+from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import CURVE
 
 KINDS = ("forget", "sweep", "retraining")
@@ -63,23 +64,19 @@ def _runs(setup: Setup, found: list[tuple[Artifact, Setup]]) -> list[ReportRun]:
 
 
 def _setups(workspace: Workspace) -> tuple[list[Setup], dict[str, Setup], int]:
-    embeds = {artifact.fingerprint: artifact for artifact in workspace.all("embed")}
-    quantized = {artifact.fingerprint: artifact for artifact in workspace.all("quantize")}
+    """The setups, the setup of every trained model by its fingerprint, and of how many models the inputs are gone."""
+    lineage = Lineage(workspace)
     setups: dict[str, Setup] = {}
     by_train: dict[str, Setup] = {}
     lost = 0
-    for artifact in workspace.all("train"):
-        inputs = artifact.manifest["inputs"]
-        quantize = quantized.get(inputs.get("quantize", ""))
-        embed = embeds.get(quantize.manifest["inputs"]["embed"] if quantize else inputs.get("embed", ""))
-        if embed is None:
+    for model in lineage.all("train"):
+        made = lineage.trained_from(model)
+        if made is None:
             lost += 1
             continue
-        keys = without(quantize.settings, "seed") if quantize else None
-        key = canonical_hash([embed.fingerprint, keys, without(artifact.settings, "seed")])
-        setup = setups.setdefault(key, Setup(key, str(artifact.result["model"])))
-        setup.seeds.append(Trained(artifact, embed, quantize))
-        by_train[artifact.fingerprint] = setup
+        setup = setups.setdefault(made.setup, Setup(made.setup, str(model.result["model"])))
+        setup.seeds.append(Trained(model, made.features, made.codes))
+        by_train[model.fingerprint] = setup
     for setup in setups.values():
         setup.seeds.sort(key=lambda trained: trained.seed)
     return list(setups.values()), by_train, lost
