@@ -47,7 +47,9 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
         for full in (f"{base}.{name}".strip(".") for name in names):
             if full.startswith("dkvb."):
                 inner = full.removeprefix("dkvb.")
-                found.add(next((m for m in (inner, inner.rpartition(".")[0]) if m in known), "__init__"))
+                outer = inner.rpartition(".")[0]
+                candidates = (inner, f"{inner}.__init__", outer, f"{outer}.__init__")
+                found.add(next((name for name in candidates if name in known), "__init__"))
     return found
 
 

@@ -81,8 +81,8 @@ def test_paths_are_relative_to_the_recipe_file(tmp_path: Path) -> None:
         ("keys = 3", "'keys' is a section"),
         ('[data]\nsource = "cifar11"', "unknown data.source 'cifar11'; did you mean"),
         ('[unlearn]\nmethod = "activation"', "did you mean 'activations'?"),
-        ("[unlearn]\nna = -1", "unlearn.na = -1 is negative"),
-        ("[unlearn]\nne = -5", "unlearn.ne = -5 is negative"),
+        ("[unlearn]\nna = -1", "unlearn.na = -1: give 0 or more, or 'auto'"),
+        ("[unlearn]\nne = -5", "unlearn.ne = -5: give 0 or more"),
         ("[scrub]\nmin_steps = 0", "scrub.min_steps = 0"),
         ('[keys]\npairs = "many"', "keys.pairs"),
         ("[keys]\npairs = 4\ntop_k = 5", "top_k = 5 is more than pairs = 4"),
@@ -91,6 +91,26 @@ def test_paths_are_relative_to_the_recipe_file(tmp_path: Path) -> None:
         ("[run]\nseeds = []", "run.seeds"),
         ('[keys]\ninit = "kmeans"', "keys.init"),
         ("[keys\npairs = 4", "is not valid TOML"),
+        ("[run]\nseeds = [-1]", "run.seeds = -1: give 0 or more"),
+        (
+            "[run]\nseeds = [0, 18446744073709551616]",
+            "run.seeds = 18446744073709551616: give 9223372036854775807 or less",
+        ),
+        ("[run]\nseeds = [3, 0, 3]", "run.seeds: 3 is named twice"),
+        ("[run]\nseeds = 3", "run.seeds = 3: give a list"),
+        ("[run]\nworkers = 0", "run.workers = 0: give 1 or more"),
+        ("[run]\nmemory = inf", "run.memory = inf: give a finite number"),
+        ("[train]\nlr = nan", "train.lr = nan: give a finite number"),
+        ("[train]\nepochs = 1.5", "train.epochs = 1.5: give a whole number"),
+        ("[data]\nstrict = 1", "data.strict = 1: give true or false"),
+        ('[data]\non_bad = "ignore"', "data.on_bad = 'ignore': give 'fail' or 'skip'"),
+        ("[verify]\nmax_forget = 2.0", "verify.max_forget = 2.0: give 1.0 or less, or 'chance'"),
+        ("[verify]\nmax_forget = nan", "verify.max_forget = nan: give a finite number, or 'chance'"),
+        ("[verify]\nsamples = [5, 0]", "verify.samples = 0: give 1 or more"),
+        ("[verify]\nsamples = []", "verify.samples = []: give a list of at least 1"),
+        ('[unlearn]\nmethod = ["scrub", "scrub"]', "'scrub' is named twice"),
+        ('[data]\nsource = "featurs"\n[encoder]\nname = "pixels"', "'featurs'; did you mean 'features'?"),
+        ("[data]\nsource = 3", "data.source = 3: give text in quotes"),
     ],
 )
 def test_bad_recipes_are_refused_by_name(tmp_path: Path, text: str, says: str) -> None:
@@ -106,3 +126,22 @@ def test_unknown_recipes_are_refused() -> None:
         recipes.load("cifar1")
     with pytest.raises(UsageError, match="no recipe file nowhere.toml"):
         recipes.load("nowhere.toml")
+
+
+def test_the_encoder_of_a_recipe_on_features_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('[data]\nsource = "features"\npath = "x"\n[encoder]\nname = "timm:none"\n')
+    assert recipes.load("r.toml").encoder.batch_size == recipes.load("features").encoder.batch_size
+
+
+def test_another_encoder_takes_no_weights_of_the_usual_one(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('[data]\nsource = "cifar10"\n[encoder]\nname = "resnet50"\n')
+    assert recipes.load("cifar10").encoder.weights
+    assert recipes.load("r.toml").encoder.weights is None
+
+
+def test_a_recipe_file_may_begin_with_a_byte_order_mark_but_must_be_text(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('name = "mine"', encoding="utf-8-sig")
+    assert recipes.load("r.toml").name == "mine"
+    (tmp_path / "r.toml").write_bytes(b'name = "\xff"')
+    with pytest.raises(UsageError, match=r"r\.toml is not valid TOML: its text is not UTF-8"):
+        recipes.load("r.toml")

@@ -1,0 +1,23 @@
+"""The recipe: one TOML file that holds every setting of a run; flags override it, it overrides a built-in one."""
+
+from dkvb.recipe.loading import WEIGHTS_FILES, builtin_names, builtin_text, load
+from dkvb.recipe.sections import Data, Encoder, Keys, Linear, Run, Scrub, Train, Unlearn, Verify
+from dkvb.recipe.settings import Recipe, validate
+
+__all__ = [
+    "WEIGHTS_FILES",
+    "Data",
+    "Encoder",
+    "Keys",
+    "Linear",
+    "Recipe",
+    "Run",
+    "Scrub",
+    "Train",
+    "Unlearn",
+    "Verify",
+    "builtin_names",
+    "builtin_text",
+    "load",
+    "validate",
+]

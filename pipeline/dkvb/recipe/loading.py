@@ -1,0 +1,97 @@
+"""Loading a recipe: a built-in one by name, or a TOML file, laid over the built-in recipe of its data source."""
+
+from __future__ import annotations
+
+import importlib.resources
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from dkvb.errors import UsageError, nearest
+from dkvb.recipe.settings import Recipe, check_keys, merge, validate
+
+WEIGHTS_FILES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
+
+
+def builtin_names() -> list[str]:
+    """Names of the recipes that come with dkvb."""
+    folder = importlib.resources.files("dkvb") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def builtin_text(name: str) -> str:
+    """The TOML of a built-in recipe, comments included.
+
+    Raises:
+        UsageError: no built-in recipe has that name.
+    """
+    if name not in builtin_names():
+        raise UsageError(
+            f"There is no recipe '{name}'{nearest(name, builtin_names())} (A path to a .toml file works too.)"
+        )
+    return (importlib.resources.files("dkvb") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def load(which: str | None = None, folder: Path | None = None) -> Recipe:
+    """Load a recipe by built-in name or path; by default `dkvb.toml` in `folder` (here), else cifar10.
+
+    A file's missing keys come from the built-in recipe named like its `data.source`.
+
+    Raises:
+        UsageError: no such recipe, not TOML, or a key or value that a recipe does not have.
+    """
+    folder = folder or Path.cwd()
+    if which is None:
+        which = str(folder / "dkvb.toml") if (folder / "dkvb.toml").is_file() else "cifar10"
+    path = Path(which)
+    if which in builtin_names() and not path.suffix:
+        return _absolute(validate(parse(builtin_text(which), which), f"recipe {which}"), folder)
+    if not path.suffix and not path.is_file():
+        builtin_text(which)
+    settings = parse(_read(path), str(path))
+    check_keys(settings, str(path))
+    source = settings.get("data", {}).get("source", "cifar10")
+    base = tomllib.loads(builtin_text(source)) if source in builtin_names() else {}
+    usual = base.get("encoder", {})
+    if settings.get("encoder", {}).get("name") not in (None, usual.get("name")):
+        # weights and layers of one encoder mean nothing to another
+        base["encoder"] = {key: value for key, value in usual.items() if key == "batch_size"}
+    settings.setdefault("name", path.stem)
+    return _absolute(validate(merge(base, settings), str(path)), path.resolve().parent)
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise UsageError(
+            f"There is no recipe file {path}; `dkvb init` writes one, and built-in recipes are:"
+            f" {', '.join(builtin_names())}."
+        )
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not valid TOML: its text is not UTF-8.") from None
+
+
+def parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where} is not valid TOML: {error}.") from None
+
+
+def _absolute(recipe: Recipe, folder: Path) -> Recipe:
+    """Paths are relative to the recipe's own folder; a weights value counts as a path where it is a file there."""
+
+    def resolve(path: str | None) -> str | None:
+        return None if path is None else str((folder / Path(path).expanduser()).resolve())
+
+    weights = recipe.encoder.weights
+    if weights is not None and (Path(weights).suffix in WEIGHTS_FILES or (folder / weights).is_file()):
+        weights = resolve(weights)
+    return recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update={"path": resolve(recipe.data.path)}),
+            "encoder": recipe.encoder.model_copy(update={"weights": weights}),
+            "unlearn": recipe.unlearn.model_copy(update={"proxy": resolve(recipe.unlearn.proxy)}),
+        }
+    )

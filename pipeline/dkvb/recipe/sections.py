@@ -1,0 +1,172 @@
+"""The sections of a recipe, as classes: every setting with its default, its range and what it means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from dkvb import registry
+
+
+def _distinct(given: list[Any]) -> list[Any]:
+    if twice := [item for item in given if given.count(item) > 1]:
+        raise ValueError(f"{twice[0]!r} is named twice; name it once")
+    return given
+
+
+Auto = Literal["auto"]
+Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Change = Annotated[float, Field(ge=-1, le=1)]
+"""A difference of two shares."""
+Positive = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Distinct = AfterValidator(_distinct)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    source: str = "cifar10"
+    path: str | None = None
+    """Folder, file or archive, where the source needs one; relative to the recipe file."""
+    validation: float = Field(0.0, ge=0, lt=1)
+    """Share of the training set kept out for choosing N, stratified, drawn from the run's seed."""
+    test: float = Field(0.2, gt=0, lt=1)
+    """Share split off as the test set where the source has none."""
+    compat: Literal["none", "scrub"] = "none"
+    """"scrub": draw LACUNA as the public build script does, with replacement, so that test images leak into train."""
+    on_bad: Literal["fail", "skip"] = "fail"
+    """Images that cannot be read: fail, naming them all, or leave them out and record them."""
+    strict: bool = False
+    """Fail, rather than warn, where contents are shared between train and test or between classes."""
+
+    @property
+    def own(self) -> bool:
+        """Whether this data set is told apart by its path; any other is one data set, wherever it lies."""
+        return registry.sources()[self.source].own_data
+
+
+class Encoder(Section):
+    name: str = "clip-vit-b32"
+    weights: str | None = None
+    """A tag of the encoder's library, a local file, or "random"; none: the encoder's own default."""
+    layer: str | None = None
+    """Where a ResNet50 is read: layer1 … layer4 (averaged over space) or avgpool, the default."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    batch_size: Count = 64
+    size: Count | None = None
+    """Side in pixels to which `pixels` resizes; none: images stay as they are and must all be of one size."""
+
+
+class Keys(Section):
+    codebooks: Count = 256
+    pairs: int = Field(4096, ge=1, le=65535)
+    dim: Count = 8
+    top_k: Count = 1
+    epochs: Whole = 10
+    batch_size: Count = 256
+    decay: float = Field(0.95, gt=0, lt=1)
+    init: Literal["official", "sample"] = "official"
+    neighbours: Whole = 64
+    """Nearest keys kept per test sample and codebook, from which masked lookups are served."""
+    unused: Literal["keep", "mask"] = "keep"
+    """Whether pairs that training never selected may be selected afterwards."""
+
+    @model_validator(mode="after")
+    def _k_within_pairs(self) -> Keys:
+        if self.top_k > self.pairs:
+            raise ValueError(
+                f"top_k = {self.top_k} is more than pairs = {self.pairs}; a codebook has only that many keys"
+            )
+        return self
+
+
+class Train(Section):
+    epochs: Count = 74
+    lr: Positive = 0.1
+    batch_size: Count = 256
+    values: Literal["normal", "zeros", "uniform"] = "normal"
+    pool: Literal["mean", "sum"] = "mean"
+
+
+class Linear(Section):
+    epochs: Count = 2
+    lr: Positive = 0.001
+    batch_size: Count = 256
+    converged: bool = False
+    """Also train one to convergence, for comparison; everything else uses the one of `epochs`."""
+
+
+class Scrub(Section):
+    max_steps: Whole = 3
+    min_steps: Count | Auto = 3
+    """Epochs run; "auto": the stopping rule of Appendix E.3, at most 10."""
+    lr: Positive = 0.001
+    alpha: float = Field(0.001, ge=0)
+    gamma: float = Field(0.99, ge=0)
+    temperature: Positive = 4.0
+    values_lr: Positive = 1.0
+    """Learning rate of SCRUB on the bottleneck's values, of which the paper says nothing. A logit averages hundreds of
+    values, so that each has to move far."""
+    batch_size: Count = 256
+
+
+class Unlearn(Section):
+    forget: str | int | list[str | int] = "best"
+    """"best", the class with the fewest test misclassifications; "each", all in turn; or class names or ids."""
+    method: str | Annotated[list[str], Distinct] = [name for name, entry in registry.methods().items() if entry.default]
+    na: Whole | Auto = 180_000
+    ne: Whole | Auto = 3_200
+    counts: Literal["forget-set", "last-epoch", "proxy"] = "forget-set"
+    """Where the selections come from: the forget training set, training's last epoch, or a proxy set."""
+    proxy: str | None = None
+    """Features (.npz with x and optional y) or a folder of images that stand in for the forget set."""
+    target: Literal["chance", "zero"] = "chance"
+    """What forget accuracy `auto` aims at."""
+    choose: Literal["validation", "test"] = "validation"
+    """The split on which `auto` chooses; the paper reads it off the test curve."""
+    sweep: bool = False
+    retrain: Whole = 0
+    """Epochs of training on the retain set after unlearning, to see what they would bring (the paper: 10)."""
+    retrain_lr_activations: Positive = 0.3
+    retrain_lr_examples: Positive = 0.3
+    """Learning rates of that (Table 7)."""
+
+    @property
+    def methods(self) -> list[str]:
+        return [self.method] if isinstance(self.method, str) else list(self.method)
+
+
+class Verify(Section):
+    """Thresholds of `dkvb verify` on test accuracies in [0, 1], and its protocol of relearning."""
+
+    max_forget: Share | Literal["chance"] = "chance"
+    """Highest accuracy on each forgotten class; "chance": one in the number of classes."""
+    max_retain_drop: Change = 0.02
+    """Most accuracy that the classes that stay may have lost."""
+    min_retain: Share | None = None
+    """Lowest accuracy on the classes that stay; none: not checked."""
+    max_relearn: Change | None = None
+    """Most by which a relearned class's accuracy may be above that of the oracle, trained the same way; none: not
+    checked."""
+    samples: Annotated[list[Count], Field(min_length=1), Distinct] = [5, 20, 100]
+    """Samples of a forgotten class from which it is learned again."""
+    epochs: Count = 10
+    """Epochs of that."""
+
+
+class Run(Section):
+    seeds: Annotated[list[Seed], Field(min_length=1), Distinct] = [0]
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: Count = 1
+    """Processes of a local Dask cluster; 1 works in this process, on all its cores."""
+    memory: Positive = 4.0
+    """GiB that a process fitting and coding keys stays within; less means more passes over the features, and the same
+    bits."""
+    scheduler: str | None = None
+    """Address of a running Dask scheduler, tcp://host:port, whose workers see the same files."""
