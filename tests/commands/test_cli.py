@@ -292,7 +292,7 @@ def test_running_out_of_memory_is_a_message(monkeypatch: pytest.MonkeyPatch, err
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr("dkvb.embed.run", fail)
+    monkeypatch.setattr("dkvb.stages.embed.run", fail)
     fails(1, "out of memory: lower keys.codebooks", "embed")
 
 
