@@ -33,7 +33,7 @@ def trained(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
 
 
 @pytest.fixture
-def trained_seed(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
+def models(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
     return trained(recipe, workspace)
 
 

@@ -97,7 +97,7 @@ def test_a_proxy_set_stands_in_for_the_forget_set(
     [
         ({"x": np.zeros((3, 5), np.float32)}, "width 5"),
         ({"x": np.zeros((0, 12), np.float32)}, "no samples"),
-        ({"z": np.zeros(3)}, "array x"),
+        ({"z": np.zeros(3)}, "it has no x"),
     ],
 )
 def test_bad_proxies_are_refused(

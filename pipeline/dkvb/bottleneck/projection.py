@@ -17,6 +17,10 @@ GROUP = 16
 """Codebooks that one pass over the features serves by default."""
 
 
+PRODUCT = 2**20
+"""Multiplications below which BLAS may multiply matrices another way, with other bits."""
+
+
 def draw_projections(seed: int, codebooks: int, width: int, dim: int) -> np.ndarray:
     """Frozen projections R ~ N(0, 1), each column scaled to unit L2 norm over the feature axis.
 
@@ -54,3 +58,12 @@ def project(blocks: Iterable[np.ndarray], rows: int, projections: np.ndarray) ->
             queries[unit, start : start + len(block)] = part.transpose(1, 0, 2)
         start += len(block)
     return queries
+
+
+def fill_up(block: np.ndarray, columns: int, most: int) -> np.ndarray:
+    """A copy of features (B, D) with rows of zeros below, so many that a product with (D, columns) has the bits of a
+    large one; no more than `most` rows in all, unless B is more."""
+    rows = max(len(block), PRODUCT // (block.shape[1] * columns) + 1)
+    filled = np.zeros((min(rows, max(len(block), most)), block.shape[1]), np.float32)
+    filled[: len(block)] = block
+    return filled

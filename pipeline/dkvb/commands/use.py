@@ -86,7 +86,5 @@ def _model(options: Options, which: Path | None) -> Classifier:
 
     if which is not None:
         return load(which, options.values["seed"], device=options.values["device"] or "auto")
-    from dkvb.runtime.device import choose_device
-
     recipe = options.recipe()
-    return load_seed(recipe, options.workspace(), recipe.run.seeds[0], choose_device(recipe.run.device)[0])
+    return load_seed(recipe, options.workspace(), recipe.run.seeds[0], recipe.run.device)

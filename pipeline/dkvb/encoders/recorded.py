@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dkvb.encoders.batches import encode_rows
+from dkvb.encoders.networks import FrozenEncoder, load_encoder, stack
 from dkvb.errors import DkvbError, UsageError
+from dkvb.recipe import Encoder
+from dkvb.runtime.device import choose_device
+from dkvb.sources.base import ImageSplit
+from dkvb.sources.images import ImageFiles, convert
+from dkvb.workspace.artifacts import Artifact
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
-
-    from dkvb.encoders.networks import FrozenEncoder
-    from dkvb.workspace.artifacts import Artifact
 
 
 @dataclass
@@ -31,6 +35,7 @@ class Encoding:
     folder: Path | None = None
     """Where a weights file given by its bare name is looked for."""
     device: str = field(default="cpu", compare=False)
+    """Where the encoder runs, "auto", "cpu" or "cuda"; chosen when it is loaded, since that takes torch."""
 
     @classmethod
     def of(cls, features: Artifact, device: str = "cpu") -> Encoding:
@@ -46,9 +51,6 @@ class Encoding:
             UsageError: there is none, or its weights file is missing.
             DkvbError: its weights cannot be had, or are not those that the model was trained with.
         """
-        from dkvb.encoders.networks import load_encoder
-        from dkvb.recipe import Encoder
-
         if self.settings is None:
             raise UsageError(
                 "This model was trained on ready-made features, without an encoder: give features (B, D), not images."
@@ -56,7 +58,7 @@ class Encoding:
         settings = dict(self.settings)
         if self.folder and settings["weights"] and (self.folder / settings["weights"]).is_file():
             settings["weights"] = str(self.folder / settings["weights"])
-        encoder = load_encoder(Encoder(**settings), self.device, self.mode)
+        encoder = load_encoder(Encoder(**settings), choose_device(self.device)[0], self.mode)
         if self.weights_sha256 and encoder.weights_hash != self.weights_sha256:
             raise DkvbError(
                 f"The weights of {settings['name']} found here are not those that the model was trained with (sha256 of"
@@ -71,9 +73,6 @@ class Encoding:
             UsageError, DkvbError: as `encoder`; images that cannot be used.
         """
         import torch
-
-        from dkvb.encoders.networks import stack
-        from dkvb.sources.images import convert
 
         encoder, size = self.encoder, int((self.settings or {})["batch_size"])
         if isinstance(images, torch.Tensor):
@@ -94,10 +93,6 @@ class Encoding:
     ) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
         """Features (n, D) of those image files that can be read, their places (n,), and place -> what is wrong with the
         others."""
-        from dkvb.encoders.batches import encode_rows
-        from dkvb.sources.base import ImageSplit
-        from dkvb.sources.images import ImageFiles
-
         encoder, largest = self.encoder, int((self.settings or {})["batch_size"])
         names = [str(file) for file in files]
         split = ImageSplit(names, np.zeros(len(names), np.int64), ImageFiles(Path(), names, self.mode))

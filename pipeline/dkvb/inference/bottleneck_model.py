@@ -1,10 +1,10 @@
-"""The trained bottleneck as a torch module, and unlearning in memory: features (B, D) to logits (B, L).
+"""The trained bottleneck in use, and unlearning in memory: features (B, D) to logits (B, L) with NumPy and FAISS.
 
-Lookup is exact under the mask, and logits are those of `dkvb.evaluate` on stored samples to the bit: queries come from
-matrix products over the same units of codebooks, keys are searched by FAISS, and votes are added up in codebook order,
-so that a sample's logits depend neither on its batch nor on threads. Both hold up to near ties: FAISS's last bits of a
-distance depend on where query and key lie in a block (k > 1, d >= 8), and at k = 1 on the kernel, so that two keys as
-near as these bits may change places. Nothing takes part in a gradient.
+Lookup is exact under the mask, and logits are those of `dkvb.evaluation.under_masks` on stored samples to the bit:
+queries come from matrix products over the same units of codebooks, keys are searched by FAISS, and votes are added up
+in codebook order, so that a sample's logits depend neither on its batch nor on threads. Both hold up to near ties:
+FAISS's last bits of a distance depend on where query and key lie in a block (k > 1, d >= 8), and at k = 1 on the
+kernel, so that two keys as near as these bits may change places.
 """
 
 from __future__ import annotations
@@ -12,26 +12,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from dkvb.bottleneck.lookup import CpuLookup
-from dkvb.bottleneck.mask_order import selection_counts
-from dkvb.bottleneck.projection import UNIT, groups, project
+from dkvb.bottleneck.mask_order import check_pairs, rank_by_count, selection_counts
+from dkvb.bottleneck.projection import UNIT, fill_up, groups, project
 from dkvb.bottleneck.values import Pool, codebook_logits
 from dkvb.errors import UsageError
-from dkvb.inference.classifier import About, Classifier
+from dkvb.evaluation.forget_sets import class_ids
+from dkvb.inference.classifier import ROWS, About, Classifier, is_tensor
 from dkvb.runtime.parallel import one_thread_per_worker
 
-ROWS = 2048
-"""Samples worked on at a time, so that memory does not grow with the batch."""
-
-
-PRODUCT = 2**20
-"""Multiplications below which BLAS may multiply matrices another way, with other bits: small batches are filled up
-beyond it."""
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass
@@ -49,23 +44,15 @@ class Weights:
 
 
 class Model(Classifier):
-    """A discrete key-value bottleneck with its mask. FAISS searches on the CPU: `.to(device)` moves nothing, features
-    may lie anywhere.
+    """A discrete key-value bottleneck with its mask, searched by FAISS on the CPU.
 
-    Buffers:
+    Attributes (NumPy arrays):
         projection: (C, D, d); keys: (C, M, d); values: (C, M, L), float32. Shared by all models that `unlearn` makes of
             one another.
         mask: (C, M) bool, True where a pair has been unlearned.
         unused: (C, M) bool, True where a pair is never selected because training never did.
         centre: (C, d).
     """
-
-    projection: torch.Tensor
-    keys: torch.Tensor
-    values: torch.Tensor
-    mask: torch.Tensor
-    unused: torch.Tensor
-    centre: torch.Tensor
 
     def __init__(
         self,
@@ -83,43 +70,33 @@ class Model(Classifier):
         """
         super().__init__(about, weights.projection.shape[1])
         self.top_k, self.pool, self.class_counts, self.weights = top_k, pool, class_counts, weights
-        centre = centres(weights.keys, ~(mask | weights.unused)) if weights.centre is None else weights.centre
-        parts = {"projection": weights.projection, "keys": weights.keys, "values": weights.values, "mask": mask}
-        for name, array in (parts | {"unused": weights.unused, "centre": centre}).items():
-            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)))
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Model:
-        return self
+        self.projection, self.keys, self.values = weights.projection, weights.keys, weights.values
+        self.mask, self.unused = mask, weights.unused
+        self.centre = centres(weights.keys, ~(mask | weights.unused)) if weights.centre is None else weights.centre
 
     @property
     def allowed(self) -> np.ndarray:
         """(C, M) bool, the pairs that may be selected."""
-        return ~(self.mask | self.unused).numpy()
+        return ~(self.mask | self.unused)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (B, D) -> logits (B, L) float32: the mean over codebooks of the pooled values of the k nearest
-        allowed keys.
-
-        Raises:
-            DkvbError: features of another width, or not finite.
-        """
-        found = self.checked(features)
-        values, count = self.values.numpy(), np.float32(len(self.values))
-        logits = np.zeros((len(found), values.shape[2]), np.float32)
+    def _logits(self, features: np.ndarray) -> np.ndarray:
+        """The mean over codebooks of the pooled values of the k nearest allowed keys."""
+        values, allowed = self.values, self.allowed
+        logits = np.zeros((len(features), values.shape[2]), np.float32)
         with one_thread_per_worker() as pool:
-            for start in range(0, len(found), ROWS):
+            for start in range(0, len(features), ROWS):
                 block = logits[start : start + ROWS]
                 for votes in self._map(
-                    found[start : start + ROWS],
-                    self.allowed,
+                    features[start : start + ROWS],
+                    allowed,
                     pool,
                     lambda c, codes: codebook_logits(codes, values[c], self.pool),
                 ):
                     block += votes
-        logits /= count
-        return self.finished(logits, features)
+        logits /= np.float32(len(values))
+        return logits
 
-    def select(self, features: torch.Tensor) -> np.ndarray:
+    def select(self, features: np.ndarray | torch.Tensor) -> np.ndarray:
         """Codes (C, B, k) int32: ids of the nearest allowed keys, nearest first; -1 where a codebook has none left."""
         return self._codes(self.checked(features), self.allowed)
 
@@ -140,11 +117,8 @@ class Model(Classifier):
         then: Callable[[int, np.ndarray], np.ndarray],
     ) -> Iterator[np.ndarray]:
         """`then(codebook, codes (B, k))` for every codebook, in order."""
-        projection, keys, centre = self.projection.numpy(), self.keys.numpy(), self.centre.numpy()
-        last = len(keys) % UNIT or UNIT
-        rows = max(len(block), PRODUCT // (block.shape[1] * last * projection.shape[2]) + 1)
-        filled = np.zeros((min(rows, max(len(block), 4 * ROWS)), block.shape[1]), np.float32)
-        filled[: len(block)] = block
+        projection, keys, centre = self.projection, self.keys, self.centre
+        filled = fill_up(block, (len(keys) % UNIT or UNIT) * projection.shape[2], 4 * ROWS)
         for group in groups(len(keys)):
             queries = project([filled], len(filled), projection[group.start : group.stop])[:, : len(block)]
 
@@ -155,15 +129,15 @@ class Model(Classifier):
             yield from pool.map(one, group)
 
     def unlearn(
-        self, forget: Sequence[str | int], na: int, features: torch.Tensor | None = None, labels: Any = None
+        self,
+        forget: Sequence[str | int],
+        na: int,
+        features: np.ndarray | torch.Tensor | None = None,
+        labels: Any = None,
     ) -> Model:
         """See `unlearn`."""
-        from dkvb.bottleneck.mask_order import check_pairs, rank_by_count
-        from dkvb.evaluation.forget_sets import class_ids
-
         ids = class_ids(forget, self.classes)
-        unused, whole = self.unused.numpy(), self.mask.numpy()
-        check_pairs(na, whole.size)
+        check_pairs(na, self.mask.size)
         if features is not None:
             counts = self._counts(features, labels, ids)
         elif self.class_counts is None:
@@ -173,13 +147,13 @@ class Model(Classifier):
             )
         else:
             counts = self.class_counts(ids)
-        masked = (rank_by_count(counts, self.about.seed, ids) < na) & ~unused
+        masked = (rank_by_count(counts, self.about.seed, ids) < na) & ~self.unused
         return self.masked(masked, ids)
 
-    def _counts(self, features: torch.Tensor, labels: Any, ids: list[int]) -> np.ndarray:
+    def _counts(self, features: np.ndarray | torch.Tensor, labels: Any, ids: list[int]) -> np.ndarray:
         found = self.checked(features)
         if labels is not None:
-            wanted = np.isin(np.asarray(labels), ids)
+            wanted = np.isin(labels.cpu().numpy() if is_tensor(labels) else np.asarray(labels), ids)
             if wanted.shape != (len(found),):
                 raise UsageError(
                     f"labels has shape {wanted.shape} and must be one for each of the {len(found):,} features."
@@ -200,7 +174,7 @@ class Model(Classifier):
         """A model that masks (C, M) bool pairs as well; it shares everything else with this one, which stays as it
         is."""
         about = replace(self.about, forgotten=sorted({*self.about.forgotten, *forgotten}))
-        return Model(about, self.weights, self.mask.numpy() | more, self.top_k, self.pool, self.class_counts)
+        return Model(about, self.weights, self.mask | more, self.top_k, self.pool, self.class_counts)
 
 
 class Centred(CpuLookup):
@@ -228,7 +202,7 @@ def unlearn(
     forget: Sequence[str | int] | str | int,
     na: int,
     counts: str = "last-epoch",
-    features: torch.Tensor | None = None,
+    features: np.ndarray | torch.Tensor | None = None,
     labels: Any = None,
 ) -> Model:
     """Unlearn classes in memory, via activations: a new model that masks the `na` pairs these classes select most often
@@ -240,7 +214,7 @@ def unlearn(
     Args:
         forget: names or ids of the classes.
         counts: "last-epoch", the selection counts kept from training; "forget-set", those of `features`.
-        features: (N, D), the forget set or a proxy of it; counts are then taken from these.
+        features: (N, D), array or tensor, the forget set or a proxy of it; counts are then taken from these.
         labels: (N,) class ids, where `features` holds other classes as well.
 
     Raises:

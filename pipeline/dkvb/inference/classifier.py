@@ -1,20 +1,30 @@
-"""What every trained classifier is as a torch module: features (B, D), or images through the frozen encoder, to logits
-(B, L)."""
+"""What every trained classifier does: features (B, D), or images through the frozen encoder, to logits (B, L).
+
+NumPy and FAISS do the work, on the CPU in single precision. torch comes in where a torch tensor or images are handed
+in, or a torch module is asked for.
+"""
 
 from __future__ import annotations
 
+import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 
 from dkvb.encoders.recorded import Encoding
 from dkvb.errors import DkvbError
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
+
+    Features = TypeVar("Features", np.ndarray, torch.Tensor)
+
+ROWS = 2048
+"""Samples worked on at a time, so that memory does not grow with the batch."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class About:
     """Fingerprints of what it was made from."""
 
 
-class Classifier(torch.nn.Module):
+class Classifier(ABC):
     """What a key-value bottleneck and a linear head have in common.
 
     Attributes:
@@ -46,9 +56,7 @@ class Classifier(torch.nn.Module):
     """
 
     def __init__(self, about: About, width: int) -> None:
-        super().__init__()
         self.about, self.width = about, width
-        self.eval().requires_grad_(False)
 
     @property
     def classes(self) -> list[str]:
@@ -58,6 +66,21 @@ class Classifier(torch.nn.Module):
     def encoder(self) -> dict[str, Any] | None:
         """Settings of the frozen encoder; None where the model was trained on ready-made features."""
         return self.about.encoding.settings
+
+    def __call__(self, features: Features) -> Features:
+        """Features (B, D) -> logits (B, L) float32: an array for an array, and for a torch tensor a tensor on its
+        device. Takes no part in a gradient.
+
+        Raises:
+            DkvbError: features of another width, or not finite.
+        """
+        logits = self._logits(self.checked(features))
+        logits[:, self.about.excluded] = -np.inf
+        return _torch().from_numpy(logits).to(features.device) if is_tensor(features) else logits  # type: ignore[return-value]
+
+    @abstractmethod
+    def _logits(self, features: np.ndarray) -> np.ndarray:
+        """Features (B, D) float32, finite -> logits (B, L) float32, those of excluded classes as any other."""
 
     def images(self, images: torch.Tensor | Image.Image | Sequence[Image.Image]) -> torch.Tensor:
         """Logits (B, L) of images, through the frozen encoder, which is loaded on first use.
@@ -73,38 +96,62 @@ class Classifier(torch.nn.Module):
         """
         return self(self.about.encoding.features(images))
 
-    def checked(self, features: torch.Tensor) -> np.ndarray:
+    def to_torch(self) -> torch.nn.Module:
+        """The same classifier as a torch module, see `dkvb.inference.torch_module`."""
+        from dkvb.inference.torch_module import TorchClassifier  # torch, which takes seconds to import
+
+        return TorchClassifier(self)
+
+    if not TYPE_CHECKING:  # for who takes it for a torch module
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                f"A {type(self).__name__} has no '{name}': it computes with NumPy and FAISS on the CPU. `.to_torch()`"
+                " gives it as a torch module."
+            )
+
+    def checked(self, features: np.ndarray | torch.Tensor) -> np.ndarray:
         """Features as a contiguous (B, D) float32 array.
 
         Raises:
-            DkvbError: another shape, or values that are not finite.
+            DkvbError: another shape, no numbers, or values that are not finite.
         """
-        if features.ndim != 2 or features.shape[1] != self.width:
+        if is_tensor(features):
+            features = features.detach().cpu().float().numpy()  # type: ignore[union-attr]
+        array = np.asarray(features)
+        if array.ndim != 2 or array.shape[1] != self.width or array.dtype.kind not in "fiu":
             raise DkvbError(
-                f"The features have shape {tuple(features.shape)} and this model takes (B, {self.width}): use those of"
-                " the encoder that it was trained on."
+                f"The features are {array.dtype} of shape {array.shape} and this model takes (B, {self.width}), real"
+                " numbers: use those of the encoder that it was trained on."
             )
-        found = np.ascontiguousarray(features.detach().cpu().numpy(), np.float32)
-        if not np.isfinite(found).all():
+        array = np.ascontiguousarray(array, np.float32)
+        if not np.isfinite(array).all():
             raise DkvbError("The features hold NaN or infinite values: leave those samples out.")
-        return found
-
-    def finished(self, logits: np.ndarray, like: torch.Tensor) -> torch.Tensor:
-        """Logits as a tensor where the features were, those of excluded classes at minus infinity."""
-        logits[:, self.about.excluded] = -np.inf
-        return torch.from_numpy(logits).to(like.device)
+        return array
 
 
 class LinearModel(Classifier):
-    """The linear head, or SCRUB's student: weight (L, D), bias (L,)."""
+    """The linear head, or SCRUB's student: weight (L, D), bias (L,) float32."""
 
     def __init__(self, about: About, weight: np.ndarray, bias: np.ndarray) -> None:
         super().__init__(about, weight.shape[1])
-        self.register_buffer("weight", torch.from_numpy(weight))
-        self.register_buffer("bias", torch.from_numpy(bias))
+        self.weight, self.bias = weight, bias
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (B, D) -> logits (B, L) float32."""
-        found = torch.from_numpy(self.checked(features))
-        logits = torch.nn.functional.linear(found, self.weight, self.bias)  # type: ignore[arg-type]
-        return self.finished(logits.numpy(), features)
+    def _logits(self, features: np.ndarray) -> np.ndarray:
+        weight, bias = self.weight.T.astype(np.float64), self.bias.astype(np.float64)
+        logits = np.empty((len(features), len(self.weight)), np.float32)
+        for start in range(0, len(features), ROWS):
+            block = features[start : start + ROWS]
+            # in double precision: what rounding makes of a batch's size and place is then lost in rounding to single
+            logits[start : start + len(block)] = block.astype(np.float64) @ weight + bias
+        return logits
+
+
+def is_tensor(features: object) -> bool:
+    """Whether something is a torch tensor; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(features, torch.Tensor)
+
+
+def _torch() -> Any:
+    return sys.modules["torch"]

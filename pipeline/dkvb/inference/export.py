@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.numpy import save_file
 
 from dkvb.encoders.recorded import Encoding
@@ -104,7 +103,7 @@ def measured(model: Model, workspace: Workspace) -> list[float | None] | None:
     for features in reversed(workspace.all("embed")):
         if features.fingerprint == model.about.identity.get("embed"):
             there = present(features, "test")
-            predicted = model(torch.from_numpy(arrays.read(features, "test/features")[there])).argmax(1).numpy()
+            predicted = model(arrays.read(features, "test/features")[there]).argmax(1)
             return accuracies(*per_class(predicted, labels(features, "test")[there], len(model.classes)))
     return None
 
@@ -112,12 +111,12 @@ def measured(model: Model, workspace: Workspace) -> list[float | None] | None:
 def _write(model: Model, folder: Path, now: list[float | None] | None) -> dict[str, Any]:
     about, allowed = model.about, model.allowed
     tensors = {
-        "projection": model.projection.numpy(),
-        "keys": np.where(allowed[:, :, None], model.keys.numpy(), np.float32(0)),
-        "values": np.where(allowed[:, :, None], model.values.numpy(), np.float32(0)),
-        "centre": model.centre.numpy(),
+        "projection": model.projection,
+        "keys": np.where(allowed[:, :, None], model.keys, np.float32(0)),
+        "values": np.where(allowed[:, :, None], model.values, np.float32(0)),
+        "centre": model.centre,
         "allowed": allowed,
-        "unused": model.unused.numpy() & ~model.mask.numpy(),
+        "unused": model.unused & ~model.mask,
     }
     save_file(tensors, folder / TENSORS, metadata={"format": "pt"})
     codebooks, pairs, classes = model.values.shape

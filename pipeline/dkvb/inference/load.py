@@ -38,26 +38,24 @@ def load(
     device: str = "auto",
     requests: bool = True,
 ) -> Classifier:
-    """A trained classifier as a torch module: features (B, D) -> logits (B, L), and `.images(…)` through its encoder.
+    """A trained classifier: features (B, D) -> logits (B, L), and `.images(…)` through its encoder.
 
     Args:
         path: a workspace (the data folder), a finished train or unlearn artifact in one, or a folder that `dkvb export`
             wrote.
         seed: which seed's model of a workspace; by default the recipe's first, or the lowest of the model last trained.
         recipe: which recipe's model of a workspace, by name, path or as a Recipe; by default the one last trained.
-        device: where the encoder runs, "auto", "cpu" or "cuda".
+        device: where the encoder runs, "auto", "cpu" or "cuda"; it is loaded when images are first handed in.
         requests: also mask what deletion requests (`dkvb forget`) have masked in this model; what they have purged is
             masked always.
 
     Raises:
-        UsageError: there is no such folder, or nothing in it that can be loaded.
+        UsageError: there is no such folder, nothing in it that can be loaded, or no GPU where one is asked for.
         MissingStage: the workspace has no such model.
         DamagedArtifact: a file has been altered or is missing.
     """
-    from dkvb.inference.export import CONFIG, TENSORS
-    from dkvb.inference.load import read_export
-
-    folder, device = Path(path).expanduser().absolute(), choose_device(device)[0]
+    _check_device(device)
+    folder = Path(path).expanduser().absolute()
     if not folder.is_dir():
         raise UsageError(
             f"{folder} is no folder: give a workspace, a train or unlearn artifact, or a folder written by `dkvb"
@@ -81,13 +79,21 @@ def load_seed(recipe: Recipe, workspace: Workspace, seed: int, device: str, requ
     """The bottleneck that a recipe trained with a seed.
 
     Raises:
+        UsageError: no GPU where one is asked for.
         MissingStage: nothing embedded or trained yet.
         DamagedArtifact: it has been altered.
     """
+    _check_device(device)
     trained = TrainedSeed(recipe, workspace, need_features(recipe, workspace), seed).dkvb_artifact
     model = load_artifact(workspace, trained, device, requests)
     assert isinstance(model, Model)
     return model
+
+
+def _check_device(device: str) -> None:
+    """Say now, rather than at the first image, that there is no GPU."""
+    if device == "cuda":
+        choose_device(device)
 
 
 def _last(workspace: Workspace, seed: int | None) -> Artifact:
@@ -145,11 +151,11 @@ def _unlearned(model: Classifier, artifact: Artifact) -> Classifier:
     if "excluded" in arrays:
         # the values are all still there: nothing counts as forgotten
         about = replace(model.about, excluded=sorted({*model.about.excluded, *forget}))
-        return Model(about, model.weights, model.mask.numpy(), model.top_k, model.pool, model.class_counts)
+        return Model(about, model.weights, model.mask, model.top_k, model.pool, model.class_counts)
     if "values" in arrays:
         weights = replace(model.weights, values=arrays["values"])
-        return Model(about, weights, model.mask.numpy(), model.top_k, model.pool, model.class_counts)
-    masked = unpack(arrays["mask"], model.mask.shape[1]) & ~model.unused.numpy()
+        return Model(about, weights, model.mask, model.top_k, model.pool, model.class_counts)
+    masked = unpack(arrays["mask"], model.mask.shape[1]) & ~model.unused
     return model.masked(masked, forget)
 
 
@@ -193,7 +199,7 @@ def _requested(workspace: Workspace, trained: Artifact, model: Model, masked: bo
             if (r.in_force if masked else r.state == PURGED or "purging" in r.data)
         ]
     )
-    return model if found.mask is None else model.masked(found.mask & ~model.unused.numpy(), found.classes)
+    return model if found.mask is None else model.masked(found.mask & ~model.unused, found.classes)
 
 
 def _class_counts(trained: Artifact, classes: Sequence[int]) -> np.ndarray:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from dkvb.errors import DkvbError, UsageError
 from dkvb.inference.classifier import Classifier
 from dkvb.runtime import progress
+from dkvb.sources.checks import rows_not_finite
 from dkvb.sources.images import list_images
+from dkvb.sources.npz import UnreadableFeatures, read_npz
 from dkvb.workspace.files import write_text
 
 FEATURES = ".npz"
@@ -56,13 +56,13 @@ def run(model: Classifier, paths: Sequence[Path], top: int = 1) -> dict[str, lis
             f"{inputs.images[0][1]} is an image, and this model was trained on ready-made features without an encoder:"
             f" give .npz files with x (N, {model.width})."
         )
-    logits: list[torch.Tensor | None] = [None] * len(inputs.names)
+    logits: list[np.ndarray | None] = [None] * len(inputs.names)
     for start, x in inputs.features:
-        logits[start : start + len(x)] = model(torch.from_numpy(x))
+        logits[start : start + len(x)] = model(x)
     if inputs.images:
         _images(model, inputs, logits)
-    found = [(name, row) for name, row in zip(inputs.names, logits, strict=True) if row is not None]
-    entries = [_entry(name, row, model.classes, top) for name, row in found]
+    predicted = [(name, row) for name, row in zip(inputs.names, logits, strict=True) if row is not None]
+    entries = [_entry(name, row, model.classes, top) for name, row in predicted]
     return {"predict": entries, "unreadable": inputs.unreadable}
 
 
@@ -96,42 +96,37 @@ def _add_images(inputs: Inputs, files: Sequence[Path]) -> None:
 
 def _add_features(inputs: Inputs, path: Path, width: int) -> None:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            x = np.asarray(file["x"])
-        if x.ndim != 2 or not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
-            raise ValueError(f"x must be numbers (N, D), and is {x.dtype} {x.shape}")
-    except (ValueError, KeyError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        return inputs.unreadable.append(
-            {"input": str(path), "error": f"it is no .npz file with an array x (N, D): {error}"}
-        )
+        x = read_npz(path)["x"]
+    except UnreadableFeatures as error:
+        inputs.unreadable.append({"input": str(path), "error": error.reason})
+        return
     if x.shape[1] != width:
         raise DkvbError(
             f"{path} has features of width {x.shape[1]}, the model was trained on {width}: use the same encoder."
         )
     x = np.ascontiguousarray(x, np.float32)
-    if not np.isfinite(x).all():
-        bad = np.flatnonzero(~np.isfinite(x).all(1))
-        return inputs.unreadable.append(
-            {"input": str(path), "error": f"NaN or infinite features in {len(bad)} rows, the first {bad[0]}"}
-        )
+    if len(bad := rows_not_finite(x)):
+        reason = f"NaN or infinite features in {len(bad)} rows, the first {bad[0]}"
+        inputs.unreadable.append({"input": str(path), "error": reason})
+        return
     inputs.features.append((len(inputs.names), x))
     inputs.names += [f"{path}[{row}]" for row in range(len(x))]
-    return None
 
 
-def _images(model: Classifier, inputs: Inputs, logits: list[torch.Tensor | None]) -> None:
+def _images(model: Classifier, inputs: Inputs, logits: list[np.ndarray | None]) -> None:
     places = [place for place, _ in inputs.images]
     with progress.task("predict", len(places), "images") as task:
         features, kept, bad = model.about.encoding.of_files([file for _, file in inputs.images], task.advance)
     inputs.unreadable += [{"input": inputs.names[places[row]], "error": message} for row, message in bad.items()]
-    for row, values in zip(kept, model(torch.from_numpy(features)) if len(kept) else (), strict=True):
+    for row, values in zip(kept, model(features) if len(kept) else (), strict=True):
         logits[places[row]] = values
 
 
-def _entry(name: str, logits: torch.Tensor, classes: Sequence[str], top: int) -> dict[str, Any]:
-    probabilities = torch.softmax(logits.double(), 0)
+def _entry(name: str, logits: np.ndarray, classes: Sequence[str], top: int) -> dict[str, Any]:
+    shares = np.exp(logits.astype(np.float64) - logits.max())
+    probabilities = shares / shares.sum()
     # of equals the lowest id, as argmax has it
-    best = torch.sort(logits, descending=True, stable=True).indices[:top].tolist()
+    best = np.argsort(-logits, kind="stable")[:top].tolist()
     listed = [{"class": classes[c], "id": c, "probability": float(probabilities[c])} for c in best]
     return {"input": name, **listed[0], "top": listed}
 

@@ -35,7 +35,7 @@ class Examples(Masking):
     @property
     def available(self) -> int:
         """Examples there are."""
-        return self.forget_codes().shape[1] if self.source == "proxy" else len(self.forget_rows())
+        return len(self.proxy) if self.source == "proxy" else len(self.forget_rows())
 
     def grid(self) -> list[int]:
         available = self.available

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,9 +67,14 @@ class Masking:
         bottleneck = self.trained.bottleneck
         if self.source != "proxy":
             return bottleneck.codes("train")[:, self.forget_rows()]
-        features = proxy_features(Path(self.recipe.proxy or ""), self.trained.features, self.forgotten)
         top_k = int(bottleneck.codes_artifact.settings["keys"]["top_k"])
-        return np.concatenate([self._search(features, group, top_k) for group in groups(bottleneck.codebooks)])
+        return np.concatenate([self._search(self.proxy, group, top_k) for group in groups(bottleneck.codebooks)])
+
+    @cached_property
+    def proxy(self) -> np.ndarray:
+        """Features (N, D) of the proxy set."""
+        path, device = Path(self.recipe.proxy or ""), self.trained.recipe.run.device
+        return proxy_features(path, self.trained.features, self.forgotten, device)
 
     def _search(self, features: np.ndarray, group: range, top_k: int) -> np.ndarray:
         queries = self.trained.bottleneck.project(features, group)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from dkvb.encoders.recorded import Encoding
 from dkvb.errors import DkvbError, UsageError
+from dkvb.runtime import progress
+from dkvb.sources.checks import rows_not_finite, some
+from dkvb.sources.images import list_images
+from dkvb.sources.npz import read_npz
 from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.files import canonical_hash, sha256
 
@@ -34,56 +38,48 @@ def proxy_fingerprint(path: str | None) -> str:
     )
 
 
-def proxy_features(path: Path, features: Artifact, forget: list[int]) -> np.ndarray:
+def proxy_features(path: Path, features: Artifact, forget: list[int], device: str) -> np.ndarray:
     """Features (N, D) float32 of a proxy set: rows of a .npz (of the forget classes, where it has y), or images through
-    the encoder.
+    the encoder that the model was trained with.
+
+    Args:
+        device: where the encoder runs, "auto", "cpu" or "cuda".
 
     Raises:
-        DkvbError: no samples, another width, or features that are not finite.
+        UsageError: images, and the model was trained without an encoder.
+        UnreadableFeatures: a .npz that cannot be read.
+        DkvbError: images that cannot be read, no samples, another width, features that are not finite, or weights that
+            are not those that the model was trained with.
     """
-    found = _rows(path, forget) if path.is_file() else _encoded(path, features)
+    x = _rows(path, forget) if path.is_file() else _encoded(path, Encoding.of(features, device))
     width = int(features.result["dim"])
-    if found.ndim != 2 or len(found) == 0:
+    if len(x) == 0:
+        raise DkvbError(f"The proxy set {path} has no samples of the forget classes; it needs 1 or more.")
+    if x.shape[1] != width:
         raise DkvbError(
-            f"The proxy set {path} has no samples of the forget classes: x must be (N, D) with N of 1 or more, got"
-            f" {found.shape}."
-        )
-    if found.shape[1] != width:
-        raise DkvbError(
-            f"The proxy set {path} has features of width {found.shape[1]}, the model was trained on {width}: use the"
+            f"The proxy set {path} has features of width {x.shape[1]}, the model was trained on {width}: use the"
             " same encoder."
         )
-    if not np.isfinite(found).all():
-        raise DkvbError(f"The proxy set {path} holds NaN or infinite features; remove those rows.")
-    return np.ascontiguousarray(found, np.float32)
+    if len(bad := rows_not_finite(x)):
+        raise DkvbError(f"The proxy set {path} holds NaN or infinite features (row {some(bad)}); remove those rows.")
+    return x
 
 
 def _rows(path: Path, forget: list[int]) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            x = np.asarray(file["x"])
-            return x[np.isin(file["y"], forget)] if "y" in file else x
-    except (ValueError, KeyError, OSError, EOFError) as error:
-        raise DkvbError(f"The proxy set {path} is not a .npz file with an array x (N, D): {error}.") from None
+    arrays = read_npz(path, may_have=("y",))
+    x = arrays["x"][np.isin(arrays["y"], forget)] if "y" in arrays else arrays["x"]
+    return np.ascontiguousarray(x, np.float32)
 
 
-def _encoded(path: Path, features: Artifact) -> np.ndarray:
-    from dkvb.encoders.networks import load_encoder, stack
-    from dkvb.recipe import Encoder
-    from dkvb.sources.folder import list_images, read_image
-
-    settings = features.settings["encoder"]
-    if settings is None:
+def _encoded(path: Path, encoding: Encoding) -> np.ndarray:
+    if encoding.settings is None:
         raise UsageError(
             f"{path} is a folder of images, and the model was trained on features without an encoder: give a .npz with"
             " x (N, D)."
         )
-    mode: Literal["RGB", "L"] = features.result["mode"]
-    encoder = load_encoder(Encoder(**settings), "cpu", mode)
     files = list_images(path)
-    size = int(settings["batch_size"])
-    parts = []
-    for start in range(0, len(files), size):
-        batch = stack([encoder.preprocess(read_image(file, mode)) for file in files[start : start + size]])
-        parts.append(encoder.encode(batch).numpy())
-    return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+    with progress.task("encode the proxy set", len(files), "images") as task:
+        encoded, _, bad = encoding.of_files(files, task.advance)
+    if bad:
+        raise DkvbError(f"The proxy set holds images that cannot be read: {some(bad.values())}. Mend or remove them.")
+    return encoded

@@ -59,3 +59,14 @@ def check_classes(classes: Sequence[str], labels: Mapping[str, np.ndarray], wher
         )
     if untested := [classes[i] for i in np.flatnonzero(counts["test"] == 0).tolist()]:
         notes.append(f"no test samples for class {some(untested)}: its test accuracy is undefined")
+
+
+BLOCK = 8192
+"""Rows looked at together, so that what a check needs does not grow with the data."""
+
+
+def rows_not_finite(x: np.ndarray) -> np.ndarray:
+    """Rows of features (N, D) that hold NaN or infinite values."""
+    blocks = range(0, len(x), BLOCK)
+    bad = [start + np.flatnonzero(~np.isfinite(x[start : start + BLOCK]).all(axis=1)) for start in blocks]
+    return np.concatenate(bad) if bad else np.empty(0, np.int64)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +9,13 @@ import numpy as np
 from dkvb.errors import DkvbError
 from dkvb.recipe import Data
 from dkvb.sources.base import FeatureSource, FeatureSplit, Table, digest, hold_out
-from dkvb.sources.checks import check_classes, data_folder, some
+from dkvb.sources.checks import check_classes, data_folder, rows_not_finite, some
 from dkvb.sources.clip_retrieval import read_clip_retrieval
 from dkvb.sources.images import indices
+from dkvb.sources.npz import read_npz
 from dkvb.workspace.files import sha256
 
 HOLDS = "a folder with train.npz and test.npz (x and y), or with img_emb/*.npy and metadata/*.parquet"
-
-
-BLOCK = 8192
 
 
 def open_features(data: Data) -> FeatureSource:
@@ -32,8 +28,8 @@ def open_features(data: Data) -> FeatureSource:
     root = data_folder("features", data.path, HOLDS)
     if (root / "train.npz").is_file():
         train, test = (
-            read_npz(root / "train.npz"),
-            (read_npz(root / "test.npz") if (root / "test.npz").is_file() else None),
+            _table(root / "train.npz"),
+            (_table(root / "test.npz") if (root / "test.npz").is_file() else None),
         )
     else:
         train, test = read_clip_retrieval(root, HOLDS)
@@ -68,43 +64,11 @@ def open_features(data: Data) -> FeatureSource:
     return FeatureSource(classes, lambda: digest([share, *(sha256(path) for path in files)]), notes, splits)
 
 
-def read_npz(path: Path) -> Table:
-    """`x (N, D)`, `y (N,)` and optional `classes` of an .npz file; objects in it are never unpickled.
-
-    Raises:
-        DkvbError: not an .npz file, truncated, or without x or y.
-    """
-    if not zipfile.is_zipfile(path):
-        raise DkvbError(
-            f"{path} is not an .npz file or is truncated; save it with np.savez(path, x=features, y=labels), or copy it"
-            " again."
-        )
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if missing := [name for name in ("x", "y") if name not in archive.files]:
-                held = ", ".join(archive.files) or "nothing"
-                raise DkvbError(
-                    f"{path} has no {' and no '.join(missing)} (it holds {held}); it needs x (N, D) and y (N,)."
-                )
-            x, y = archive["x"], archive["y"]
-            names = archive["classes"] if "classes" in archive.files else None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        objects = " Save plain arrays of numbers or strings, not dtype=object." if "allow_pickle" in str(error) else ""
-        raise DkvbError(
-            f"{path} cannot be read as .npz ({str(error) or type(error).__name__}).{objects} Save or copy it again."
-        ) from None
-    if names is not None and (names.ndim != 1 or names.dtype.kind not in "US"):
-        raise DkvbError(f"{path}: classes must be a list of names, not {names.dtype} of shape {names.shape}.")
-    listed = (
-        None if names is None else [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
-    )
-    if x.ndim != 2 or x.shape[1] == 0:
-        raise DkvbError(f"{path}: x has shape {x.shape}; it must be (N, D), a row of features for each sample.")
-    if y.ndim != 1 or len(y) != len(x):
-        raise DkvbError(f"{path}: y has shape {y.shape} and x {x.shape}; y must be (N,), a label for each row of x.")
-    if y.dtype.kind not in "iu":
-        raise DkvbError(f"{path}: y is {y.dtype}; labels must be integers, counted from 0.")
-    return Table(path, x, y.astype(np.int64), listed, [path])
+def _table(path: Path) -> Table:
+    """`x (N, D)`, `y (N,)` and optional `classes` of an .npz file."""
+    arrays = read_npz(path, ("x", "y"), ("classes",))
+    names = arrays.get("classes")
+    return Table(path, arrays["x"], arrays["y"], None if names is None else names.tolist(), [path])
 
 
 def check_table(table: Table, classes: int) -> None:
@@ -122,10 +86,7 @@ def check_table(table: Table, classes: int) -> None:
             f"{table.where}: labels out of range in {len(outside):,} rows (row {row} has {table.y[row]}); there are"
             f" {classes} classes, so labels run from 0 to {classes - 1}."
         )
-    blocks = range(0, len(table.x), BLOCK)
-    bad = np.concatenate(
-        [start + np.flatnonzero(~np.isfinite(table.x[start : start + BLOCK]).all(axis=1)) for start in blocks]
-    )
+    bad = rows_not_finite(table.x)
     if len(bad):
         rows = ", ".join(map(str, bad[:5]))
         raise DkvbError(
