@@ -47,13 +47,16 @@ def root(
 @command(COMMON, EMBED, UNLEARN)
 def run(options: Options, which: Recipe = None, sweep: Sweep = True) -> None:
     """All five stages in order, ending in an HTML report."""
+    from dkvb.evaluation.forget_sets import check_names
+
+    recipe, workspace = options.recipe(which, unlearn={"sweep": sweep}), options.workspace()
+    check_names(recipe, workspace)  # before anything heavy is imported
     from dkvb.commands import tables
     from dkvb.stages import embed, quantize, report, train, unlearn
 
-    recipe = options.recipe(which, unlearn={"sweep": sweep})
-    workspace = options.workspace()
-    result: dict[str, Any] = {}
-    for stage in (embed, quantize, train, unlearn):
+    result: dict[str, Any] = {"embed": embed.run(recipe, workspace, force=options.force)}
+    check_names(recipe, workspace)  # the classes are known now: a mistyped one costs no training
+    for stage in (quantize, train, unlearn):
         result[stage.__name__.rpartition(".")[2]] = stage.run(recipe, workspace, force=options.force)
     result["report"] = report.run(recipe, workspace)
     options.show(result, lambda: tables.run(result))
@@ -103,12 +106,15 @@ def train_(options: Options) -> None:
 @command(COMMON, UNLEARN)
 def unlearn_(options: Options, sweep: Sweep = False) -> None:
     """Stage 4: forget classes, starting from the trained model."""
+    from dkvb.evaluation.forget_sets import check_names
+
+    recipe, workspace = options.recipe(unlearn={"sweep": sweep}), options.workspace()
+    check_names(recipe, workspace)  # before anything heavy is imported
     from dkvb.commands import tables
     from dkvb.metrics.intervals import summary
     from dkvb.stages import unlearn
 
-    recipe = options.recipe(unlearn={"sweep": sweep})
-    entries = unlearn.run(recipe, options.workspace(), force=options.force)
+    entries = unlearn.run(recipe, workspace, force=options.force)
     result = {"unlearn": entries, "summary": summary("unlearn", entries)}
     options.show(result, lambda: [*tables.unlearn(entries), *tables.summary(result["summary"])])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +156,28 @@ def test_errors_name_what_to_do(recipe: Recipe, workspace: Workspace, tmp_path: 
         forget.restore(workspace, "r0001-dat")
     with pytest.raises(MissingStage, match="dkvb embed"):
         forget.run(recipe, Workspace(tmp_path / "empty", tmp_path / "reports"), ["cat"])
+
+
+@pytest.mark.parametrize("command", [["forget", "cats"], ["unlearn", "--forget", "cats"], ["run", "--forget", "cats"]])
+def test_a_mistyped_class_is_refused_before_anything_heavy_is_imported(
+    command: list[str], made: tuple[Path, Path]
+) -> None:
+    code = (
+        "import sys; from dkvb.cli import app; app(sys.argv[1:], standalone_mode=False);"
+        "print(*{'torch', 'numpy', 'faiss', 'zarr', 'polars'} & set(sys.modules))"
+    )
+    where = ["--recipe", str(made[0]), "--data-dir", str(made[1])]
+    done = subprocess.run([sys.executable, "-c", code, *command, *where], capture_output=True, text=True, check=True)
+    assert done.stderr == "error: There is no class 'cats'; did you mean 'cat'?\n"
+    assert done.stdout.split() == []
+
+
+def test_a_mistyped_class_stops_a_run_once_the_classes_are_known(made: tuple[Path, Path], tmp_path: Path) -> None:
+    call = ["run", "--recipe", str(made[0]), "--data-dir", str(tmp_path / "new"), "--forget", "cats"]
+    stopped = CliRunner().invoke(app, call)
+    assert stopped.exit_code == 2
+    assert "did you mean 'cat'" in stopped.stderr
+    assert [path.name for path in (tmp_path / "new").iterdir() if path.name != ".locks"] == ["embed"]
 
 
 def test_an_altered_mask_is_refused(recipe: Recipe, workspace: Workspace) -> None:

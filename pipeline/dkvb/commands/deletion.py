@@ -33,10 +33,14 @@ def _requests(app: typer.Typer) -> None:
         plan: Annotated[bool, typer.Option("--plan", help="Only measure what it would do; write nothing.")] = False,
     ) -> None:
         """Open a deletion request: mask classes on top of all that is forgotten already."""
+        from dkvb.evaluation.forget_sets import check_names
+
+        recipe, workspace = options.recipe(), options.workspace()
+        check_names(recipe, workspace, classes)  # before anything heavy is imported
         from dkvb.deletion import forget as forgetting
 
         more = {} if options.values["counts"] else {"counts": "last-epoch"}
-        entries = forgetting.run(options.recipe().with_(unlearn=more), options.workspace(), classes, plan)
+        entries = forgetting.run(recipe.with_(unlearn=more), workspace, classes, plan)
         options.show({"forget": entries}, lambda: tables(entries))
 
     @app.command("restore")

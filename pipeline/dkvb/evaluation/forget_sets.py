@@ -1,13 +1,48 @@
-"""Which classes are to be forgotten: names and ids as people give them, to class ids."""
+"""Which classes are to be forgotten: names and ids as people give them, to class ids.
+
+Names are checked by what the features' manifest says, and this module imports nothing heavy, so that a mistyped name is
+refused at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from dkvb.errors import UsageError, nearest
-from dkvb.evaluation.seed import TrainedSeed
+from dkvb.recipe import Recipe
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.specs import embed_settings
+
+if TYPE_CHECKING:
+    from dkvb.evaluation.seed import TrainedSeed
+
+
+def check_names(recipe: Recipe, workspace: Workspace, names: Sequence[str | int] | None = None) -> None:
+    """Refuse names that are no class of the recipe's data. Where nothing is embedded yet, none are known: nothing is
+    refused then.
+
+    Args:
+        names: of classes that are to be forgotten; by default those of the recipe.
+
+    Raises:
+        UsageError: a name or id that is no class; says which name is nearest. Of the recipe's also a class named twice,
+            or all of them.
+    """
+    features = workspace.find("embed", embed_settings(recipe))
+    if features is None:
+        return
+    classes = [str(name) for name in features.result["classes"]]
+    if names is not None:
+        for name in names:
+            class_id(name, classes)
+    elif recipe.unlearn.forget not in ("best", "each"):
+        class_ids(_listed(recipe), classes)
+
+
+def _listed(recipe: Recipe) -> list[str | int]:
+    forget = recipe.unlearn.forget
+    return list(forget) if isinstance(forget, list) else [forget]
 
 
 def forget_sets(trained: TrainedSeed) -> list[list[int]]:
@@ -21,7 +56,7 @@ def forget_sets(trained: TrainedSeed) -> list[list[int]]:
         return [[_best_learned(trained)]]
     if wanted == "each":
         return [[c] for c in range(len(classes))]
-    return [class_ids(wanted if isinstance(wanted, list) else [wanted], classes)]
+    return [class_ids(_listed(trained.recipe), classes)]
 
 
 def class_ids(names: Sequence[str | int], classes: Sequence[str]) -> list[int]:
@@ -60,5 +95,5 @@ def class_id(name: str | int, classes: Sequence[str]) -> int:
 def _best_learned(trained: TrainedSeed) -> int:
     """The class with the fewest test misclassifications of the bottleneck, lowest id on a tie (Appendix A)."""
     result = trained.dkvb_artifact.result
-    tested = np.array(result["tested"]) > 0
-    return int(np.where(tested, result["misclassified_test"], np.iinfo(np.int64).max).argmin())
+    tested = [c for c, samples in enumerate(result["tested"]) if samples > 0]
+    return min(tested or [0], key=lambda c: (result["misclassified_test"][c], c))
