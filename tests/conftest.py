@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,6 +17,7 @@ from dkvb.recipe import Recipe, load
 from dkvb.runtime import progress
 from dkvb.stages import embed, train
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.requests import need_features
 from source_files import save
 
@@ -91,8 +97,23 @@ def photos(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of the tiny recipe, for tests that only read them."""
+    return blobs(tmp_path_factory.mktemp("read-only") / "tiny-data")
+
+
 @pytest.fixture
-def recipe(tmp_path: Path) -> Recipe:
+def recipe(tmp_path: Path, tiny_data: Path) -> Recipe:
+    """The tiny recipe as tiny.toml in the test's folder, on data that are every test's."""
+    text = TOML.replace('"tiny-data"', f'"{tiny_data.as_posix()}"')
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    return load("tiny.toml")
+
+
+@pytest.fixture
+def own_recipe(tmp_path: Path) -> Recipe:
+    """The tiny recipe on data of the test's own, which it may alter."""
     blobs(tmp_path / "tiny-data")
     (tmp_path / "tiny.toml").write_text(TOML, encoding="utf-8")
     return load("tiny.toml")
@@ -104,10 +125,38 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
+def embedded(recipe: Recipe, workspace: Workspace) -> Recipe:
+    """The recipe, with its features in the workspace."""
+    return prepare(recipe, workspace, embed)
+
+
+@pytest.fixture
 def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
     """The recipe, with its models in the workspace."""
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
+    return prepare(recipe, workspace)
+
+
+MADE: dict[str, Path] = {}
+
+
+def prepare(recipe: Recipe, workspace: Workspace, *stages: ModuleType) -> Recipe:
+    """Embed and train (or run `stages`) as the first test did that needed the same, and copy what it made.
+
+    For data that stay as they are. Returns `recipe` itself.
+    """
+    stages = stages or (embed, train)
+    assert recipe.data.path is None or "read-only" in recipe.data.path, "copies go by the recipe, not by its data"
+    parts = {name: section for name, section in recipe.model_dump().items() if name not in ("unlearn", "verify")}
+    key = canonical_hash({"recipe": parts, "stages": [stage.__name__ for stage in stages]})
+    if key not in MADE:
+        folder = Path(tempfile.mkdtemp(prefix="dkvb-tests-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        for stage in stages:
+            stage.run(recipe, Workspace(folder / "data", folder / "reports"))
+        MADE[key] = folder / "data"
+    shutil.copytree(MADE[key], workspace.root, dirs_exist_ok=True)
+    for manifest in sorted(workspace.root.rglob("manifest.json"), key=lambda path: path.stat().st_mtime_ns):
+        os.utime(manifest)  # made now, in the same order
     return recipe
 
 

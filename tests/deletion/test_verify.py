@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from conftest import trained_seed
+from conftest import prepare, trained_seed
 from dkvb.bottleneck.decoder import Decoder, flat_ids, start_values
 from dkvb.cli import app
 from dkvb.deletion import forget, ledger, relearning
@@ -24,7 +24,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.metrics import proportions as measures
 from dkvb.recipe import Recipe, validate
-from dkvb.stages import embed, train
+from dkvb.stages import train
 from dkvb.training import loop
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
@@ -36,10 +36,7 @@ LIMITS = {"max_retain_drop": 0.2, "samples": [5, 20], "epochs": 4}
 
 @pytest.fixture
 def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
-    recipe = recipe.with_(verify=LIMITS)
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
-    return recipe
+    return prepare(recipe.with_(verify=LIMITS), workspace)
 
 
 def mask_of(found: TrainedSeed, *classes: int, share: float = 0.6) -> np.ndarray:

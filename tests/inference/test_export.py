@@ -16,14 +16,13 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import dkvb
-from conftest import CLASSES
+from conftest import CLASSES, prepare
 from dkvb.cli import app
 from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference import export
 from dkvb.inference.bottleneck_model import Model
 from dkvb.recipe import Recipe, load
-from dkvb.stages import embed, train
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features
@@ -32,8 +31,7 @@ PLAIN = Path(__file__).resolve().parents[2] / "docs/plain_torch.py"
 
 
 def trained(recipe: Recipe, workspace: Workspace) -> tuple[Model, torch.Tensor]:
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
+    prepare(recipe, workspace)
     models = TrainedSeed(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
     return dkvb.load(workspace.root), torch.from_numpy(models.splits.features_of("test"))
 

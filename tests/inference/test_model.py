@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 import dkvb
-from conftest import CLASSES
+from conftest import CLASSES, prepare
 from dkvb.bottleneck.mask_order import NEVER, unpack
 from dkvb.cli import app
 from dkvb.encoders.recorded import Encoding
@@ -26,7 +26,6 @@ from dkvb.evaluation.under_masks import masked_logits
 from dkvb.inference.bottleneck_model import Model, Weights
 from dkvb.inference.classifier import About, LinearModel
 from dkvb.recipe import Recipe
-from dkvb.stages import embed, train
 from dkvb.stages import unlearn as unlearning
 from dkvb.workspace import arrays, requests
 from dkvb.workspace.artifacts import Workspace
@@ -34,8 +33,7 @@ from dkvb.workspace.requests import need_features
 
 
 def trained(recipe: Recipe, workspace: Workspace, seed: int = 0) -> TrainedSeed:
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
+    prepare(recipe, workspace)
     return TrainedSeed(recipe, workspace, need_features(recipe, workspace), seed)
 
 

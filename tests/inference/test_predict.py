@@ -14,21 +14,19 @@ import torch
 from typer.testing import CliRunner
 
 import dkvb
-from conftest import CLASSES
+from conftest import CLASSES, prepare
 from dkvb.cli import app
 from dkvb.errors import DkvbError, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference import predict
 from dkvb.recipe import Recipe, load
 from dkvb.sources.opening import open_source
-from dkvb.stages import embed, train
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features
 
 
 def trained(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
+    prepare(recipe, workspace)
     return TrainedSeed(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
 
 

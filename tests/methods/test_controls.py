@@ -17,6 +17,7 @@ from dkvb.recipe import Recipe
 from dkvb.runtime.seeding import generator
 from dkvb.stages import embed, train, unlearn
 from dkvb.training.on_retain_set import load_bottleneck, load_head, retrained
+from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.names import VALUES
 from dkvb.workspace.specs import quantize_spec
@@ -49,26 +50,24 @@ def test_retrained_values_are_those_of_a_plain_loop_on_the_retain_set(trained: R
 
 
 @pytest.mark.parametrize("method", ["retrain", "retrain-keys", "retrain-linear"])
-def test_nothing_of_the_forget_set_takes_part(
-    recipe: Recipe, workspace: Workspace, tmp_path: Path, method: str
-) -> None:
+def test_nothing_of_the_forget_set_takes_part(own_recipe: Recipe, tmp_path: Path, method: str) -> None:
     """Whatever the forget set's features are, a model retrained without it is the same to the bit."""
     found = []
     for shift in (0.0, 5.0):
         place = Workspace(tmp_path / f"data{shift}", tmp_path / "reports")
         for split in ("train", "test"):
             with np.load(Path("tiny-data") / f"{split}.npz") as file:
-                arrays = dict(file)
-            arrays["x"] = arrays["x"] + np.float32(shift) * (arrays["y"] == 2)[:, None].astype(np.float32)
-            np.savez(Path("tiny-data") / f"{split}.npz", **arrays)
-        embed.run(recipe, place)
-        train.run(recipe, place)
-        one = trained_seed(recipe, place)
+                data = dict(file)
+            data["x"] = data["x"] + np.float32(shift) * (data["y"] == 2)[:, None].astype(np.float32)
+            np.savez(Path("tiny-data") / f"{split}.npz", **data)
+        embed.run(own_recipe, place)
+        train.run(own_recipe, place)
+        one = trained_seed(own_recipe, place)
         artifact = retrained(one, [2], method)  # type: ignore[arg-type]
         (file,) = artifact.path.glob("*.safetensors")
         found.append(load_file(file))
         if method == "retrain-keys":
-            codes = place.need_spec(quantize_spec(recipe, 0, one.features, [2]), "keys")
+            codes = place.need_spec(quantize_spec(own_recipe, 0, one.features, [2]), "keys")
             found[-1]["keys"] = arrays.read(codes, "keys")
             rows = one.splits.labels["train"] != 2
             found[-1]["codes"] = arrays.read(codes, "train/codes")[one.splits.rows["train"]][rows]

@@ -16,19 +16,12 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.metrics.flops import linear_flops, selection_flops, values_flops
 from dkvb.recipe import Recipe
 from dkvb.runtime.seeding import generator
-from dkvb.stages import embed, train, unlearn
+from dkvb.stages import unlearn
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features
 
 PAIRS, CODEBOOKS, WIDTH, DIM, TOP_K, LABELS = 32, 20, 12, 4, 2, 4
 """Of the tiny recipe."""
-
-
-@pytest.fixture
-def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
-    return recipe
 
 
 def only(recipe: Recipe, workspace: Workspace, method: str, **settings: object) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 import oracle
-from conftest import artifact_bytes, trained_seed
+from conftest import artifact_bytes, prepare, trained_seed
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.mask_order import unpack
 from dkvb.cli import app
@@ -23,7 +23,7 @@ from dkvb.methods import train_on
 from dkvb.methods.scrub import ScrubMethod
 from dkvb.recipe import Recipe, load
 from dkvb.runtime.seeding import generator
-from dkvb.stages import embed, train, unlearn
+from dkvb.stages import train, unlearn
 from dkvb.training import loop
 from dkvb.workspace.artifacts import Workspace
 
@@ -32,10 +32,8 @@ SPLITS = ("retain_test", "forget_test", "retain_train", "forget_train")
 
 @pytest.fixture
 def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
-    recipe = recipe.with_(train={"lr": 0.1})  # so low that gradients are still worth clipping afterwards
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
-    return recipe
+    """At a rate so low that gradients are still worth clipping afterwards."""
+    return prepare(recipe.with_(train={"lr": 0.1}), workspace)
 
 
 def only(recipe: Recipe, workspace: Workspace, method: str, **settings: object) -> dict[str, Any]:
@@ -205,8 +203,7 @@ def test_killed_retraining_resumes_at_the_epoch_to_the_same_bits(
     trained: Recipe, workspace: Workspace, tmp_path: Path, stop_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Workspace(tmp_path / "whole", tmp_path / "reports")
-    embed.run(trained, whole)
-    train.run(trained, whole)
+    prepare(trained, whole)
     only(trained, whole, "activations")
     monkeypatch.setattr(loop, "SAVE_EVERY", -1.0)
     original, calls = train.predict, []
@@ -263,8 +260,7 @@ def test_controls_are_not_retrained_and_nothing_is_without_being_asked(trained: 
 
 
 def test_the_flag(recipe: Recipe, workspace: Workspace) -> None:
-    embed.run(recipe, workspace)
-    train.run(recipe, workspace)
+    prepare(recipe, workspace)
     flags = [
         "unlearn",
         "--recipe",

@@ -36,8 +36,8 @@ def pictures(folder: Path, count: int = 40) -> Recipe:
     return load(str(folder.parent / "pictures.toml"))
 
 
-def test_features_are_stored_as_sharded_zarr_v3_with_checksums(recipe: Recipe, workspace: Workspace) -> None:
-    entry = embed.run(recipe, workspace)[0]
+def test_features_are_stored_as_sharded_zarr_v3_with_checksums(own_recipe: Recipe, workspace: Workspace) -> None:
+    entry = embed.run(own_recipe, workspace)[0]
     assert (entry["train"], entry["test"], entry["dim"], entry["skipped"]) == (320, 120, 12, False)
     group = zarr.open_group(entry["artifact"] + "/train", mode="r")
     features = group["features"]
@@ -57,14 +57,14 @@ def test_features_are_stored_as_sharded_zarr_v3_with_checksums(recipe: Recipe, w
 
 
 def test_finished_work_is_skipped_and_changed_data_make_a_new_artifact(
-    recipe: Recipe, workspace: Workspace, tmp_path: Path
+    own_recipe: Recipe, workspace: Workspace, tmp_path: Path
 ) -> None:
-    first = embed.run(recipe, workspace)[0]
-    assert embed.run(recipe, workspace)[0] == first | {"skipped": True}
+    first = embed.run(own_recipe, workspace)[0]
+    assert embed.run(own_recipe, workspace)[0] == first | {"skipped": True}
     blobs(tmp_path / "tiny-data", seed=1)
-    second = embed.run(recipe, workspace)[0]
+    second = embed.run(own_recipe, workspace)[0]
     assert second["artifact"] != first["artifact"]
-    assert str(need_features(recipe, workspace).path) == second["artifact"]
+    assert str(need_features(own_recipe, workspace).path) == second["artifact"]
 
 
 def test_nothing_embedded_is_a_missing_stage(recipe: Recipe, workspace: Workspace) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import oracle
-from conftest import artifact_bytes
+from conftest import artifact_bytes, prepare
 from dkvb.errors import DamagedArtifact, DkvbError, MissingStage, UsageError
 from dkvb.evaluation.queries import group_projections, group_queries
 from dkvb.recipe import Recipe
@@ -19,12 +19,6 @@ from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.requests import need_features
 from dkvb.workspace.rows import train_rows
 from dkvb.workspace.specs import quantize_spec
-
-
-@pytest.fixture
-def embedded(recipe: Recipe, workspace: Workspace) -> Recipe:
-    embed.run(recipe, workspace)
-    return recipe
 
 
 def artifact(recipe: Recipe, workspace: Workspace, seed: int = 0) -> Artifact:
@@ -87,7 +81,7 @@ def test_only_missing_codebooks_are_made(
     embedded: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Workspace(tmp_path / "whole", tmp_path / "reports")
-    embed.run(embedded, whole)
+    prepare(embedded, whole, embed)
     quantize.run(embedded, whole)
     fitted: list[int] = []
     original = codes.fit_keys
@@ -151,11 +145,11 @@ def _odd_data(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
 @pytest.mark.parametrize("init", ["official", "sample"])
 @pytest.mark.parametrize("kind", ["constant", "duplicated"])
 def test_features_that_are_all_alike_or_repeated_are_coded(
-    recipe: Recipe, workspace: Workspace, init: str, kind: str
+    own_recipe: Recipe, workspace: Workspace, init: str, kind: str
 ) -> None:
     same = {"constant": lambda x: np.ones_like(x), "duplicated": lambda x: x[np.arange(len(x)) % 7]}[kind]
     _odd_data(Path("tiny-data"), same)
-    recipe = recipe.with_(keys={"init": init})
+    recipe = own_recipe.with_(keys={"init": init})
     embed.run(recipe, workspace)
     entry = quantize.run(recipe, workspace)[0]
     assert np.isfinite(entry["quantisation_error"])
@@ -171,7 +165,10 @@ def test_features_that_are_all_alike_or_repeated_are_coded(
         np.testing.assert_allclose(chosen, np.sort(distances.sum(2), 1)[:, :2], atol=1e-5)
 
 
-def test_features_far_from_the_origin_get_the_codes_of_their_distances(recipe: Recipe, workspace: Workspace) -> None:
+def test_features_far_from_the_origin_get_the_codes_of_their_distances(
+    own_recipe: Recipe, workspace: Workspace
+) -> None:
+    recipe = own_recipe
     _odd_data(Path("tiny-data"), lambda x: x + 1000 * x.std())
     embed.run(recipe, workspace)
     quantize.run(recipe, workspace)
@@ -183,10 +180,10 @@ def test_features_far_from_the_origin_get_the_codes_of_their_distances(recipe: R
         np.testing.assert_array_equal(codes[:, c], oracle.nearest_allowed(queries[c], keys[c], 2, None))
 
 
-def test_features_that_are_not_numbers_are_refused(recipe: Recipe, workspace: Workspace) -> None:
+def test_features_that_are_not_numbers_are_refused(own_recipe: Recipe, workspace: Workspace) -> None:
     _odd_data(Path("tiny-data"), lambda x: np.where(np.arange(x.size).reshape(x.shape) == 30, np.nan, x))
     with pytest.raises(DkvbError, match="NaN"):
-        embed.run(recipe, workspace)
+        embed.run(own_recipe, workspace)
 
 
 def test_more_neighbours_than_keys_are_refused(recipe: Recipe) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import load_file
 
 import oracle
-from conftest import artifact_bytes, trained_seed
+from conftest import artifact_bytes, prepare, trained_seed
 from dkvb.bottleneck.decoder import Decoder, start_values
 from dkvb.errors import DamagedArtifact, DkvbError, MissingStage
 from dkvb.evaluation.queries import group_projections
@@ -22,12 +22,6 @@ from dkvb.training.linear_head import ITERATIONS, converged_head
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.names import COUNTS, VALUES
-
-
-@pytest.fixture
-def embedded(recipe: Recipe, workspace: Workspace) -> Recipe:
-    embed.run(recipe, workspace)
-    return recipe
 
 
 def test_training_quantizes_first_learns_and_reports(embedded: Recipe, workspace: Workspace) -> None:
@@ -45,9 +39,8 @@ def test_training_quantizes_first_learns_and_reports(embedded: Recipe, workspace
     assert [entry["skipped"] for entry in train.run(embedded, workspace)] == [True, True]
 
 
-def test_per_class_counts_are_the_selections_of_training(embedded: Recipe, workspace: Workspace) -> None:
-    train.run(embedded, workspace)
-    s = trained_seed(embedded, workspace)
+def test_per_class_counts_are_the_selections_of_training(trained: Recipe, workspace: Workspace) -> None:
+    s = trained_seed(trained, workspace)
     codes, labels = s.bottleneck.codes("train"), s.splits.labels["train"]
     counts = arrays.read(s.dkvb_artifact, COUNTS)
     assert counts.shape == (4, 20, 32)
@@ -58,9 +51,8 @@ def test_per_class_counts_are_the_selections_of_training(embedded: Recipe, works
 
 @pytest.mark.parametrize("pool", ["mean", "sum"])
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.97])
-def test_masked_logits_equal_the_definition(embedded: Recipe, workspace: Workspace, pool: str, share: float) -> None:
-    recipe = embedded.with_(train={"pool": pool, "epochs": 1})
-    train.run(recipe, workspace)
+def test_masked_logits_equal_the_definition(recipe: Recipe, workspace: Workspace, pool: str, share: float) -> None:
+    recipe = prepare(recipe.with_(train={"pool": pool, "epochs": 1}), workspace)
     s = trained_seed(recipe, workspace)
     masked = np.random.default_rng(0).random((20, 32)) < share
     order = np.where(masked, 0, 2**31 - 1).astype(np.int32)
@@ -104,7 +96,7 @@ def test_interrupted_training_resumes_at_the_epoch_to_the_same_bits(
     embedded: Recipe, workspace: Workspace, tmp_path: Path, stop_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Workspace(tmp_path / "whole", tmp_path / "reports")
-    embed.run(embedded, whole)
+    prepare(embedded, whole, embed)
     train.run(embedded, whole)
     monkeypatch.setattr(loop, "SAVE_EVERY", -1.0)
     original, epochs = train.predict, []
