@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from conftest import blobs
 from dkvb import recipe as recipes
 from dkvb.cli import app
+from dkvb.recipe import loading
 from dkvb.runtime import progress
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +69,7 @@ def assert_printed(shown: list[str], printed: str, command: str) -> None:
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Built-in recipes as they are, but for the encoder, which needs a download here, N_e, and training times."""
-    original = recipes.builtin_text
+    original = loading.builtin_text
 
     def text(name: str) -> str:
         changed = re.sub(r'name = "clip-vit-b32".*\n(weights = .*\n)?', 'name = "pixels"\n', original(name))
@@ -78,6 +79,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
             changed = re.sub(r"(?m)^pairs = \d+", "pairs = 16", changed)
         return re.sub(r"(?m)^seeds = .*", "seeds = [0]", changed)
 
+    monkeypatch.setattr(loading, "builtin_text", text)
     monkeypatch.setattr(recipes, "builtin_text", text)
 
 
@@ -136,7 +138,6 @@ def test_commands_run_and_print_what_is_shown(block: Block, tmp_path: Path, monk
     pictures(tmp_path / "images")
     blobs(tmp_path / "features")
     batches(tmp_path / "cache/dkvb/cifar10")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert_printed(block.output, "\n".join(map(dkvb, block.commands)), "; ".join(block.commands))
 
 
