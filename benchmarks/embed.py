@@ -52,14 +52,13 @@ class Files(Dataset[torch.Tensor]):
 
 
 def make_images(folder: Path, count: int) -> Path:
-    """Random PNGs of one class."""
+    """Random PNGs, the same number for each of two classes."""
     pixels = np.random.default_rng(0)
     for split, n in (("train", count), ("test", 2)):
-        (folder / split / "noise").mkdir(parents=True)
         for i in range(n):
-            Image.fromarray(pixels.integers(0, 256, (32, 32, 3), np.uint8)).save(
-                folder / split / "noise" / f"{i:06}.png"
-            )
+            place = folder / split / ("even", "odd")[i % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.integers(0, 256, (32, 32, 3), np.uint8)).save(place / f"{i:06}.png")
     return folder
 
 

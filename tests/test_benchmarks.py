@@ -1,0 +1,40 @@
+"""Every benchmark still runs, on little data; what they measure is for docs/measurements.md."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dkvb
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+RUNS = {
+    "stages.py": ("digits", "together"),
+    "map.py": ("digits -", "variant | test"),
+    "fidelity.py": ("digits --seeds 1", "digits sample"),
+    "memory.py": ("embed --rows 9000", "peak resident memory"),
+    "embed.py": ("--encoder pixels --weights default --count 16 --batch 8 --rounds 1", "the same to the bit"),
+    "quantize.py": ("--only sweep --rounds 1 --codebooks 8", "21 values of N_a"),
+    "train.py": ("--only cifar10 --rounds 1 --threads 1", "floor"),
+}
+"""Script -> how it is run here, and what it then prints."""
+
+
+def test_every_benchmark_is_run_here() -> None:
+    scripts = {path.name for path in BENCHMARKS.glob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
+    assert scripts == set(RUNS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", RUNS)
+def test_benchmarks_run(script: str) -> None:
+    flags, printed = RUNS[script]
+    command = [sys.executable, str(BENCHMARKS / script), *flags.split()]
+    package = os.environ | {"PYTHONPATH": str(Path(dkvb.__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, env=package)
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout
