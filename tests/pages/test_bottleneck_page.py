@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dkvb.evaluation.splits import Splits
-from dkvb.pages import bottleneck
 from dkvb.pages.facts.collect import collect
+from dkvb.pages.facts.insight import look_inside
 from dkvb.stages import report
 from dkvb.workspace import arrays
 from fakes import workspace_at
@@ -28,20 +28,20 @@ def test_what_is_looked_up_instead_is_what_the_methods_predict(reported):
     found = collect(reported[1])
     for run in found.runs:
         setup, result = run.setup, run.find("activations")
-        seen = bottleneck.look_inside(setup, [run])
+        seen = look_inside(setup, [run])
         assert seen.lacking == []
         [fall] = seen.masks[0].falls
         [measured] = result.results
-        assert fall.after[run.forget[0]] == pytest.approx(measured["after"]["forget_test"])
-        assert fall.before[run.forget[0]] == pytest.approx(measured["before"]["forget_test"])
+        assert fall.after[run.forget[0]] == pytest.approx(measured.after.forget_test)
+        assert fall.before[run.forget[0]] == pytest.approx(measured.before.forget_test)
         assert fall.owners.sum() == pytest.approx(1)
-        assert seen.masks[0].where[0].sum() == measured["masked"]
+        assert seen.masks[0].where[0].sum() == measured.masked
 
 
 def test_overlap_and_usage_are_those_of_the_codes(reported):
     [setup] = [one for one in collect(reported[1]).setups if one.model == "dkvb"]
     [one] = setup.seeds
-    seen = bottleneck.look_inside(setup, [])
+    seen = look_inside(setup, [])
     splits = Splits(one.embed, 0.2, 0)
     codes = arrays.read(one.quantize, "train/codes")[splits.rows["train"]]
     pairs = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from dkvb.pages import compare
+from dkvb.pages.facts import comparison
 from fakes import Fake, workspace_at
 from page_text import text, written
 
@@ -23,7 +23,7 @@ def test_methods_are_compared_with_the_control_pair_by_pair(tmp_path):
     [page] = fake.workspace.reports.glob("compare-*.html")
     assert "2 × 2" in text(page.read_text(encoding="utf-8"))
     frame = pl.read_parquet(fake.workspace.reports / "data" / f"{page.stem}-results.parquet")
-    found = {one.method: one for one in compare.summaries(frame)}
+    found = {one.method: one for one in comparison.summaries(frame)}
     assert found["activations"].control.mean == pytest.approx(-0.0015, abs=1e-4)
     assert found["activations"].control.count == 4
     assert found["logit-mask"].control is None

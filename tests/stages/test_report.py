@@ -102,17 +102,11 @@ def test_a_page_whose_data_has_gone_or_that_was_not_finished_is_written_again(tm
     assert not list(fake.workspace.reports.rglob(".tmp-*"))
 
 
-def test_a_listing_of_an_earlier_version_or_none_at_all_is_understood(tmp_path):
+def test_a_listing_that_cannot_be_read_leaves_every_page_to_be_made(tmp_path):
     fake = Fake(workspace_at(tmp_path))
     fake.unlearn(fake.train(), "activations", 180_000)
     folder = fake.workspace.reports
     (folder / "data").mkdir(parents=True)
-    for name in ("old-run.html", "data/old-run-curve.parquet"):
-        (folder / name).write_text("old")
-    (folder / "data" / "pages.json").write_text('["old-run.html", "data/old-run-curve.parquet"]')
-    written(fake.workspace)
-    assert not (folder / "old-run.html").exists()
-    assert not (folder / "data" / "old-run-curve.parquet").exists()
     for broken in ("{", "[1]", '{"a.html": 3}', "null"):
         (folder / "data" / "pages.json").write_text(broken)
         [entry] = report.run(Recipe(), fake.workspace)

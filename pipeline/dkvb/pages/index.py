@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dkvb.pages.facts import words
-from dkvb.pages.facts.records import Collected, ReportRun, Setup
+from dkvb.pages.facts.gaps import Missing, missing
+from dkvb.pages.facts.runs import Collected, ReportRun
+from dkvb.pages.facts.setups import Setup
+from dkvb.pages.facts.sweeps import ROLES, Role
 from dkvb.pages.page import Page, render
 
 WIDTH, HEIGHT, EDGE = 240, 72, 4
+
+Line = list[tuple[float, float]]
+"""(share of the way from left to right, accuracy)."""
 
 
 @dataclass(frozen=True)
@@ -22,72 +28,84 @@ class Spark:
     description: str
 
 
-def page(
-    found: Collected, recipe: str, others: Sequence[Page] = (), beside: Sequence[tuple[str, str, str]] = ()
+@dataclass(frozen=True)
+class RunRow:
+    """A run on the index."""
+
+    run: ReportRun
+    spark: Spark | None
+    missing: list[Missing]
+
+
+def html(
+    collected: Collected, recipe: str, others: Sequence[Page] = (), beside: Sequence[tuple[str, str, str]] = ()
 ) -> str:
     """The index's HTML.
 
     Args:
+        recipe: name of the recipe that the report was asked with.
+        others: the pages that it links to.
         beside: (file name, title, what it shows) of pages that other commands have written.
     """
-    unlearned = {run.setup.key for run in found.runs}
-    bottlenecks = [setup for setup in found.setups if setup.model == "dkvb"]
+    unlearned = {run.setup.key for run in collected.runs}
+    bottlenecks = [setup for setup in collected.setups if setup.model == "dkvb"]
     groups: dict[str, list[Setup]] = {}
-    for setup in found.setups:
+    for setup in collected.setups:
         groups.setdefault(setup.embed.fingerprint, []).append(setup)
-
-    def heads(run: ReportRun) -> int:
-        return sum(setup.model == "linear" for setup in groups[run.setup.embed.fingerprint])
-
     return render(
         "index.html",
-        runs=[(run, spark(run), words.missing(run, heads(run))) for run in found.runs],
+        runs=[RunRow(run, spark(run), missing(run, len(collected.heads(run.setup)))) for run in collected.runs],
         waiting=[setup for setup in bottlenecks if setup.key not in unlearned],
         no_bottleneck=not bottlenecks,
         groups=list(groups.values()),
-        orphans=found.orphans,
+        several=any(len(group[0].seeds) > 1 for group in groups.values()),
+        orphans=collected.orphans,
         recipe=recipe,
         others=[*((page.name, page.title, page.about) for page in others if page.kind != "run"), *beside],
-        words=words,
+        forgotten=words.forgotten,
         width=WIDTH,
         height=HEIGHT,
     )
 
 
 def spark(run: ReportRun) -> Spark | None:
-    """The sweep of the headline's method; without one, a slope from before to after."""
-    lead = run.lead
-    sweep = run.sweeps.get((lead.method, lead.setup.model)) if lead else next(iter(run.sweeps.values()), None)
-    if sweep is not None and {"retain", "forget"} <= set(sweep.columns):
-        rows = [
-            row for row in sweep.to_dicts() if row["split"] == "test" and None not in (row["retain"], row["forget"])
-        ]
-        last = max((row["n"] for row in rows), default=0) or 1
-        curves = {role: [(row["n"] / last, row[role]) for row in rows] for role in ("retain", "forget")}
-    elif lead:
-        curves = {}
-        for role in ("retain", "forget"):
-            before, after = (lead.split(when, f"{role}_test") for when in ("before", "after"))
-            curves[role] = [(0.0, before.mean), (1.0, after.mean)] if before and after else []
-    else:
+    """The sweep of the headline's method; without one, a slope from before to after; None without test samples."""
+    lines = _lines(run)
+    if not lines["retain"] or not lines["forget"]:
         return None
-    if not curves["retain"] or not curves["forget"]:
-        return None
-    placed = {role: [_place(x, y) for x, y in points] for role, points in curves.items()}
-    start, end = curves["forget"][0][1], curves["forget"][-1][1]
+    start, end = lines["forget"][0][1], lines["forget"][-1][1]
     return Spark(
-        retain=_path(placed["retain"]),
-        forget=_path(placed["forget"]),
+        retain=_path(lines["retain"]),
+        forget=_path(lines["forget"]),
         chance=_place(0, run.chance)[1],
         description=(
             f"Accuracy on {words.forgotten(run)} goes from {words.percent(start)} to {words.percent(end)}; "
-            f"on {words.others(run)} it ends at {words.percent(curves['retain'][-1][1])}."
+            f"on {words.others(run)} it ends at {words.percent(lines['retain'][-1][1])}."
         ),
     )
 
 
-def _path(points: list[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+def _lines(run: ReportRun) -> dict[Role, Line]:
+    lead = run.lead
+    sweep = run.sweeps.get((lead.method, lead.setup.model)) if lead else next(iter(run.sweeps.values()), None)
+    if sweep and sweep.has_both:
+        rows = sweep.both()
+        last = max((at.n for at, _, _ in rows), default=0) or 1
+        return {
+            "retain": [(at.n / last, retain.mean) for at, retain, _ in rows],
+            "forget": [(at.n / last, forget.mean) for at, _, forget in rows],
+        }
+    lines: dict[Role, Line] = {role: [] for role in ROLES}
+    if lead:
+        for role in ROLES:
+            before, after = lead.split("before", f"{role}_test"), lead.split("after", f"{role}_test")
+            lines[role] = [(0.0, before.mean), (1.0, after.mean)] if before and after else []
+    return lines
+
+
+def _path(line: Line) -> str:
+    placed = (_place(x, y) for x, y in line)
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
 
 
 def _place(x: float, y: float) -> tuple[float, float]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,12 +18,27 @@ from markupsafe import Markup
 
 from dkvb.pages.charts import palette
 from dkvb.pages.facts import words
+from dkvb.pages.library import library_name
 from dkvb.version import __version__
+
+INDEX = ("index.html", "All reports")
+"""The link to the index, as (address, name)."""
+
+VERDICT = "verify.html"
+"""The page of the last verdict."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a page is: its HTML, and the tables to lay beside it, by name; see `data_name`."""
+
+    html: str
+    tables: dict[str, pl.DataFrame]
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page to be written; `make` is called only where `inputs` differ from those of the page that is there."""
+    """A page to be written; it is drawn only where `inputs` differ from those of the page that is there."""
 
     name: str
     """File name, beside the index."""
@@ -32,9 +47,23 @@ class Page:
     """What it shows, in a line, for the index."""
     inputs: Any
     """All that the page depends on, as JSON."""
-    make: Callable[[], tuple[str, dict[str, pl.DataFrame]]]
-    """HTML, and the tables to lay beside it, by name; see `data_name`."""
+    content: Callable[[], Content]
     kind: str = "page"
+
+    def draw(self) -> Content:
+        """The page itself."""
+        with unchecked():
+            return self.content()
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Keep Altair from checking every part of a chart against Vega-Lite's schema, which takes longer than drawing it;
+    the tests draw all charts in a browser."""
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(False):
+        yield
 
 
 def data_name(page: str, table: str) -> str:
@@ -60,24 +89,17 @@ def sources() -> str:
     return digest.hexdigest()
 
 
-def library_name() -> str:
-    """The charts' library, one file beside all pages; its name changes with its version."""
-    return f"assets/vega-{version('vl-convert-python')}.js"
-
-
-@cache
-def vega_bundle() -> str:
-    """Vega, Vega-Lite and vega-embed in one script."""
-    import vl_convert
-
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return bundle
-
-
 def as_json(value: Any) -> Markup:
     """JSON that cannot end the <script> element around it, whatever a class is called."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+FILTERS = (
+    *("percent", "points", "spread", "deviation", "exact"),
+    *("count", "counts", "seconds", "amount", "number", "numbers"),
+)
+"""Functions of `words` that templates use."""
 
 
 @cache
@@ -89,8 +111,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    names = ("percent", "points", "spread", "count", "counts", "seconds", "deviation", "exact", "amount")
-    env.filters |= {name: getattr(words, name) for name in names}
+    env.filters |= {name: getattr(words, name) for name in FILTERS}
     env.globals |= {"plural": words.plural, "look": palette.look, "version": __version__}
     return env
 

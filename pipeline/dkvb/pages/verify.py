@@ -6,26 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from altair.utils.schemapi import debug_mode
-
 from dkvb.pages.charts import verify as verify_charts
-from dkvb.pages.page import library_name, render, vega_bundle
+from dkvb.pages.library import library_being_written
+from dkvb.pages.page import INDEX, VERDICT, render, unchecked
 from dkvb.recipe import Recipe
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import write_text
 
-NAME = "verify.html"
-
 
 def write(recipe: Recipe, workspace: Workspace, entries: list[dict[str, Any]]) -> Path:
     """Write the page, and the charts' library where it is not there yet, into the reports folder; the page's path."""
-    library = workspace.reports / library_name()
-    if not library.is_file():
-        write_text(library, vega_bundle())
-    path = workspace.reports / NAME
-    with debug_mode(False):  # checking every spec against Vega-Lite's schema takes half of the time
-        html = page(recipe, entries, (workspace.reports / "index.html").is_file())
-    write_text(path, html)
+    path = workspace.reports / VERDICT
+    with library_being_written(workspace.reports), unchecked():
+        write_text(path, page(recipe, entries, (workspace.reports / "index.html").is_file()))
     return path
 
 
@@ -48,5 +41,5 @@ def page(recipe: Recipe, entries: list[dict[str, Any]], index: bool) -> str:
         charts=charts,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         passed=all(entry["passed"] for entry in entries),
-        links=[("index.html", "All reports")] if index else [],
+        links=[INDEX] if index else [],
     )

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from altair.utils.schemapi import debug_mode
-
 from dkvb.errors import MissingStage
-from dkvb.pages import bottleneck, compare, index, paper, verify
+from dkvb.pages import bottleneck, compare, index, paper
 from dkvb.pages import run as run_page
 from dkvb.pages.facts.collect import collect
-from dkvb.pages.facts.records import Collected
-from dkvb.pages.page import Page, data_name, library_name, sources, vega_bundle
+from dkvb.pages.facts.runs import Collected
+from dkvb.pages.library import library_being_written, library_name
+from dkvb.pages.page import VERDICT, Page, data_name, sources
 from dkvb.recipe import Recipe
 from dkvb.runtime import progress
 from dkvb.version import __version__
@@ -28,7 +26,6 @@ from dkvb.workspace.files import atomic, canonical_hash, write_json, write_text
 
 LISTING = "data/pages.json"
 """Page -> the key of what it was made from, null while it is being written, and the files laid beside it."""
-
 
 Listing = dict[str, dict[str, Any]]
 
@@ -46,45 +43,23 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
         DamagedArtifact: a manifest cannot be read.
     """
     started = time.perf_counter()
-    found = collect(workspace)
-    if not found.setups:
+    collected = collect(workspace)
+    if not collected.setups:
         raise MissingStage(
             f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages."
         )
-    folder, planned = workspace.reports, plan(found, workspace)
-    listing = _listed(folder)
-    ours = canonical_hash([__version__, sources()])
+    folder, planned = workspace.reports, plan(collected)
+    listing, ours = _listed(folder), canonical_hash([__version__, sources()])
     keys = {page.name: canonical_hash([ours, page.title, page.inputs]) for page in planned}
     stale = [page for page in planned if force or not _current(folder, page.name, keys[page.name], listing)]
-    library = library_name()
-    if not (folder / library).is_file():
-        write_text(folder / library, vega_bundle())
-    with progress.task("report", len(stale) + 1, "pages") as task:
+    with library_being_written(folder), progress.task("report", len(stale) + 1, "pages") as task:
         for page in stale:
-            with debug_mode(
-                False
-            ):  # checking every spec against Vega-Lite's schema takes half of the time; the tests draw them all
-                html, tables = page.make()
-            beside = {data_name(page.name, name): frame for name, frame in tables.items()}
-            # listed before they are written, so that a report that is killed leaves nothing that a later one would not
-            # know
-            known = {*listing.get(page.name, {}).get("files", []), *beside}
-            listing[page.name] = {"key": None, "files": sorted(known)}
-            write_json(folder / LISTING, listing)
-            for name, frame in beside.items():
-                with atomic(folder / name) as temporary:
-                    frame.write_parquet(temporary)
-            write_text(folder / page.name, html)
-            _remove(folder, known - set(beside))
-            listing[page.name] = {"key": keys[page.name], "files": sorted(beside)}
+            _write(folder, page, keys[page.name], listing)
             task.advance()
         # the index comes last, so that it never links to a page that is not there yet
-        write_text(folder / "index.html", index.page(found, recipe.name, planned, _beside(folder)))
+        write_text(folder / "index.html", index.html(collected, recipe.name, planned, _beside(folder)))
         task.advance()
-    gone = set(listing) - set(keys)
-    kept = {file for page in keys for file in listing[page]["files"]}
-    _remove(folder, {name for page in gone for name in (page, *listing[page]["files"])} - kept)
-    _remove(folder, {path.relative_to(folder).as_posix() for path in (folder / "assets").glob("vega-*.js")} - {library})
+    _remove_gone(folder, listing, set(keys))
     write_json(folder / LISTING, {name: listing[name] for name in sorted(keys)})
     entry = {
         "index": str(folder / "index.html"),
@@ -94,20 +69,32 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
     return [entry | {"seconds": round(time.perf_counter() - started, 3)}]
 
 
-def plan(found: Collected, workspace: Workspace) -> Sequence[Page]:
+def plan(collected: Collected) -> list[Page]:
     """Every page but the index, in the order in which the index links to them."""
-    return [*run_page.pages(found), *compare.pages(found), *bottleneck.pages(found), *paper.pages(found, workspace)]
+    return [page for kind in (run_page, compare, bottleneck, paper) for page in kind.pages(collected)]
+
+
+def _write(folder: Path, page: Page, key: str, listing: Listing) -> None:
+    """Write a page and the data of its charts, and list them."""
+    content = page.draw()
+    beside = {data_name(page.name, name): frame for name, frame in content.tables.items()}
+    # listed before they are written, so that a report that is killed leaves nothing that a later one would not know
+    known = {*listing.get(page.name, {}).get("files", []), *beside}
+    listing[page.name] = {"key": None, "files": sorted(known)}
+    write_json(folder / LISTING, listing)
+    for name, frame in beside.items():
+        with atomic(folder / name) as temporary:
+            frame.write_parquet(temporary)
+    write_text(folder / page.name, content.html)
+    _remove(folder, known - set(beside))
+    listing[page.name] = {"key": key, "files": sorted(beside)}
 
 
 def _beside(folder: Path) -> list[tuple[str, str, str]]:
-    """Pages that other commands have written: the last verdict, and receipts."""
-    found = (
-        [(verify.NAME, "The last verdict", "all forgotten classes measured again")]
-        if (folder / verify.NAME).is_file()
-        else []
-    )
+    """Pages that other commands have written, the last verdict and receipts: path, title and what it is."""
+    verdict = [(VERDICT, "The last verdict", "all forgotten classes measured again")]
     receipts = sorted(folder.glob("receipt*.html")) + sorted((folder / "receipts").glob("*.html"))
-    return found + [
+    return (verdict if (folder / VERDICT).is_file() else []) + [
         (path.relative_to(folder).as_posix(), f"Receipt {path.stem}", "what was done for a request")
         for path in receipts
     ]
@@ -123,13 +110,19 @@ def _listed(folder: Path) -> Listing:
     """What the last report wrote; a listing that cannot be read removes nothing and leaves every page to be made."""
     try:
         read = json.loads((folder / LISTING).read_text(encoding="utf-8"))
-        if isinstance(read, list):  # as written by dkvb 0.3 and before
-            return {name: {"key": None, "files": []} for name in read if isinstance(name, str)}
         return {
             name: {"key": entry["key"], "files": [str(file) for file in entry["files"]]} for name, entry in read.items()
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+def _remove_gone(folder: Path, listing: Listing, there: set[str]) -> None:
+    """Remove pages that are no longer planned, with their data, and other versions of the charts' library."""
+    kept = {file for page in there for file in listing[page]["files"]}
+    gone = {name for page in set(listing) - there for name in (page, *listing[page]["files"])}
+    libraries = {path.relative_to(folder).as_posix() for path in (folder / "assets").glob("vega-*.js")}
+    _remove(folder, (gone - kept) | (libraries - {library_name()}))
 
 
 def _remove(folder: Path, names: set[str]) -> None:

@@ -3,34 +3,28 @@ them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import altair as alt
-
 from dkvb.metrics.intervals import Stat
 from dkvb.pages.charts import palette
-from dkvb.pages.facts.words import exact
+from dkvb.pages.charts.lazy import alt
+from dkvb.pages.facts import methods
+
+Spec = dict[str, Any]
+"""A Vega-Lite specification, as JSON."""
+
+Row = dict[str, Any]
+"""What one mark of a chart is drawn from, as JSON."""
 
 SHOWN = 24
 """Classes drawn where there are more than MANY; the table below the chart has them all."""
 
-
 MANY = 30
 
-
-THOUSANDS = alt.Axis(labelExpr="datum.value ? format(datum.value, '~s') : '0'", tickCount=5, grid=False)
-
-
-PERCENT = alt.Axis(format=".0%", tickCount=5, title=None)
-
-
-_ROWS: dict[str, list[dict[str, Any]]] = {}
+_ROWS: dict[str, list[Row]] = {}
 """Rows of the chart that is being made."""
-
-
-SEEDS = alt.param(name="seeds", value=False)
-"""Whether single seeds are drawn; the page's script puts a switch beside a chart that has it."""
 
 
 def finish(
@@ -40,7 +34,7 @@ def finish(
     legend: Sequence[tuple[str, str, str]] = (),
     zoom: bool = False,
     choose: tuple[str, str, Sequence[tuple[Any, str]]] | None = None,
-) -> dict[str, Any]:
+) -> Spec:
     """The spec of a chart that is as wide as the page lets it be.
 
     Args:
@@ -52,7 +46,8 @@ def finish(
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     padding = {"left": 0, "right": 8, "top": top, "bottom": 4}
     chart = chart.properties(width="container", autosize=fit, description=description, padding=padding)
-    spec: dict[str, Any] = chart.to_dict()
+    # checking a spec against Vega-Lite's schema takes longer than making it; the tests draw them all in a browser
+    spec: Spec = chart.to_dict(validate=False)
     spec["datasets"] = {name: _ROWS[name] for name in _named(spec)}
     _ROWS.clear()
     meta: dict[str, Any] = {"zoom": zoom}
@@ -69,7 +64,7 @@ def finish(
     return {key: value for key, value in spec.items() if key not in ("$schema", "config")} | {"usermeta": meta}
 
 
-def data(rows: list[dict[str, Any]]) -> alt.NamedData:
+def data(rows: list[Row]) -> alt.NamedData:
     """Rows of a chart, which `finish` writes once, however many layers draw them (and unchecked: checking takes
     seconds)."""
     name = f"rows{len(_ROWS)}"
@@ -87,7 +82,7 @@ def _named(spec: Any) -> set[str]:
     return mine.union(*(_named(part) for part in spec.values()))
 
 
-def label(rows: list[dict[str, Any]], colour: Any, **mark: Any) -> Any:
+def label(rows: list[Row], colour: Any, **mark: Any) -> Any:
     """Text that stays readable where a line runs behind it. Rows hold `text` and what x and y are read from."""
     halo = alt.Chart(data(rows)).mark_text(stroke="@page", strokeWidth=5, strokeJoin="round", fill="@page", **mark)
     ink = alt.Chart(data(rows)).mark_text(fill=colour, **mark)
@@ -97,17 +92,55 @@ def label(rows: list[dict[str, Any]], colour: Any, **mark: Any) -> Any:
 class Legend:
     """Methods as the legend of a chart: its scales, its buttons, and the filter that the buttons switch."""
 
-    off = alt.param(name="off", value=[])
-
-    def __init__(self, methods: Iterable[str], first: Sequence[tuple[str, str, str]] = (), field: str = "name") -> None:
-        looks = [
-            palette.look(method) for method in sorted(set(methods), key=lambda method: (palette.rank(method), method))
-        ]
-        self.entries = [*first, *((found.name, f"@{found.colour}", found.shape) for found in looks)]
+    def __init__(self, drawn: Iterable[str], first: Sequence[tuple[str, str, str]] = (), field: str = "name") -> None:
+        looks = [palette.look(method) for method in sorted(set(drawn), key=lambda one: (methods.rank(one), one))]
+        self.entries = [*first, *((look.name, f"@{look.colour}", look.shape) for look in looks)]
         names, colours, shapes = ([entry[place] for entry in self.entries] for place in range(3))
         self.colour = alt.Color(f"{field}:N", scale=alt.Scale(domain=names, range=colours))
         self.shape = alt.Shape(f"{field}:N", scale=alt.Scale(domain=names, range=shapes))
         self.shown = f"indexof(off, datum.{field}) < 0"
+        self.off = off()
+
+
+def off() -> Any:
+    """The parameter that holds the names of a legend's entries that a reader has switched off."""
+    return alt.param(name="off", value=[])
+
+
+def seeds(several: bool = True) -> list[Any]:
+    """The parameter `seeds`, whether single seeds are drawn: the page's script puts a switch beside a chart that has
+    it."""
+    return [alt.param(name="seeds", value=False)] if several else []
+
+
+def percent_axis(**more: Any) -> alt.Axis:
+    """Shares as whole percents."""
+    return alt.Axis(format=".0%", tickCount=5, **more)
+
+
+def top_axis(title: str) -> alt.Axis:
+    """Shares as whole percents, above bars that carry their numbers."""
+    return percent_axis(domain=False, ticks=False, title=title, orient="top")
+
+
+def roles() -> alt.Scale:
+    """Colours of the classes that stay and of those that are forgotten."""
+    return alt.Scale(domain=["retain", "forget"], range=["@retain", "@forget"])
+
+
+def class_axis(rows: list[Row]) -> alt.Axis:
+    """Class names, those that are forgotten in their colour. Rows hold `class` and `role`."""
+    mine = json.dumps(sorted({row["class"] for row in rows if row["role"] == "forget"}))
+    test = f"indexof({mine}, datum.value) >= 0"
+    return alt.Axis(
+        title=None,
+        domain=False,
+        ticks=False,
+        labelLimit=130,
+        labelPadding=8,
+        labelColor={"condition": {"test": test, "value": "@forget"}, "value": "@ink"},
+        labelFontWeight={"condition": {"test": test, "value": "bold"}, "value": "normal"},
+    )
 
 
 def zoomed(x: tuple[float, float], y: tuple[float, float]) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
@@ -121,13 +154,8 @@ def zoomed(x: tuple[float, float], y: tuple[float, float]) -> tuple[list[Any], d
     return params, scales[0], scales[1]
 
 
-def seeds_text(values: Iterable[tuple[int, float | None]]) -> str:
-    """Every seed's value, for a hover."""
-    return ", ".join(f"{seed}: {exact(value)}" for seed, value in values)
-
-
-def spread_tips(row: Stat | None) -> dict[str, str]:
+def spread_tips(mean: Stat | None) -> dict[str, str]:
     """A mean's interval and deviation, for a hover."""
-    if row is None or row.sd is None or row.ci95 is None:
+    if mean is None or mean.sd is None or mean.ci95 is None:
         return {"ci": "one seed", "sd": "–"}
-    return {"ci": f"± {100 * row.ci95:.2f} points", "sd": f"{100 * row.sd:.2f} points"}
+    return {"ci": f"± {100 * mean.ci95:.2f} points", "sd": f"{100 * mean.sd:.2f} points"}

@@ -1,4 +1,4 @@
-"""One look for every page: what each method is called, its colour and mark, and the charts' theme in light and in dark.
+"""One look for every page: each method's colour and mark, and the charts' theme in light and in dark.
 
 Charts name colours as tokens ("@forget"); the page's script puts in the colour of the scheme that the reader's system
 asks for. Hues are told apart by colour-blind readers (after Okabe and Ito), and every method has a mark of its own
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from dkvb.pages.facts import methods
 
 SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
@@ -63,6 +65,22 @@ COLOURS: dict[str, dict[str, str]] = {
 }
 
 
+STAR = "M0,-1L0.25,-0.33L0.95,-0.31L0.4,0.13L0.59,0.81L0,0.42L-0.59,0.81L-0.4,0.13L-0.95,-0.31L-0.25,-0.33Z"
+
+SHAPES = {
+    "activations": "circle",
+    "examples": "square",
+    "scrub": "triangle-up",
+    "scrub-values": "triangle-down",
+    "scrub-r": "triangle-right",
+    "logit-mask": "cross",
+    "retrain": "diamond",
+    "retrain-keys": STAR,
+    "retrain-linear": "triangle-left",
+}
+"""Method -> its mark; its colour is the token of its own name. Any other method is drawn in the neutral look."""
+
+
 @dataclass(frozen=True)
 class Look:
     """How a method is named and drawn."""
@@ -73,56 +91,10 @@ class Look:
     shape: str
 
 
-STAR = "M0,-1L0.25,-0.33L0.95,-0.31L0.4,0.13L0.59,0.81L0,0.42L-0.59,0.81L-0.4,0.13L-0.95,-0.31L-0.25,-0.33Z"
-
-
-METHODS: dict[str, Look] = {
-    "activations": Look(
-        "Masking by activations", "hides the pairs that the forgotten class uses most", "activations", "circle"
-    ),
-    "examples": Look(
-        "Masking by examples", "hides every pair that a sample of the forgotten class uses", "examples", "square"
-    ),
-    "scrub": Look(
-        "SCRUB",
-        "fine-tunes away from the original on the forgotten class, towards it on the rest",
-        "scrub",
-        "triangle-up",
-    ),
-    "scrub-values": Look(
-        "SCRUB on the values", "the same fine-tuning, on the bottleneck's values", "scrub-values", "triangle-down"
-    ),
-    "scrub-r": Look(
-        "SCRUB+R", "SCRUB, rewound to the epoch whose error looks most natural", "scrub-r", "triangle-right"
-    ),
-    "logit-mask": Look(
-        "Logit mask (control)", "only forbids the answer; nothing inside the model changes", "logit-mask", "cross"
-    ),
-    "retrain": Look(
-        "Retrained", "trains again without the forgotten class: what forgetting should look like", "retrain", "diamond"
-    ),
-    "retrain-keys": Look(
-        "Retrained, keys too", "keys and values made again without the forgotten class", "retrain-keys", STAR
-    ),
-    "retrain-linear": Look(
-        "Retrained linear head", "the plain head, trained again without the class", "retrain-linear", "triangle-left"
-    ),
-}
-
-
-MASKING = ("activations", "examples")
-
-
-ORDER = list(METHODS)
-
-
 def look(method: str) -> Look:
-    """A method's look; a method that is newer than this page gets its own name and a colour of no other."""
-    return METHODS.get(method) or Look(method.replace("-", " "), "", "other", "stroke")
-
-
-def rank(method: str) -> int:
-    return ORDER.index(method) if method in ORDER else len(ORDER)
+    """A method's look; one of another package gets its own name and a colour of no other."""
+    name, plain = methods.title(method), methods.plain(method)
+    return Look(name, plain, method, SHAPES[method]) if method in SHAPES else Look(name, plain, "other", "stroke")
 
 
 def vega_config(scheme: str) -> dict[str, Any]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
-
-from dkvb.pages.charts.base import MANY, PERCENT, SHOWN, data, finish
+from dkvb.pages.charts.base import MANY, SHOWN, data, finish, percent_axis
+from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.words import percent
 
 MODELS = {"unlearned": ("this model", "@activations"), "oracle": ("retrained without it", "@retrain")}
 
 
-COLOUR = alt.Color(
-    "model:N",
-    scale=alt.Scale(domain=[name for name, _ in MODELS.values()], range=[colour for _, colour in MODELS.values()]),
-    legend=alt.Legend(title=None, orient="top"),
-)
+def _colour() -> alt.Color:
+    names, colours = zip(*MODELS.values(), strict=True)
+    scale = alt.Scale(domain=list(names), range=list(colours))
+    return alt.Color("model:N", scale=scale, legend=alt.Legend(title=None, orient="top"))
 
 
 def destinations(name: str, going: dict[str, Any], labels: list[str]) -> dict[str, Any]:
@@ -38,7 +36,7 @@ def destinations(name: str, going: dict[str, Any], labels: list[str]) -> dict[st
     chart = (
         alt.Chart(data(rows))
         .mark_bar()
-        .encode(x=x, y=y, yOffset=alt.YOffset("model:N", sort=None), color=COLOUR, tooltip=tips)
+        .encode(x=x, y=y, yOffset=alt.YOffset("model:N", sort=None), color=_colour(), tooltip=tips)
     )
     most = {which: max(range(len(labels)), key=lambda c: going[which][c]) for which in MODELS}
     said = "; ".join(f"{MODELS[which][0]} says {labels[c]} for {percent(going[which][c])}" for which, c in most.items())
@@ -68,13 +66,13 @@ def relearning(name: str, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     x = alt.X(
         "n:Q", title="samples of the class", axis=alt.Axis(grid=False, values=sorted({row["n"] for row in points}))
     )
-    y = alt.Y("a:Q", scale=alt.Scale(domain=[0, 1]), axis=PERCENT)
+    y = alt.Y("a:Q", scale=alt.Scale(domain=[0, 1]), axis=percent_axis(title=None))
     tips = [
         alt.Tooltip("model:N"),
         alt.Tooltip("n:Q", title="samples"),
         alt.Tooltip("a:Q", title="accuracy", format=".1%"),
     ]
-    base = alt.Chart(data(points)).encode(x=x, color=COLOUR)
+    base = alt.Chart(data(points)).encode(x=x, color=_colour())
     layers = [
         base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
         base.mark_line().encode(y=y),

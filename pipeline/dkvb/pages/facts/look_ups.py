@@ -4,7 +4,8 @@ fall back to."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -15,7 +16,7 @@ from dkvb.bottleneck.projection import groups
 from dkvb.bottleneck.values import codebook_logits
 from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
-from dkvb.pages.facts.records import Trained
+from dkvb.pages.facts.setups import Trained
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.names import COUNTS, MASK, VALUES
@@ -24,21 +25,58 @@ ROOM = 2**30
 """Bytes of selection counts held at a time; of more classes than fit, only some are compared."""
 
 
-def counts_of(trained: Trained, classes: Sequence[int]) -> np.ndarray:
-    """(L, C, M) uint32: how often training samples of some classes selected each pair in the last epoch.
+class Counts:
+    """How often training samples of each class selected each pair in the last epoch: (L, C, M) uint32.
 
-    Raises:
-        DamagedArtifact: the counts are missing or fail their checksums.
+    Read once and held where all classes fit into `ROOM`, else read class by class.
     """
-    return arrays.read(trained.artifact, COUNTS, list(classes))
+
+    def __init__(self, trained: Trained) -> None:
+        """Raises:
+        DamagedArtifact: the counts are missing or fail their checksums.
+        """
+        self._artifact = trained.artifact
+        self.classes, *shape = arrays.opened(trained.artifact, COUNTS).shape
+        self.shape: tuple[int, int] = (shape[0], shape[1])
+        self._room = max(2, ROOM // (4 * int(np.prod(self.shape))))
+        self._held = self._read(range(self.classes)) if self.classes <= self._room else None
+
+    def _read(self, classes: Sequence[int]) -> np.ndarray:
+        return arrays.read(self._artifact, COUNTS, list(classes))
+
+    def of(self, classes: Sequence[int]) -> np.ndarray:
+        """(n, C, M) counts of some classes."""
+        return self._read(classes) if self._held is None else self._held[list(classes)]
+
+    def each(self) -> Iterator[np.ndarray]:
+        """(C, M) counts of every class in turn."""
+        for index in range(self.classes):
+            yield self._read([index])[0] if self._held is None else self._held[index]
+
+    def fitting(self, wanted: Sequence[int]) -> list[int]:
+        """Classes whose counts fit into `ROOM`: all of them, or the wanted ones first; sorted."""
+        return sorted([*dict.fromkeys([*wanted, *range(self.classes)])][: self._room])
 
 
-def fitting(trained: Trained, wanted: Sequence[int]) -> list[int]:
-    """Classes whose counts fit into `ROOM`: all of them, or the wanted ones first; sorted."""
-    shape = arrays.opened(trained.artifact, COUNTS).shape
-    most = max(2, ROOM // (4 * int(np.prod(shape[1:]))))
-    order = [*dict.fromkeys([*wanted, *range(shape[0])])]
-    return sorted(order[:most])
+@dataclass(frozen=True)
+class Selected:
+    """What all classes together select."""
+
+    total: np.ndarray
+    """(C, M) int64, how often each pair is selected."""
+    owners: np.ndarray
+    """(C, M), the class that uses each pair most, lowest id on a tie; `classes`, their number, where none does."""
+
+
+def selected(counts: Counts) -> Selected:
+    """Both in one pass over the classes."""
+    total, most = np.zeros(counts.shape, np.int64), np.zeros(counts.shape, np.uint32)
+    owners = np.full(counts.shape, counts.classes, np.int64)
+    for index, mine in enumerate(counts.each()):
+        total += mine
+        more = mine > most
+        owners[more], most[more] = index, mine[more]
+    return Selected(total, owners)
 
 
 @dataclass(frozen=True)
@@ -56,15 +94,6 @@ def usage(total: np.ndarray) -> Usage:
     share = total / np.maximum(total.sum(1, keepdims=True), 1)
     entropy = -np.sum(share * np.log(np.where(share > 0, share, 1)), axis=1)
     return Usage((total > 0).sum(1), np.exp(entropy), total.shape[1])
-
-
-def total_counts(trained: Trained) -> np.ndarray:
-    """(C, M) int64 selection counts over all classes, read class by class."""
-    array = arrays.opened(trained.artifact, COUNTS)
-    total = np.zeros(array.shape[1:], np.int64)
-    for index in range(array.shape[0]):
-        total += counts_of(trained, [index])[0]
-    return total
 
 
 def overlap(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,25 +137,10 @@ def whereabouts(mask: np.ndarray, forgotten: np.ndarray, total: np.ndarray) -> n
     )
 
 
-def hidden_shares(trained: Trained, mask: np.ndarray, classes: int) -> np.ndarray:
+def hidden_shares(counts: Counts, mask: np.ndarray) -> np.ndarray:
     """(L,): of every class's look-ups in training, the share that hits a masked pair."""
-    shares = np.zeros(classes)
-    for index in range(classes):
-        mine = counts_of(trained, [index])[0]
-        shares[index] = mine[mask].sum(dtype=np.int64) / max(1, mine.sum(dtype=np.int64))
-    return shares
-
-
-def owners_of(trained: Trained, classes: int) -> np.ndarray:
-    """(C, M): the class that uses each pair most in training, lowest id on a tie; `classes`, their number, where none
-    does."""
-    most = np.zeros(arrays.opened(trained.artifact, COUNTS).shape[1:], np.uint32)
-    owners = np.full(most.shape, classes, np.int64)
-    for index in range(classes):
-        mine = counts_of(trained, [index])[0]
-        more = mine > most
-        owners[more], most[more] = index, mine[more]
-    return owners
+    hidden = [(mine[mask].sum(dtype=np.int64), mine.sum(dtype=np.int64)) for mine in counts.each()]
+    return np.array([masked / max(1, every) for masked, every in hidden])
 
 
 @dataclass(frozen=True)
@@ -148,30 +162,47 @@ class Fallback:
     """(L,): the share of samples that is predicted as each class."""
 
 
-def fallback(
-    trained: Trained, mask: np.ndarray, forget: Sequence[int], owners: np.ndarray, unused: np.ndarray
-) -> Fallback | None:
-    """Select again, under the mask, for every test sample of the forgotten classes; None where there is none.
+@dataclass
+class _Falls:
+    """What `fallback` adds up, codebook by codebook."""
 
-    Args:
-        owners: (C, M), the class that uses each pair most, L where none does.
-        unused: (C, M) bool, pairs that training never selected.
-    """
-    settings = trained.artifact.settings
-    assert trained.quantize
-    splits = Splits(trained.embed, float(trained.quantize.settings["validation"]), trained.seed)
-    model = StoredBottleneck(
-        splits, trained.quantize, np.empty(0), settings["train"]["pool"], settings["unused"] == "mask"
-    )
-    rows = np.flatnonzero(np.isin(splits.labels["test"], list(forget)))
+    owned: np.ndarray
+    """(L + 1,) pairs selected instead, by the class that uses them most."""
+    hits: int = 0
+    replaced: int = 0
+    beyond: int = 0
+    places: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, codes: np.ndarray, again: np.ndarray, mask: np.ndarray, owners: np.ndarray, near: Any) -> None:
+        """Of one codebook: (n, k) codes before and under the mask, its (M,) mask and owners, (n, K) nearest keys."""
+        self.hits += int(mask[codes].sum())
+        new = (again != NONE) & ~(again[:, :, None] == codes[:, None, :]).any(2)
+        chosen = again[new]
+        self.replaced += len(chosen)
+        self.owned += np.bincount(owners[chosen], minlength=len(self.owned))
+        if near is not None:
+            same = near[np.nonzero(new)[0]] == chosen[:, None]
+            listed = same.any(1)
+            self.beyond += int((~listed).sum())
+            self.places.append(same[listed].argmax(1) + 1)
+
+    @property
+    def rank(self) -> float | None:
+        ranks = np.concatenate(self.places) if self.places else np.empty(0)
+        return float(np.median(ranks)) if len(ranks) else None
+
+
+def fallback(trained: Trained, mask: np.ndarray, forget: Sequence[int], every: Selected) -> Fallback | None:
+    """Select again, under the mask (C, M), for every test sample of the forgotten classes; None where there is none."""
+    model = _stored(trained)
+    rows = np.flatnonzero(np.isin(model.splits.labels["test"], list(forget)))
     if not len(rows):
         return None
     features = arrays.read(trained.embed, "test/features")[rows]
+    unused, classes, everyone = every.total == 0, len(model.splits.classes), np.arange(len(rows))
     allowed = ~mask & ~unused if model.masks_unused else ~mask
-    classes = len(splits.classes)
     logits = np.zeros((2, len(rows), classes), np.float32)
-    owned, places, hits, replaced, beyond = np.zeros(classes + 1), [], 0, 0, 0
-    everyone = np.arange(len(rows))
+    falls, looked_up = _Falls(np.zeros(classes + 1)), 0
     for codebook, queries, values in _codebooks(model, trained, features):
         near = model.neighbours("test", codebook)
         near = None if near is None else near[rows]
@@ -180,29 +211,30 @@ def fallback(
         if model.masks_unused:
             codes = reselect(everyone, codes.shape[1], ~unused[codebook], lookup, queries, near)
         again = reselect(everyone, codes.shape[1], allowed[codebook], lookup, queries, near)
-        hits += int(mask[codebook][codes].sum())
-        new = (again != NONE) & ~(again[:, :, None] == codes[:, None, :]).any(2)
-        chosen = again[new]
-        replaced += len(chosen)
-        owned += np.bincount(owners[codebook][chosen], minlength=classes + 1)
-        if near is not None:
-            same = near[np.nonzero(new)[0]] == chosen[:, None]
-            listed = same.any(1)
-            beyond += int((~listed).sum())
-            places.append(same[listed].argmax(1) + 1)
+        falls.add(codes, again, mask[codebook], every.owners[codebook], near)
+        looked_up += codes.size
         logits[0] += codebook_logits(codes, values, model.pool)
         logits[1] += codebook_logits(again, values, model.pool)
-    predicted = [np.bincount(one.argmax(1), minlength=classes) / len(rows) for one in logits]
-    ranks = np.concatenate(places) if places else np.empty(0)
-    rank = float(np.median(ranks)) if len(ranks) else None
-    share = owned / max(1, replaced)
+    before, after = (np.bincount(one.argmax(1), minlength=classes) / len(rows) for one in logits)
+    replaced = max(1, falls.replaced)
     return Fallback(
-        len(rows),
-        hits / (len(rows) * model.codebooks * codes.shape[1]),
-        share,
-        rank,
-        beyond / max(1, replaced),
-        *predicted,
+        samples=len(rows),
+        hit=falls.hits / looked_up,
+        owners=falls.owned / replaced,
+        rank=falls.rank,
+        beyond=falls.beyond / replaced,
+        before=before,
+        after=after,
+    )
+
+
+def _stored(trained: Trained) -> StoredBottleneck:
+    """Keys and codes of a trained bottleneck; its values are read one codebook at a time."""
+    settings = trained.artifact.settings
+    assert trained.quantize
+    splits = Splits(trained.embed, float(trained.quantize.settings["validation"]), trained.seed)
+    return StoredBottleneck(
+        splits, trained.quantize, np.empty(0), settings["train"]["pool"], settings["unused"] == "mask"
     )
 
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dkvb.metrics.published import PAPER, Published
-from dkvb.pages.charts import palette
-from dkvb.pages.facts import words
-from dkvb.pages.facts.records import Collected, ReportRun, Setup, flatten
+from dkvb.pages.facts.runs import Attack, Collected, MethodResult, ReportRun, latest
+from dkvb.pages.facts.setups import Setup, flatten
+from dkvb.pages.facts.words import plural
 from dkvb.recipe import load
-from dkvb.workspace.artifacts import Artifact, Workspace
 
 CLIP = "clip-vit-b32"
+
+SEEDS = 5
+"""Seeds of the paper's experiments."""
 
 
 @dataclass
@@ -26,7 +28,7 @@ class Part:
     heads: list[Setup]
     published: Published | None
     """Of the same data and encoder, else of the same data."""
-    attacks: list[Artifact] = field(default_factory=list)
+    attacks: list[Attack] = field(default_factory=list)
     settings: str = ""
     """What tells it from another part of the same name."""
 
@@ -44,37 +46,41 @@ class Part:
         return (self.setup.embed.settings["data"]["source"], self.setup.encoder) in PAPER
 
     @property
+    def results(self) -> list[MethodResult]:
+        """The most recent result of every method and model."""
+        return latest(self.run.methods) if self.run else []
+
+    @property
     def differs(self) -> str:
-        """What sets this run apart from the paper's."""
+        """What sets this run apart from the paper's, as a sentence."""
         if self.published is None:
             return "Not one of the paper's data sets: its own numbers, in the paper's tables."
-        recipe = load(self.published.recipe)
-        trained = self.setup.seeds[0]
-        told = [] if self.exact else [f"the encoder: {self.setup.encoder} instead of {recipe.encoder.name}"]
-        encoder = self.setup.embed.settings.get("encoder") or {}
-        if self.exact and encoder.get("weights") not in (None, recipe.encoder.weights):
-            told.append("encoder weights of one's own" if encoder["weights"] != "random" else "random encoder weights")
-        told += _apart(
-            "",
-            trained.quantize.settings["keys"] if trained.quantize else {},
-            recipe.keys.model_dump(exclude={"neighbours"}),
-        )
+        told = [*self._other_encoder(self.published), *self._other_settings(self.published)]
+        if len(self.setup.seeds) != SEEDS:
+            told.append(f"{plural(len(self.setup.seeds), 'seed', 'seeds')} instead of {SEEDS}")
+        if not told:
+            return "The paper's data, encoder, settings and epochs."
+        return "Differs from the paper in " + "; ".join(told) + "."
+
+    def _other_encoder(self, published: Published) -> list[str]:
+        wanted = load(published.recipe).encoder
+        if not self.exact:
+            return [f"the encoder: {self.setup.encoder} instead of {wanted.name}"]
+        used = self.setup.embed.settings.get("encoder") or {}
+        if used.get("weights") in (None, wanted.weights):
+            return []
+        return ["random encoder weights" if used["weights"] == "random" else "encoder weights of one's own"]
+
+    def _other_settings(self, published: Published) -> list[str]:
+        recipe, trained = load(published.recipe), self.setup.seeds[0]
+        told = _apart("", trained.keys_settings, recipe.keys.model_dump(exclude={"neighbours"}))
         told += _apart("", trained.artifact.settings["train"], recipe.train.model_dump())
         for head in self.heads[:1]:
-            told += _apart(
-                "the linear head's ",
-                head.seeds[0].artifact.settings["linear"],
-                recipe.linear.model_dump(exclude={"converged"}),
-            )
+            used = head.seeds[0].artifact.settings["linear"]
+            told += _apart("the linear head's ", used, recipe.linear.model_dump(exclude={"converged"}))
         if self.run and _chosen(self.run) == {"validation"}:
             told.append("N chosen on validation data instead of the test curve")
-        if len(self.setup.seeds) != 5:
-            told.append(f"{words.plural(len(self.setup.seeds), 'seed', 'seeds')} instead of 5")
-        return (
-            "Differs from the paper in " + "; ".join(told) + "."
-            if told
-            else "The paper's data, encoder, settings and epochs."
-        )
+        return told
 
 
 def _apart(whose: str, used: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
@@ -94,43 +100,35 @@ def _apart(whose: str, used: Mapping[str, Any], wanted: Mapping[str, Any]) -> li
 
 
 def _chosen(run: ReportRun) -> set[str]:
-    return {
-        str(result["chosen"]) for found in run.methods if found.method in palette.MASKING for result in found.results
-    }
+    """How the N of masking were chosen."""
+    return {one.chosen for result in run.methods if result.method in run.masking for one in result.results}
 
 
-def all_parts(found: Collected, workspace: Workspace) -> list[Part]:
-    """A part per bottleneck, with the forget set that most has been done on."""
-    parts = []
-    attacks = [artifact for artifact in workspace.all("unlearn") if artifact.settings.get("kind") == "membership"]
-    for setup in found.setups:
-        if setup.model != "dkvb":
-            continue
-        runs = [run for run in found.runs if run.setup is setup]
-        run = max(runs, key=lambda run: (len(run.methods) + len(run.retraining), run.made), default=None)
-        # of several heads the most recent
-        heads = [
-            head
-            for head in found.setups
-            if head.model == "linear" and head.embed.fingerprint == setup.embed.fingerprint
-        ][-1:]
-        source, encoder = setup.embed.settings["data"]["source"], setup.embed.result["encoder"]
-        mine = [artifact for artifact in attacks if artifact.manifest["inputs"].get("embed") == setup.embed.fingerprint]
-        parts.append(Part(setup, run, heads, PAPER.get((source, str(encoder))) or PAPER.get((source, CLIP)), mine))
+def all_parts(collected: Collected) -> list[Part]:
+    """A part per bottleneck, with the forget set that most has been done on; the paper's first, in its order."""
+    parts = [_part(collected, setup) for setup in collected.setups if setup.model == "dkvb"]
     for part in parts:
-        same = [_flat(other.setup) for other in parts if other.name == part.name]
-        mine_ = _flat(part.setup)
-        apart = [key for key in mine_ if any(other.get(key) != mine_[key] for other in same)]
-        part.settings = ", ".join(f"{key.split('.')[-1].replace('_', ' ')} {mine_[key]}" for key in apart)
+        same = [_settings(other.setup) for other in parts if other.name == part.name]
+        mine = _settings(part.setup)
+        apart = [key for key in mine if any(other.get(key) != mine[key] for other in same)]
+        part.settings = ", ".join(f"{key.split('.')[-1].replace('_', ' ')} {mine[key]}" for key in apart)
     order = list(PAPER.values())
     return sorted(parts, key=lambda part: (order.index(part.published) if part.published else len(order), part.title))
 
 
-def _flat(setup: Setup) -> dict[str, Any]:
-    trained = setup.seeds[0]
-    return flatten(
-        {
-            "keys": trained.quantize.settings["keys"] if trained.quantize else {},
-            "train": trained.artifact.settings["train"],
-        }
+def _part(collected: Collected, setup: Setup) -> Part:
+    runs = [run for run in collected.runs if run.setup is setup]
+    run = max(runs, key=lambda run: (len(run.methods) + len(run.retraining), run.made), default=None)
+    source, encoder = setup.embed.settings["data"]["source"], setup.embedded.encoder
+    return Part(
+        setup,
+        run,
+        heads=collected.heads(setup)[-1:],  # of several the most recent
+        published=PAPER.get((source, str(encoder))) or PAPER.get((source, CLIP)),
+        attacks=[attack for attack in collected.attacks if attack.embed == setup.embed.fingerprint],
     )
+
+
+def _settings(setup: Setup) -> dict[str, Any]:
+    trained = setup.seeds[0]
+    return flatten({"keys": trained.keys_settings, "train": trained.artifact.settings["train"]})

@@ -1,0 +1,95 @@
+"""Every number of the paper's page in one table, and the points of its curves that the paper spells out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from dkvb.pages.facts.paper_tables import Cell, PaperTables
+from dkvb.pages.facts.sweeps import Swept
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number and where it stands."""
+
+    table: str
+    data: str
+    what: str
+    measure: str
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class PublishedPoint:
+    """A point of a curve: test accuracy on the forgotten and on the other classes at one n."""
+
+    n: int
+    forget: Cell
+    retain: Cell
+
+
+def published_points(sweep: Swept, said: Iterable[tuple[int, float, float]]) -> list[PublishedPoint]:
+    """The points that the paper's text spells out, as (n, forget, retain), beside what was measured at the same n."""
+    measured = {at.n: at for at in sweep.points()}
+    points = []
+    for n, forget, retain in said:
+        at = measured.get(n)
+        here = (at.forget, at.retain) if at else (None, None)
+        points.append(PublishedPoint(n, Cell(here[0], forget), Cell(here[1], retain)))
+    return points
+
+
+def table_numbers(tables: PaperTables) -> list[Number]:
+    """The numbers of all tables."""
+    numbers = [
+        Number("Table 1", row.title, row.model, split, cell)
+        for row in tables.trained
+        for split, cell in row.cells.items()
+    ]
+    for row in tables.changes:
+        numbers += [
+            Number(row.table, row.title, row.label, "retain change", row.retain),
+            Number(row.table, row.title, row.label, "forget change", row.forget),
+            Number("Appendix C", row.title, row.label, "first N at zero", row.first_zero),
+            Number("Appendix C", row.title, row.label, "first N at chance", row.first_chance),
+        ]
+    numbers += [Number("Table 8", row.title, row.label, "seconds", row.seconds) for row in tables.runtimes]
+    numbers += [Number("Table 3", row.title, row.label, "attacker's accuracy", row.cell) for row in tables.attacks]
+    return numbers
+
+
+def point_numbers(title: str, data: str, points: Sequence[PublishedPoint]) -> list[Number]:
+    """The numbers of a figure."""
+    figure = title.split(":")[0]
+    return [
+        Number(figure, data, title, f"{which} at N = {point.n}", cell)
+        for point in points
+        for which, cell in (("forget", point.forget), ("retain", point.retain))
+    ]
+
+
+def numbers_table(numbers: Iterable[Number]) -> pl.DataFrame:
+    """A row per number that was measured or published."""
+    rows = []
+    for one in numbers:
+        mean = one.cell.measured
+        if mean is None and one.cell.published is None:
+            continue
+        rows.append(
+            {
+                "table": one.table,
+                "data": one.data,
+                "what": one.what,
+                "measure": one.measure,
+                "measured": mean and mean.mean,
+                "seeds": mean.count if mean else 0,
+                "sd": mean and mean.sd,
+                "ci95": mean and mean.ci95,
+                "published": one.cell.published,
+                "difference": one.cell.difference,
+            }
+        )
+    return pl.DataFrame(rows, infer_schema_length=None)

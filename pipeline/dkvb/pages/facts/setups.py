@@ -1,0 +1,130 @@
+"""The models that a workspace holds: one configuration on one embedding, with all its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from dkvb.metrics.intervals import Stat, stat
+from dkvb.records.base import Record
+from dkvb.records.stages import EmbedResult, QuantizeResult, TrainResult
+from dkvb.workspace.artifacts import Artifact
+
+DATA_NAMES = {
+    "digits": "scikit-learn digits",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "lacuna100": "LACUNA-100",
+    "lacuna10": "LACUNA-10",
+    "imagenet1k": "ImageNet-1k",
+}
+
+MODELS = {"dkvb": "DKVB", "linear": "linear head"}
+"""What pages call a model."""
+
+R = TypeVar("R", bound=Record, covariant=True)
+
+
+def without(settings: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in keys}
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"keys": {"dim": 8}}` as `{"keys.dim": 8}`."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model of one seed, with the artifacts it came from."""
+
+    artifact: Artifact
+    embed: Artifact
+    quantize: Artifact | None = None
+    """Its keys; None for a linear head."""
+
+    @cached_property
+    def result(self) -> TrainResult:
+        return self.artifact.result_as(TrainResult)
+
+    @cached_property
+    def keys_result(self) -> QuantizeResult | None:
+        return self.quantize.result_as(QuantizeResult) if self.quantize else None
+
+    @property
+    def keys_settings(self) -> dict[str, Any]:
+        """The recipe's `[keys]`; empty for a linear head."""
+        return dict(self.quantize.settings["keys"]) if self.quantize else {}
+
+    @property
+    def seed(self) -> int:
+        return self.result.seed
+
+
+@dataclass
+class Setup:
+    """One configuration of a model on one embedding, all seeds of it."""
+
+    key: str
+    model: Literal["dkvb", "linear"]
+    seeds: list[Trained] = field(default_factory=list)
+
+    @property
+    def embed(self) -> Artifact:
+        return self.seeds[0].embed
+
+    @cached_property
+    def embedded(self) -> EmbedResult:
+        return self.embed.result_as(EmbedResult)
+
+    @property
+    def classes(self) -> list[str]:
+        return self.seeds[0].result.classes
+
+    @property
+    def data(self) -> str:
+        """The data set's name; of a path, the last part only."""
+        settings = self.embed.settings["data"]
+        if settings["source"] in DATA_NAMES or not settings.get("path"):
+            return DATA_NAMES.get(settings["source"], str(settings["source"]))
+        return Path(settings["path"]).name
+
+    @property
+    def encoder(self) -> str:
+        return self.embedded.encoder or "precomputed features"
+
+    @property
+    def compare(self) -> str:
+        """The file name of the page that compares methods on it."""
+        return f"compare-{self.key[:8]}.html"
+
+    @property
+    def inside(self) -> str:
+        """The file name of the page about the bottleneck itself."""
+        return f"bottleneck-{self.key[:8]}.html"
+
+    def accuracy(self, split: Literal["train", "test"]) -> Stat | None:
+        return stat(getattr(trained.result, split) for trained in self.seeds)
+
+    @property
+    def shape(self) -> str:
+        """The bottleneck's or the head's size in a few words."""
+        keys = self.seeds[0].keys_settings
+        if not keys:
+            return f"{self.embedded.dim} × {len(self.classes)} weights"
+        return f"{keys['codebooks']:,} × {keys['pairs']:,} pairs, k = {keys['top_k']}, d = {keys['dim']}"
+
+
+@dataclass(frozen=True)
+class Made(Generic[R]):
+    """An artifact, the record that it holds, and the model from which it was made."""
+
+    artifact: Artifact
+    result: R
+    setup: Setup
