@@ -8,87 +8,157 @@ from typing import Annotated, Any
 
 import typer
 
-from dkvb.commands.console import COMMON, UNLEARN, Options, command
+from dkvb.commands import complete
+from dkvb.commands.console import Options, command
+from dkvb.commands.flags import MASKING
 from dkvb.errors import UsageError
 
-MASKING = {name: UNLEARN[name] for name in ("method", "na", "ne", "counts", "proxy", "target", "choose")}
-
+app = typer.Typer()
+HEADING = "Deletion"
 
 Entries = list[dict[str, Any]]
+Request = Annotated[
+    str,
+    typer.Argument(help="Id of a request, or its number (r0001).", metavar="REQUEST", autocompletion=complete.requests),
+]
 
 
-def register(app: typer.Typer) -> None:
-    _requests(app)
-    _records(app)
+@command(
+    app,
+    HEADING,
+    "recipe data_root seed data_dir",
+    MASKING,
+    examples="""
+    dkvb forget truck --plan             # what it would cost, writing nothing
+    dkvb forget truck
+    dkvb forget truck ship --method examples --ne auto
+    """,
+)
+def forget(
+    options: Options,
+    classes: Annotated[
+        list[str],
+        typer.Argument(
+            help="Names or ids of the classes; several make one request.",
+            metavar="CLASS",
+            autocompletion=complete.classes,
+        ),
+    ],
+    plan: Annotated[bool, typer.Option("--plan", help="Only measure what it would do; write nothing.")] = False,
+) -> None:
+    """Open a deletion request: mask classes, beside all masked before.
+
+    Masks the pairs that the classes select, in the trained bottleneck of the recipe's first seed. Undone by `dkvb
+    restore`, made final by `dkvb purge`.
+    """
+    from dkvb.evaluation.forget_sets import check_names
+
+    recipe, workspace = options.recipe(), options.workspace()
+    check_names(recipe, workspace, classes)
+    from dkvb.deletion import forget as forgetting
+
+    more = {} if options.values["counts"] else {"counts": "last-epoch"}
+    entries = forgetting.run(recipe.with_(unlearn=more), workspace, classes, plan)
+    options.show({"forget": entries}, lambda: tables(entries))
 
 
-def _requests(app: typer.Typer) -> None:
-    @app.command("forget")
-    @command(COMMON, MASKING)
-    def forget(
-        options: Options,
-        classes: Annotated[
-            list[str], typer.Argument(help="Names or ids of the classes; several make one request.", metavar="CLASS...")
-        ],
-        plan: Annotated[bool, typer.Option("--plan", help="Only measure what it would do; write nothing.")] = False,
-    ) -> None:
-        """Open a deletion request: mask classes on top of all that is forgotten already."""
-        from dkvb.evaluation.forget_sets import check_names
+@command(app, HEADING, "data_dir", examples="dkvb restore r0001")
+def restore(options: Options, request: Request) -> None:
+    """Take a request back: its mask no longer applies.
 
-        recipe, workspace = options.recipe(), options.workspace()
-        check_names(recipe, workspace, classes)  # before anything heavy is imported
-        from dkvb.deletion import forget as forgetting
+    Impossible once it is purged.
+    """
+    workspace = options.workspace()
+    from dkvb.deletion import forget as forgetting
 
-        more = {} if options.values["counts"] else {"counts": "last-epoch"}
-        entries = forgetting.run(recipe.with_(unlearn=more), workspace, classes, plan)
-        options.show({"forget": entries}, lambda: tables(entries))
-
-    @app.command("restore")
-    @command(COMMON)
-    def restore(
-        options: Options, request: Annotated[str, typer.Argument(help="A request's id.", metavar="REQUEST")]
-    ) -> None:
-        """Take a request back: its mask no longer applies (not once it is purged)."""
-        from dkvb.deletion import forget as forgetting
-
-        entry = forgetting.restore(options.workspace(), request)
-        options.show({"restore": [entry]}, lambda: [f"{entry['request']}: {entry['state']}"])
-
-    @app.command("purge")
-    @command(COMMON)
-    def purge(
-        options: Options,
-        request: Annotated[str, typer.Argument(help="A request's id.", metavar="REQUEST")],
-        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-        keys: Annotated[
-            str, typer.Option("--keys", help="keep, or reinit to fit keys and train values anew without the classes.")
-        ] = "keep",
-    ) -> None:
-        """Erase a request's pairs and its classes' samples from the whole workspace. Irreversible."""
-        from dkvb.deletion import purge as purging
-
-        if keys not in ("keep", "reinit"):
-            raise UsageError(f"--keys {keys}: give keep or reinit.")
-        workspace = options.workspace()
-        found = purging.plan(workspace, request)
-        if not yes and found["state"] != "purged":
-            _ask(found)
-        entry = purging.run(options.recipe(), workspace, request, keys)
-        options.show({"purge": [entry]}, lambda: _purged(entry))
+    entry = forgetting.restore(workspace, request)
+    options.show({"restore": [entry]}, lambda: [f"{entry['request']}: {entry['state']}"])
 
 
-def _ask(found: dict[str, Any]) -> None:
+@command(
+    app,
+    HEADING,
+    "recipe data_root data_dir device workers scheduler",
+    examples="""
+    dkvb purge r0001                     # asks before it erases
+    dkvb purge r0001 --yes --keys reinit
+    """,
+)
+def purge(
+    options: Options,
+    request: Request,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    keys: Annotated[
+        str,
+        typer.Option(
+            "--keys",
+            help="keep them, or reinit: fit keys and train values anew without the classes.",
+            metavar="keep|reinit",
+            autocompletion=complete.one_of("keep", "reinit"),
+        ),
+    ] = "keep",
+) -> None:
+    """Erase a request's classes from the workspace, for good.
+
+    Erases the values of its pairs and the rows of its classes' samples, then searches all files for them. The data that
+    were embedded lie outside of the workspace and are not touched.
+    """
+    if keys not in ("keep", "reinit"):
+        raise UsageError(f"--keys {keys}: give keep or reinit.")
+    recipe, workspace = options.recipe(), options.workspace()
+    from dkvb.deletion import purge as purging
+
+    planned = purging.plan(workspace, request)
+    if not yes and planned["state"] != "purged":
+        _ask(planned)
+    entry = purging.run(recipe, workspace, request, keys)
+    options.show({"purge": [entry]}, lambda: _purged(entry))
+
+
+@command(app, HEADING, "data_dir reports_dir", examples="dkvb receipt r0001")
+def receipt(options: Options, request: Request) -> None:
+    """Write a request's receipt, as JSON and as a page.
+
+    Its hash goes into the ledger.
+    """
+    workspace = options.workspace()
+    from dkvb.deletion import receipt as receipts
+
+    entry = receipts.run(workspace, request)
+    options.show(
+        {"receipt": [entry]},
+        lambda: [f"{entry['path']}", f"{entry['page']}", *entry["done"], *entry["not_claimed"]],
+    )
+
+
+@command(app, HEADING, "data_dir", examples="dkvb ledger --json")
+def ledger(options: Options) -> None:
+    """List what was done with all requests, and check the list.
+
+    Exit code 1 where an entry was changed, removed or reordered.
+    """
+    workspace = options.workspace()
+    from dkvb.deletion import ledger
+
+    result = ledger.verify(workspace)
+    options.show(result, lambda: _ledger(result))
+    if not result["valid"]:
+        typer.echo(f"error: {result['path']} was altered: {result['problem']}.", err=True)
+        raise typer.Exit(1)
+
+
+def _ask(planned: dict[str, Any]) -> None:
     """Raise UsageError unless the person at the terminal agrees."""
     if not sys.stdin.isatty():
         raise UsageError(
-            f"A purge is irreversible: give --yes to purge request {found['request']} without being asked."
+            f"A purge is irreversible: give --yes to purge request {planned['request']} without being asked."
         )
     models = (
-        f" Models that still know them are deleted: {', '.join(found['models_deleted'])}."
-        if found["models_deleted"]
+        f" Models that still know them are deleted: {', '.join(planned['models_deleted'])}."
+        if planned["models_deleted"]
         else ""
     )
-    question = f"Erase {', '.join(found['names'])} (request {found['request']}) for good?{models}"
+    question = f"Erase {', '.join(planned['names'])} (request {planned['request']}) for good?{models}"
     if not typer.confirm(question, default=False, err=True):
         raise UsageError("Nothing was purged.")
 
@@ -107,35 +177,6 @@ def _purged(entry: dict[str, Any]) -> Iterable[Any]:
         f" in {purge['seconds']:.1f} s."
     )
     yield "The data that they were embedded from lie outside of the workspace and were not touched."
-
-
-def _records(app: typer.Typer) -> None:
-    @app.command("receipt")
-    @command(COMMON)
-    def receipt(
-        options: Options, request: Annotated[str, typer.Argument(help="A request's id.", metavar="REQUEST")]
-    ) -> None:
-        """Write a request's receipt, as JSON and as a page, and its hash into the ledger."""
-        from dkvb.deletion import receipt as receipts
-
-        entry = receipts.run(options.workspace(), request)
-        options.show(
-            {"receipt": [entry]},
-            lambda: [f"{entry['path']}", f"{entry['page']}", *entry["done"], *entry["not_claimed"]],
-        )
-
-    @app.command("ledger")
-    @command(COMMON)
-    def ledger_(options: Options) -> None:
-        """List what was done with all requests, and check that no entry was changed, removed or reordered; exit 1 if
-        one was."""
-        from dkvb.deletion import ledger
-
-        result = ledger.verify(options.workspace())
-        options.show(result, lambda: _ledger(result))
-        if not result["valid"]:
-            typer.echo(f"error: {result['path']} was altered: {result['problem']}.", err=True)
-            raise typer.Exit(1)
 
 
 def tables(entries: Entries) -> Iterable[Any]:

@@ -3,88 +3,116 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dkvb.commands.console import COMMON, Options, command
+from dkvb.commands.console import Options, command
+from dkvb.errors import UsageError
 
 if TYPE_CHECKING:
     from dkvb.inference.classifier import Classifier
 
-HELP = (
-    "A folder of `dkvb export`, or a train or unlearn artifact [default: the recipe's model, what was forgotten"
-    " masked]."
+app = typer.Typer()
+HEADING = "Use"
+USES = "recipe data_root seed data_dir device"
+
+MODEL: dict[str, Any] = {
+    "help": "A folder of `dkvb export`, or a train or unlearn artifact [default: the recipe's model, what was"
+    " forgotten masked].",
+    "metavar": "FOLDER",
+}
+
+
+@command(
+    app,
+    HEADING,
+    USES,
+    examples="""
+    dkvb predict photos/ --top 3
+    dkvb predict new.npz --csv classes.csv
+    dkvb predict cat.jpg --model exported/
+    """,
 )
+def predict(
+    options: Options,
+    paths: Annotated[
+        list[Path], typer.Argument(help="Images, folders of images, or .npz files with x (N, D).", metavar="PATH")
+    ],
+    which: Annotated[Path | None, typer.Option("--model", **MODEL)] = None,
+    top: Annotated[int, typer.Option("--top", help="Classes to list for each input.", metavar="N")] = 1,
+    table: Annotated[
+        str | None, typer.Option("--csv", help="Write a CSV file ('-': to standard output).", metavar="FILE|-")
+    ] = None,
+) -> None:
+    """Classify images or features with the trained bottleneck.
+
+    The masks of all deletion requests are applied.
+    """
+    if table == "-" and options.json:
+        raise UsageError(
+            "--csv - and --json both write to standard output: give --csv a file, or leave one of them out."
+        )
+    if top < 1:
+        raise UsageError(f"--top {top}: give 1 or more.")
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path} does not exist: give images, folders of images, or .npz files with x (N, D).")
+    model = _model(options, which)
+    from dkvb.commands import tables
+    from dkvb.inference import predict
+    from dkvb.runtime import progress
+
+    result = predict.run(model, paths, top)
+    if table == "-":
+        typer.echo(predict.as_csv(result["predict"]), nl=False)
+    elif table is not None:
+        predict.write_csv(result["predict"], Path(table))
+    if table is None or options.json:
+        options.show(result, lambda: tables.predict(result["predict"]))
+    for bad in result["unreadable"]:
+        progress.note(f"cannot be read: {bad['input']}: {bad['error']}")
+    if result["unreadable"]:
+        raise typer.Exit(1)
 
 
-Which = Annotated[Path | None, typer.Option("--model", help=HELP)]
+@command(
+    app,
+    HEADING,
+    f"{USES} force",
+    examples="""
+    dkvb export model/
+    dkvb predict photos/ --model model/
+    """,
+)
+def export(
+    options: Options,
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
+    which: Annotated[Path | None, typer.Option("--from", "--model", **MODEL)] = None,
+) -> None:
+    """Write the trained bottleneck as a folder of its own.
 
+    Pairs that deletion requests mask are left out. The folder holds all that `dkvb predict` and `dkvb.load` need.
+    """
+    model, workspace = _model(options, which), options.workspace()
+    from dkvb.commands import tables
+    from dkvb.inference import export
+    from dkvb.inference.bottleneck_model import Model
 
-From = Annotated[Path | None, typer.Option("--from", "--model", help=HELP)]
-
-
-def register(app: typer.Typer) -> None:
-    @app.command("predict")
-    @command(COMMON)
-    def predict(
-        options: Options,
-        paths: Annotated[
-            list[Path],
-            typer.Argument(help="Images, folders of images, or .npz files with x (N, D).", metavar="PATHS..."),
-        ],
-        which: Which = None,
-        top: Annotated[int, typer.Option("--top", help="Classes to list for each input.")] = 1,
-        table: Annotated[
-            str | None, typer.Option("--csv", help="Write a CSV file ('-': to standard output).", metavar="FILE|-")
-        ] = None,
-    ) -> None:
-        """Classify images or features with the trained bottleneck, masks applied."""
-        from dkvb.commands import tables
-        from dkvb.errors import UsageError
-        from dkvb.inference import predict
-        from dkvb.runtime import progress
-
-        if table == "-" and options.json:
-            raise UsageError(
-                "--csv - and --json both write to standard output: give --csv a file, or leave one of them out."
-            )
-        result = predict.run(_model(options, which), paths, top)
-        if table == "-":
-            typer.echo(predict.as_csv(result["predict"]), nl=False)
-        elif table is not None:
-            predict.write_csv(result["predict"], Path(table))
-        if table is None or options.json:
-            options.show(result, lambda: tables.predict(result["predict"]))
-        for bad in result["unreadable"]:
-            progress.note(f"cannot be read: {bad['input']}: {bad['error']}")
-        if result["unreadable"]:
-            raise typer.Exit(1)
-
-    @app.command("export")
-    @command(COMMON)
-    def export(
-        options: Options,
-        folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
-        which: From = None,
-    ) -> None:
-        """Write the trained bottleneck as a folder of its own, without the pairs that are masked."""
-        from dkvb.commands import tables
-        from dkvb.errors import UsageError
-        from dkvb.inference import export
-        from dkvb.inference.bottleneck_model import Model
-
-        model = _model(options, which)
-        if not isinstance(model, Model):
-            raise UsageError(f"{which} is a linear head: only a key-value bottleneck can be exported.")
-        entries = [export.run(model, folder, options.workspace(), options.force)]
-        options.show({"export": entries}, lambda: tables.export(entries))
+    if not isinstance(model, Model):
+        raise UsageError(f"{which} is a linear head: only a key-value bottleneck can be exported.")
+    entries = [export.run(model, folder, workspace, options.force)]
+    options.show({"export": entries}, lambda: tables.export(entries))
 
 
 def _model(options: Options, which: Path | None) -> Classifier:
-    from dkvb.inference.load import load, load_seed
-
     if which is not None:
+        if not which.expanduser().is_dir():
+            raise UsageError(f"{which} is no folder: give a train or unlearn artifact, or a folder of `dkvb export`.")
+        from dkvb.inference.load import load
+
         return load(which, options.values["seed"], device=options.values["device"] or "auto")
-    recipe = options.recipe()
-    return load_seed(recipe, options.workspace(), recipe.run.seeds[0], recipe.run.device)
+    recipe, workspace = options.recipe(), options.workspace()
+    from dkvb.inference.load import load_seed
+
+    return load_seed(recipe, workspace, recipe.run.seeds[0], recipe.run.device)

@@ -1,0 +1,108 @@
+"""`dkvb reproduce` and `dkvb membership`: experiments that train many models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dkvb.commands import complete
+from dkvb.commands.console import Options, command
+from dkvb.commands.flags import FORGET, absolute
+
+app = typer.Typer()
+HEADING = "Experiments"
+USES = "recipe data_root seed data_dir device workers scheduler force"
+
+
+@command(
+    app,
+    HEADING,
+    f"{USES} reports_dir",
+    examples="""
+    dkvb reproduce --dry-run             # the plan, with the time it takes here
+    dkvb reproduce --only cifar10
+    dkvb reproduce --recipe mine.toml    # the same experiments on your own data
+    """,
+)
+def reproduce(
+    options: Options,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only", help="Data sets of the paper, by recipe, separated by commas [default: all].", metavar="NAMES"
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", help="Training seeds [default: the recipe's, five in the paper's].", metavar="N"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
+) -> None:
+    """Plan the paper's experiments, then run them.
+
+    Steps that are done are kept; one that fails is named at the end, and the same command tries it again.
+    """
+    own = options.recipe() if options.values["recipe"] else None
+    from dkvb.commands import tables
+    from dkvb.experiments import paper_plan as experiments
+
+    root = options.values["data_root"]
+    chosen = experiments.recipes(_names(only), seeds, own, None if root is None else absolute(root))
+    if options.values["seed"] is not None:
+        chosen = [recipe.with_(run={"seeds": [options.values["seed"]]}) for recipe in chosen]
+    workspace = options.workspace()
+    steps = experiments.plan(chosen, workspace, options.force)
+    if not options.json:
+        options.show({}, lambda: tables.reproduce([step.entry for step in steps]))
+    entries = [step.entry for step in steps] if dry_run else experiments.run(steps, workspace, chosen[0])
+    options.show({"reproduce": entries}, None if dry_run else lambda: tables.reproduce(entries))
+    if failed := sum(entry["state"] == "failed" for entry in entries):
+        typer.echo(f"error: {failed} of {len(entries)} steps failed; the same command tries them again.", err=True)
+        raise typer.Exit(1)
+
+
+@command(
+    app,
+    HEADING,
+    USES,
+    FORGET,
+    examples="dkvb membership --forget dog --held-out cat --methods activations,retrain",
+)
+def membership(
+    options: Options,
+    held_out: Annotated[
+        str | None,
+        typer.Option(
+            "--held-out",
+            help="Class that takes no part in training [default: the last one].",
+            metavar="CLASS",
+            autocompletion=complete.classes,
+        ),
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--methods",
+            help="Methods to attack, separated by commas [default: all that defend]. `retrain` is the oracle.",
+            metavar="NAMES",
+            autocompletion=complete.methods,
+        ),
+    ] = None,
+) -> None:
+    """Attack unlearned models: was this class ever trained on?
+
+    Class membership inference (the paper's Appendix D). Needs `dkvb embed`; trains models without the held-out class.
+    """
+    recipe, workspace = options.recipe(), options.workspace()
+    from dkvb.commands import tables
+    from dkvb.experiments import membership as attacks
+
+    names = _names(*(methods or [])) or attacks.DEFENCES
+    entries = attacks.run(recipe, workspace, held_out, names, force=options.force)
+    options.show({"membership": entries}, lambda: tables.membership(entries))
+
+
+def _names(*given: str | None) -> list[str]:
+    """Names out of lists that are separated by commas."""
+    return [name.strip() for part in given for name in (part or "").split(",") if name.strip()]

@@ -1,0 +1,314 @@
+"""Options that several commands share: their names, their help, and which key of the recipe each overrides.
+
+Every command accepts `EVERYWHERE`; its help shows those of them that it uses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from dkvb import registry
+from dkvb.commands import complete
+from dkvb.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Flag:
+    """An option: its type and declaration for typer, and what becomes of its value."""
+
+    kind: Any
+    declared: Any
+    """What `typer.Option` returned."""
+    default: Any
+    sets: str
+    """The key of the recipe that it overrides, such as "run.device"; "" where it overrides none."""
+    read: Callable[[Any], Any]
+    """From the option's value to the recipe's; raises UsageError where it cannot be read."""
+
+
+def flag(
+    kind: Any, name: str, *, default: Any = None, sets: str = "", read: Callable[[Any], Any] | None = None, **more: Any
+) -> Flag:
+    """An option; `more` is what `typer.Option` takes."""
+    return Flag(kind, typer.Option(name, **more), default, sets, read or (lambda value: value))
+
+
+def absolute(path: Path) -> str:
+    """A path of the command line from the root on, with `~` as the home folder."""
+    return str(Path(os.path.expanduser(path)).resolve())
+
+
+def number_or(word: str, kind: type[int] | type[float], name: str) -> Callable[[str], int | float | str]:
+    """A reader of numbers, also as 180,000 and 180_000, that lets one word pass."""
+
+    def read(text: str) -> int | float | str:
+        try:
+            return text if text == word else kind(text.replace(",", "").replace("_", ""))
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise UsageError(f"{name} {text}: give {wanted}, or {word}.") from None
+
+    return read
+
+
+def word_or_classes(names: Sequence[str]) -> str | list[str]:
+    """What `unlearn.forget` takes: one of its two words by itself, or a list of classes."""
+    return names[0] if list(names) in (["best"], ["each"]) else list(names)
+
+
+_RECIPE: dict[str, Any] = {"rich_help_panel": "Recipe"}
+_WORKSPACE: dict[str, Any] = {"rich_help_panel": "Workspace"}
+_RUN: dict[str, Any] = {"rich_help_panel": "Run"}
+_OUTPUT: dict[str, Any] = {"rich_help_panel": "Output"}
+_UNLEARNING: dict[str, Any] = {"rich_help_panel": "Unlearning"}
+_LIMITS: dict[str, Any] = {"rich_help_panel": "Limits"}
+
+EVERYWHERE = {
+    "recipe": flag(
+        str | None,
+        "--recipe",
+        metavar="NAME|FILE",
+        help="Built-in recipe or .toml file [default: dkvb.toml here, else the recipe last used in the workspace, else"
+        " cifar10].",
+        autocompletion=complete.recipes,
+        **_RECIPE,
+    ),
+    "data_root": flag(
+        Path | None,
+        "--data-root",
+        metavar="PATH",
+        help="Where the data set lies (overrides data.path).",
+        sets="data.path",
+        read=absolute,
+        **_RECIPE,
+    ),
+    "seed": flag(
+        int | None,
+        "--seed",
+        metavar="N",
+        help="One seed instead of the recipe's.",
+        sets="run.seeds",
+        read=lambda seed: [seed],
+        **_RECIPE,
+    ),
+    "data_dir": flag(
+        Path,
+        "--data-dir",
+        default=Path("data"),
+        metavar="DIR",
+        help="Workspace, which the stages write to.",
+        envvar="DKVB_DATA",
+        **_WORKSPACE,
+    ),
+    "reports_dir": flag(
+        Path, "--reports-dir", default=Path("reports"), metavar="DIR", help="Where HTML pages go.", **_WORKSPACE
+    ),
+    "device": flag(
+        str | None,
+        "--device",
+        metavar="auto|cpu|cuda",
+        help="Where to compute.",
+        autocompletion=complete.one_of("auto", "cpu", "cuda"),
+        sets="run.device",
+        **_RUN,
+    ),
+    "workers": flag(
+        int | None,
+        "--workers",
+        metavar="N",
+        help="Processes; results don't depend on it.",
+        sets="run.workers",
+        **_RUN,
+    ),
+    "scheduler": flag(
+        str | None,
+        "--scheduler",
+        metavar="ADDRESS",
+        help="A running Dask scheduler, tcp://host:port.",
+        sets="run.scheduler",
+        **_RUN,
+    ),
+    "force": flag(bool, "--force", default=False, help="Make again what is already there.", **_RUN),
+    "json_": flag(
+        bool, "--json", default=False, help="Print one JSON object on stdout and nothing else there.", **_OUTPUT
+    ),
+    "debug": flag(bool, "--debug", default=False, help="Show the traceback of an error.", **_OUTPUT),
+}
+
+READING = {
+    "on_bad": flag(
+        str | None,
+        "--on-bad",
+        metavar="fail|skip",
+        help="Unreadable images: fail, naming them all, or skip and record them.",
+        autocompletion=complete.one_of("fail", "skip"),
+        sets="data.on_bad",
+        rich_help_panel="Data",
+    ),
+    "strict": flag(
+        bool,
+        "--strict",
+        default=False,
+        help="Fail where train and test, or two classes, share contents.",
+        sets="data.strict",
+        rich_help_panel="Data",
+    ),
+}
+"""How a data set is read."""
+
+FORGET = {
+    "forget": flag(
+        list[str] | None,
+        "--forget",
+        metavar="CLASS",
+        help="Class to forget, by name or id; repeat it for several together. Or 'best', or 'each' in turn.",
+        autocompletion=complete.classes,
+        sets="unlearn.forget",
+        read=word_or_classes,
+        **_UNLEARNING,
+    )
+}
+
+MASKING = {
+    "method": flag(
+        list[str] | None,
+        "--method",
+        metavar="NAME",
+        help=f"May be repeated: {', '.join(registry.names('methods'))}.",
+        autocompletion=complete.methods,
+        sets="unlearn.method",
+        **_UNLEARNING,
+    ),
+    "na": flag(
+        str | None,
+        "--na",
+        metavar="N|auto",
+        help="N_a: pairs to mask, by activations.",
+        sets="unlearn.na",
+        read=number_or("auto", int, "--na"),
+        **_UNLEARNING,
+    ),
+    "ne": flag(
+        str | None,
+        "--ne",
+        metavar="N|auto",
+        help="N_e: samples whose pairs to mask, by examples.",
+        sets="unlearn.ne",
+        read=number_or("auto", int, "--ne"),
+        **_UNLEARNING,
+    ),
+    "counts": flag(
+        str | None,
+        "--counts",
+        metavar="SOURCE",
+        help="Where selections come from: forget-set, last-epoch or proxy.",
+        autocompletion=complete.one_of("forget-set", "last-epoch", "proxy"),
+        sets="unlearn.counts",
+        **_UNLEARNING,
+    ),
+    "proxy": flag(
+        Path | None,
+        "--proxy",
+        metavar="PATH",
+        help="Proxy set: a .npz with x (N, D), or a folder of images.",
+        sets="unlearn.proxy",
+        read=absolute,
+        **_UNLEARNING,
+    ),
+    "target": flag(
+        str | None,
+        "--target",
+        metavar="chance|zero",
+        help="Forget accuracy at which 'auto' aims.",
+        autocompletion=complete.one_of("chance", "zero"),
+        sets="unlearn.target",
+        **_UNLEARNING,
+    ),
+    "choose": flag(
+        str | None,
+        "--choose",
+        metavar="validation|test",
+        help="Split on which 'auto' chooses N.",
+        autocompletion=complete.one_of("validation", "test"),
+        sets="unlearn.choose",
+        **_UNLEARNING,
+    ),
+}
+"""Which pairs a method masks."""
+
+AFTERWARDS = {
+    "retrain": flag(
+        int | None,
+        "--retrain",
+        metavar="N",
+        help="Epochs to train on the retain set after unlearning (the paper: 10).",
+        sets="unlearn.retrain",
+        **_UNLEARNING,
+    ),
+}
+
+LIMITS = {
+    "max_forget": flag(
+        str | None,
+        "--max-forget",
+        metavar="SHARE|chance",
+        help="Highest test accuracy of a forgotten class [default: chance].",
+        sets="verify.max_forget",
+        read=number_or("chance", float, "--max-forget"),
+        **_LIMITS,
+    ),
+    "max_retain_drop": flag(
+        float | None,
+        "--max-retain-drop",
+        metavar="SHARE",
+        help="Most test accuracy that the other classes may have lost [default: 0.02].",
+        sets="verify.max_retain_drop",
+        **_LIMITS,
+    ),
+    "min_retain": flag(
+        float | None,
+        "--min-retain",
+        metavar="SHARE",
+        help="Lowest test accuracy of the other classes.",
+        sets="verify.min_retain",
+        **_LIMITS,
+    ),
+    "max_relearn": flag(
+        float | None,
+        "--max-relearn",
+        metavar="SHARE",
+        help="Most by which relearning a class may be ahead of a model that never saw it.",
+        sets="verify.max_relearn",
+        **_LIMITS,
+    ),
+}
+"""Thresholds of `dkvb verify`."""
+
+
+def sweep(default: bool | None) -> dict[str, Flag]:
+    """`--sweep`; None leaves it to the recipe."""
+    declared = typer.Option("--sweep/--no-sweep", help="Also measure the curve over N.", **_UNLEARNING)
+    return {"sweep": Flag(bool | None, declared, default, "unlearn.sweep", lambda value: value)}
+
+
+ALL: dict[str, Flag] = {**EVERYWHERE, **READING, **FORGET, **MASKING, **AFTERWARDS, **LIMITS, **sweep(None)}
+
+
+def overrides(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a call's options set in the recipe: section -> key -> value.
+
+    Raises:
+        UsageError: a value that cannot be read.
+    """
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        if name in ALL and ALL[name].sets and value not in (None, [], ALL[name].default):
+            section, key = ALL[name].sets.split(".")
+            sections.setdefault(section, {})[key] = ALL[name].read(value)
+    return sections

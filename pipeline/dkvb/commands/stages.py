@@ -1,0 +1,166 @@
+"""`dkvb run` and the five stages: embed, quantize, train, unlearn, report."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from dkvb.commands import complete
+from dkvb.commands.console import Options, command
+from dkvb.commands.flags import AFTERWARDS, FORGET, MASKING, READING, sweep
+from dkvb.errors import UsageError
+
+app = typer.Typer()
+HEADING = "Stages"
+SPREAD = "recipe data_root data_dir device workers scheduler force"
+UNLEARNING = {**FORGET, **MASKING, **AFTERWARDS}
+
+Which = Annotated[
+    str | None,
+    typer.Argument(
+        help="Built-in recipe or .toml file, as --recipe.", metavar="RECIPE", autocompletion=complete.recipes
+    ),
+]
+
+
+@command(
+    app,
+    HEADING,
+    f"{SPREAD} seed reports_dir",
+    {**sweep(True), **UNLEARNING, **READING},
+    examples="""
+    dkvb run digits                      # a minute on a laptop, nothing to download
+    dkvb run cifar10 --forget dog        # the paper's first data set
+    dkvb run                             # the recipe of dkvb.toml
+    """,
+)
+def run(options: Options, which: Which = None) -> None:
+    """All five stages in order, ending in an HTML report.
+
+    What an earlier run has done is kept: the same command goes on where it stopped.
+    """
+    recipe, workspace = options.recipe(which), options.workspace()
+    from dkvb.commands import tables
+    from dkvb.stages import embed, quantize, report, train, unlearn
+
+    result: dict[str, Any] = {}
+    for stage in (embed, quantize, train, unlearn):
+        result[stage.__name__.rpartition(".")[2]] = stage.run(recipe, workspace, force=options.force)
+    result["report"] = report.run(recipe, workspace)
+    options.show(result, lambda: tables.run(result))
+
+
+@command(
+    app,
+    HEADING,
+    SPREAD,
+    READING,
+    examples="""
+    dkvb embed --recipe cifar10 --device cuda
+    dkvb embed --shard-range 0:8         # one job of an array
+    """,
+)
+def embed(
+    options: Options,
+    part: Annotated[
+        str | None,
+        typer.Option("--shard-range", help="Only shards FIRST to LAST - 1, for job arrays.", metavar="FIRST:LAST"),
+    ] = None,
+) -> None:
+    """Stage 1: run the frozen encoder once and keep the features.
+
+    Features that were computed elsewhere are copied into the workspace and checked.
+    """
+    recipe, workspace, shards = options.recipe(), options.workspace(), _shard_range(part)
+    from dkvb.commands import tables
+    from dkvb.stages import embed
+
+    entries = embed.run(recipe, workspace, force=options.force, shard_range=shards)
+    options.show({"embed": entries}, lambda: tables.embed(entries))
+
+
+@command(app, HEADING, f"{SPREAD} seed", examples="dkvb quantize --recipe cifar10 --workers 4")
+def quantize(options: Options) -> None:
+    """Stage 2: fit the keys and code every sample.
+
+    Needs `dkvb embed`.
+    """
+    recipe, workspace = options.recipe(), options.workspace()
+    from dkvb.commands import tables
+    from dkvb.stages import quantize
+
+    entries = quantize.run(recipe, workspace, force=options.force)
+    options.show({"quantize": entries}, lambda: tables.quantize(entries))
+
+
+@command(app, HEADING, f"{SPREAD} seed", examples="dkvb train --recipe cifar10 --seed 1")
+def train(options: Options) -> None:
+    """Stage 3: train the bottleneck's values and a linear head.
+
+    Needs `dkvb embed`; does the work of `dkvb quantize` first where that is missing.
+    """
+    recipe, workspace = options.recipe(), options.workspace()
+    from dkvb.commands import tables
+    from dkvb.metrics.intervals import summary
+    from dkvb.stages import train
+
+    entries = train.run(recipe, workspace, force=options.force)
+    result = {"train": entries, "summary": summary("train", entries)}
+    options.show(result, lambda: [*tables.train(entries), *tables.summary(result["summary"])])
+
+
+@command(
+    app,
+    HEADING,
+    f"{SPREAD} seed",
+    {**sweep(None), **UNLEARNING},
+    examples="""
+    dkvb unlearn --forget truck --method activations --na 180000
+    dkvb unlearn --forget each --method examples --ne auto --sweep
+    """,
+)
+def unlearn(options: Options) -> None:
+    """Stage 4: forget classes, by each of several methods.
+
+    Each starts from the trained model: needs `dkvb train`. To forget classes one after another, as requests come in,
+    use `dkvb forget`.
+    """
+    recipe, workspace = options.recipe(), options.workspace()
+    from dkvb.commands import tables
+    from dkvb.metrics.intervals import summary
+    from dkvb.stages import unlearn
+
+    entries = unlearn.run(recipe, workspace, force=options.force)
+    result = {"unlearn": entries, "summary": summary("unlearn", entries)}
+    options.show(result, lambda: [*tables.unlearn(entries), *tables.summary(result["summary"])])
+
+
+@command(
+    app, HEADING, "recipe data_root data_dir reports_dir force", examples="dkvb report --reports-dir public/reports"
+)
+def report(options: Options) -> None:
+    """Stage 5: HTML pages of everything in the workspace.
+
+    Needs `dkvb train`; pages whose contents have not changed are left as they are.
+    """
+    recipe, workspace = options.recipe(), options.workspace()
+    from dkvb.commands import tables
+    from dkvb.stages import report
+
+    entries = report.run(recipe, workspace, force=options.force)
+    options.show({"report": entries}, lambda: tables.report(entries))
+
+
+def _shard_range(text: str | None) -> tuple[int, int] | None:
+    """`3:7` as (3, 7).
+
+    Raises:
+        UsageError: not two whole numbers.
+    """
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdigit() and last.isdigit()):
+        raise UsageError(f"--shard-range {text}: give FIRST:LAST, such as 0:8 for the first eight shards.")
+    return int(first), int(last)
