@@ -13,7 +13,8 @@ from safetensors.numpy import load_file
 from conftest import trained_seed
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.errors import DkvbError, UsageError
-from dkvb.methods.scrub import NOISE, ScrubMethod, ScrubRewind, ScrubValues, scrub_epochs, scrub_passes
+from dkvb.methods.scrub import NOISE, ScrubMethod, ScrubRewind, ScrubValues
+from dkvb.methods.scrub_passes import scrub_epochs, scrub_passes
 from dkvb.recipe import Recipe, Scrub
 from dkvb.runtime.seeding import generator
 from dkvb.stages import train, unlearn
@@ -129,7 +130,7 @@ def test_scrub_on_values_keeps_the_trained_model_and_starts_close_to_it(trained:
     one = trained_seed(trained, workspace)
     kept = one.bottleneck.values.copy()
     method = ScrubValues(one, [2])
-    student = method._student()
+    student = method.student()
     method._unsettle(student)
     moved = student.get_parameter("values").detach().numpy().reshape(kept.shape) - kept
     assert 0.5 * NOISE * kept.std() < moved.std() < 2 * NOISE * kept.std()
@@ -184,10 +185,10 @@ def test_scrub_needs_what_it_compares_with(trained: Recipe, workspace: Workspace
         unlearn.run(bare.with_(unlearn={"method": "scrub-r", "forget": ["cat"]}), workspace)
     method = ScrubRewind(trained_seed(trained, workspace), [7])
     with pytest.raises(DkvbError, match="no training samples"):
-        list(method._train(method._student(), method._inputs("train"), 1))
+        list(method.train(method.student(), method.inputs("train"), 1))
     everything = ScrubMethod(trained_seed(trained, workspace), [0, 1, 2, 3])
     with pytest.raises(DkvbError, match="Nothing is left for SCRUB to retain"):
-        list(everything._train(everything._student(), everything._inputs("train"), 1))
+        list(everything.train(everything.student(), everything.inputs("train"), 1))
 
 
 def test_a_loss_that_is_not_finite_is_named_with_its_pass(trained: Recipe, workspace: Workspace) -> None:

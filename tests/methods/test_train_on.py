@@ -228,7 +228,7 @@ def test_scrub_goes_on_from_the_very_student_with_min_passes_alone(
     trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heads, passes = [], []
-    original = ScrubMethod._train  # type: ignore[attr-defined]
+    original = ScrubMethod.train
 
     def watched(self: Any, student: torch.nn.Linear, inputs: torch.Tensor, epochs: int) -> Any:
         passes.append(self.recipe.max_steps)
@@ -236,7 +236,7 @@ def test_scrub_goes_on_from_the_very_student_with_min_passes_alone(
             heads.append(student.weight.detach().clone())
             yield epoch
 
-    monkeypatch.setattr(ScrubMethod, "_train", watched)
+    monkeypatch.setattr(ScrubMethod, "train", watched)
     entry = only(trained.with_(scrub={"min_steps": 2, "max_steps": 3}), workspace, "scrub", retrain=4)
     kept = load_file(entry["artifact"] + "/weights.safetensors")["weight"]
     assert passes == [3, 2], "the third max pass belongs to no epoch of the unlearning at hand"

@@ -15,7 +15,8 @@ from dkvb.bottleneck.mask_order import unpack
 from dkvb.errors import DkvbError, MissingStage, UsageError
 from dkvb.evaluation import under_masks
 from dkvb.methods.base import CurvePoint, make, smallest_reaching
-from dkvb.methods.scrub import ScrubMethod, distillation, scrub_epochs
+from dkvb.methods.scrub import ScrubMethod
+from dkvb.methods.scrub_passes import distillation, scrub_epochs
 from dkvb.recipe import Recipe, Scrub
 from dkvb.runtime.seeding import generator
 from dkvb.stages import embed, quantize, train, unlearn

@@ -208,7 +208,7 @@ def _frame(losses: dict[tuple[str, str], np.ndarray]) -> polars.DataFrame:
 
 def _partial(method: Masking, rows: HeldOut) -> Defended:
     """Masked no further than until the forget class is as strange to the model as the held-out class."""
-    trained, order = method.trained, method._whole_order()
+    trained, order = method.trained, method.whole_order()
     placed = order[(order >= 0) & (order < NEVER)]
     top = int(placed.max()) + 1 if len(placed) else 0
 

@@ -21,6 +21,7 @@ from dkvb.inference.classifier import About, Classifier, LinearModel
 from dkvb.inference.export import CONFIG, FORMAT, TENSORS
 from dkvb.recipe import Recipe
 from dkvb.recipe import load as load_recipe
+from dkvb.records.stages import Keeps
 from dkvb.runtime.device import choose_device
 from dkvb.version import __version__
 from dkvb.workspace import arrays
@@ -125,11 +126,8 @@ def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu",
     artifact.check()
     if artifact.stage == "train":
         return _trained(workspace, artifact, device, requests)
-    if (
-        artifact.stage != "unlearn"
-        or artifact.settings["kind"] != "forget"
-        or artifact.settings["method"].startswith("retrain")
-    ):
+    keeps = _kept(artifact)
+    if keeps == "nothing":
         raise UsageError(
             f"{artifact.path} holds no model to load: give a train artifact, or an unlearn artifact that has a mask or"
             " weights."
@@ -137,22 +135,36 @@ def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu",
     trained = Lineage(workspace).need_input(artifact, "train")
     trained.check()
     model = _trained(workspace, trained, device, requests)
-    return _unlearned(model, artifact)
+    return _unlearned(model, artifact, keeps)
 
 
-def _unlearned(model: Classifier, artifact: Artifact) -> Classifier:
+def _kept(artifact: Artifact) -> Keeps:
+    """What an artifact keeps of a model; that of another stage, of a sweep or of training on keeps nothing of one."""
+    if artifact.stage != "unlearn" or artifact.settings["kind"] != "forget":
+        return "nothing"
+    keeps: Keeps | None = artifact.result.get("keeps")
+    if keeps:
+        return keeps
+    # version 0.1 did not say, and wrote a logit mask beside models trained again
+    if artifact.settings["method"].startswith("retrain"):
+        return "nothing"
+    if (artifact.path / WEIGHTS).is_file():
+        return "weights"
+    return "excluded" if artifact.settings["method"] == "logit-mask" else "mask"
+
+
+def _unlearned(model: Classifier, artifact: Artifact, keeps: Keeps) -> Classifier:
     forget = [int(c) for c in artifact.settings["forget"]]
-    names = [name for name in (MASK, WEIGHTS) if (artifact.path / name).is_file()]
-    arrays = load_file(artifact.path / names[0])
+    arrays = load_file(artifact.path / (WEIGHTS if keeps == "weights" else MASK))
     about = replace(model.about, forgotten=sorted({*model.about.forgotten, *forget}))
     if isinstance(model, LinearModel):
         return LinearModel(about, arrays["weight"], arrays["bias"])
     assert isinstance(model, Model)
-    if "excluded" in arrays:
+    if keeps == "excluded":
         # the values are all still there: nothing counts as forgotten
         about = replace(model.about, excluded=sorted({*model.about.excluded, *forget}))
         return Model(about, model.weights, model.mask, model.top_k, model.pool, model.class_counts)
-    if "values" in arrays:
+    if keeps == "weights":
         weights = replace(model.weights, values=arrays["values"])
         return Model(about, weights, model.mask, model.top_k, model.pool, model.class_counts)
     masked = unpack(arrays["mask"], model.mask.shape[1]) & ~model.unused

@@ -12,6 +12,7 @@ from dkvb import registry
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.splits import Splits
 from dkvb.metrics.accuracy import per_class
+from dkvb.records.stages import Keeps
 from dkvb.workspace.names import MEASURED_SPLITS
 
 
@@ -48,9 +49,13 @@ def smallest_reaching(curve: Sequence[CurvePoint], target: float) -> tuple[int, 
 class Outcome:
     """The outcome of unlearning at one n.
 
-    `before` and `after` hold predicted classes (N,) for "train" and "test"; `arrays` is what is kept: a packed mask or
-    weights. `seconds` and `flops` are those of unlearning itself; `seconds_counts` and `flops_counts` those of the pass
-    that gathers selections.
+    `before` and `after` hold predicted classes (N,) for "train" and "test". `keeps` says what of the outcome goes to
+    disk, and `arrays` holds that: for a "mask" `mask` (C, ceil(M / 8)) as `dkvb.bottleneck.mask_order.pack` makes it
+    and `shape` (2,); for "weights" `weight` (L, D) and `bias` (L,) of a linear head, or `values` (C, M, L) of the
+    bottleneck; for "excluded" `excluded`, the ids of classes whose logits become minus infinity.
+
+    `seconds` and `flops` are those of unlearning itself; `seconds_counts` and `flops_counts` those of the pass that
+    gathers selections.
     """
 
     before: dict[str, np.ndarray]
@@ -58,6 +63,7 @@ class Outcome:
     seconds: float
     masked: int = 0
     activated: int | None = None
+    keeps: Keeps = "nothing"
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     note: str | None = None
     flops: int | None = None
@@ -125,6 +131,7 @@ class Method(Protocol):
 class Control:
     """A method with nothing to choose."""
 
+    family = "control"
     name: str
     model: Literal["dkvb", "linear"] = "dkvb"
     dial = ""

@@ -28,6 +28,10 @@ class Examples(Masking):
         return self.recipe.ne
 
     @property
+    def retrain_lr(self) -> float:
+        return self.recipe.retrain_lr_examples
+
+    @property
     def source(self) -> str:
         # counts of the last epoch don't tell examples apart
         return "proxy" if self.recipe.counts == "proxy" else "forget-set"

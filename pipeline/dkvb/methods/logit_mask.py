@@ -41,4 +41,4 @@ class LogitMask(Control):
         excluded = np.array(self.forgotten)
         seconds = time.perf_counter() - started
         before, after = self.both()
-        return Outcome(before, after, seconds, arrays={"excluded": excluded}, flops=0)
+        return Outcome(before, after, seconds, keeps="excluded", arrays={"excluded": excluded}, flops=0)

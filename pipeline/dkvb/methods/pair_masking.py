@@ -25,6 +25,8 @@ from dkvb.workspace.names import MEASURED_SPLITS
 class Masking:
     """A method that masks key-value pairs of the forget classes and touches nothing else. No gradient is taken."""
 
+    family = "masking"
+    trains_on = True
     name: str
     dial: str
     model: Literal["dkvb", "linear"] = "dkvb"
@@ -54,6 +56,11 @@ class Masking:
         """`rank` of what `gather` finds."""
         return self.rank(self.gather())
 
+    @property
+    def retrain_lr(self) -> float:
+        """Learning rate of training on under the mask."""
+        return self.recipe.retrain_lr_activations
+
     def samples_passed(self, n: int) -> int:
         """Samples of the forget set whose selections unlearning at this n rests on."""
         raise NotImplementedError
@@ -82,7 +89,7 @@ class Masking:
             [CpuLookup(self.trained.bottleneck.keys[c]).search(q, top_k) for c, q in zip(group, queries, strict=True)]
         )
 
-    def _whole_order(self, gathered: np.ndarray | None = None) -> np.ndarray:
+    def whole_order(self, gathered: np.ndarray | None = None) -> np.ndarray:
         """The order with what the trained model masks already in it."""
         order = self.order() if gathered is None else self.rank(gathered)
         if self.trained.bottleneck.masks_unused:
@@ -100,7 +107,7 @@ class Masking:
         return selection_flops(self.samples_passed(n), width, keys.codebooks, keys.pairs, keys.dim)
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
-        order = self._whole_order()
+        order = self.whole_order()
         masked = {n: int(((order >= 0) & (order < n)).sum()) for n in grid}
         points = []
         for split in self.trained.splits.evaluation:
@@ -120,7 +127,7 @@ class Masking:
         started = time.perf_counter()
         gathered = self.gather()
         counted = time.perf_counter()
-        order = self._whole_order(gathered)
+        order = self.whole_order(gathered)
         masked = (order >= 0) & (order < n)
         packed = pack(masked)
         seconds = time.perf_counter() - counted
@@ -134,6 +141,7 @@ class Masking:
             seconds,
             int(masked.sum()),
             activated,
+            "mask",
             arrays,
             self.remark(n, activated),
             flops=0,

@@ -1,33 +1,26 @@
-"""SCRUB on the linear head or the bottleneck's values: a student leaves its teacher on the forget set, stays close on
-the retain set.
-
-After Kurmanji et al. 2023 as used in the paper's section 5.3 and Appendix E.3. Teacher = the trained head, frozen; the
-student starts as its copy. p_t, p_s = softmax(logits / T); KD = T^2 mean_i KL(p_t || p_s). Max pass: minimise -KD on
-forget batches. Min pass: minimise gamma CE + alpha KD on retain batches. One Adam for both.
-"""
+"""SCRUB and its variants: a student trained away from the model on the forget set (paper, section 5.3 and Appendix
+E.3)."""
 
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.errors import DkvbError, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.selections import masked_ids
 from dkvb.methods.base import CurvePoint, Outcome, Point, point
+from dkvb.methods.scrub_passes import scrub_epochs
 from dkvb.metrics.flops import linear_flops, values_flops
-from dkvb.recipe import Scrub
-from dkvb.runtime.seeding import generator, integer
+from dkvb.runtime.seeding import integer
 from dkvb.training.linear_head import predict
-from dkvb.training.loop import optimiser, suitable_threads
+from dkvb.training.loop import suitable_threads
 from dkvb.workspace.names import MEASURED_SPLITS
 
 NOISE = 1e-2
@@ -37,84 +30,11 @@ LONGEST = 10
 """Epochs after which the paper stops (Appendix E.3)."""
 
 
-def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
-    """KD = T^2 mean_i KL(p_t || p_s) of logits (B, L)."""
-    log_student, log_teacher = (functional.log_softmax(logits / temperature, 1) for logits in (student, teacher))
-    return functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2
-
-
-def scrub_passes(
-    student: torch.nn.Module,
-    teacher: torch.nn.Module,
-    inputs: torch.Tensor,
-    labels: torch.Tensor,
-    forget: torch.Tensor,
-    settings: Scrub,
-    epochs: int,
-    seed: int,
-) -> Iterator[tuple[Literal["max", "min"], int]]:
-    """Train the student in place; yields every finished pass and its epoch, counted from 1. An epoch ends with its min
-    pass.
-
-    Args:
-        teacher: frozen; a copy of the student as it was, not the student itself, or the divergence would be zero
-            throughout.
-        inputs: (N, D) training features; labels: (N,) int64.
-        forget: (N,) bool, True on the forget set.
-
-    Raises:
-        DkvbError: the loss is not finite; names pass, epoch and step.
-    """
-    adam = optimiser(student, settings.lr)
-    sets = {"forget": torch.nonzero(forget)[:, 0], "retain": torch.nonzero(~forget)[:, 0]}
-
-    def batches(name: str, epoch: int) -> tuple[torch.Tensor, ...]:
-        order = generator(seed, "scrub", name, epoch).permutation(len(sets[name]))
-        return sets[name][torch.from_numpy(order)].split(settings.batch_size)
-
-    def step(loss: torch.Tensor, where: str) -> None:
-        if not math.isfinite(value := loss.item()):
-            raise DkvbError(
-                f"The loss of SCRUB (seed {seed}) is {value} in {where}: a learning rate of {settings.lr} is too large"
-                " for these data; lower it in the recipe. The trained model is untouched."
-            )
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        adam.step()
-
-    for epoch in range(1, epochs + 1):
-        if epoch <= settings.max_steps:
-            for number, rows in enumerate(batches("forget", epoch), start=1):
-                loss = -distillation(student(inputs[rows]), teacher(inputs[rows]), settings.temperature)
-                step(loss, f"the max pass of epoch {epoch}, step {number}")
-            yield "max", epoch
-        for number, rows in enumerate(batches("retain", epoch), start=1):
-            logits = student(inputs[rows])
-            kept = distillation(logits, teacher(inputs[rows]), settings.temperature)
-            loss = settings.gamma * functional.cross_entropy(logits, labels[rows]) + settings.alpha * kept
-            step(loss, f"the min pass of epoch {epoch}, step {number}")
-        yield "min", epoch
-
-
-def scrub_epochs(
-    student: torch.nn.Module,
-    teacher: torch.nn.Module,
-    inputs: torch.Tensor,
-    labels: torch.Tensor,
-    forget: torch.Tensor,
-    settings: Scrub,
-    epochs: int,
-    seed: int,
-) -> Iterator[int]:
-    """`scrub_passes`, an epoch at a time; yields the number of finished epochs."""
-    for kind, epoch in scrub_passes(student, teacher, inputs, labels, forget, settings, epochs, seed):
-        if kind == "min":
-            yield epoch
-
-
 class ScrubMethod:
     """n is the number of epochs, one min pass each, the first `max_steps` of them with a max pass before it."""
 
+    family = "training"
+    trains_on = True
     name = "scrub"
     model: Literal["dkvb", "linear"] = "linear"
     dial = "epochs"
@@ -136,13 +56,15 @@ class ScrubMethod:
     def check(self, n: int) -> None:
         """Any number of epochs will do."""
 
-    def _student(self) -> torch.nn.Module:
+    def student(self) -> torch.nn.Module:
+        """The trained model, to be trained on."""
         weight, bias = (torch.from_numpy(self.trained.linear[name]) for name in ("weight", "bias"))
         head = torch.nn.Linear(weight.shape[1], weight.shape[0])
         head.load_state_dict({"weight": weight, "bias": bias})
         return head
 
-    def _inputs(self, split: str) -> torch.Tensor:
+    def inputs(self, split: str) -> torch.Tensor:
+        """What the student takes for the samples (N, …) of a split."""
         return torch.from_numpy(self.trained.splits.features_of(split))
 
     def _unsettle(self, student: torch.nn.Module) -> None:
@@ -163,7 +85,12 @@ class ScrubMethod:
         samples = min(epochs, self.recipe.max_steps) * forget + epochs * retain
         return self._pass_flops(samples) * 3 // 2
 
-    def _train(self, student: torch.nn.Module, inputs: torch.Tensor, epochs: int) -> Iterator[int]:
+    def train(self, student: torch.nn.Module, inputs: torch.Tensor, epochs: int) -> Iterator[int]:
+        """Train the student in place on the training set's inputs (N, …); yields the number of finished epochs.
+
+        Raises:
+            DkvbError: no samples to forget or to retain, or a loss that is not finite.
+        """
         labels = self.trained.splits.labels["train"]
         forget = torch.from_numpy(np.isin(labels, self.forgotten))
         if not forget.any():
@@ -183,8 +110,8 @@ class ScrubMethod:
             )
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
-        student, splits = self._student(), self.trained.splits
-        held_out = {split: self._inputs(split) for split in splits.evaluation}
+        student, splits = self.student(), self.trained.splits
+        held_out = {split: self.inputs(split) for split in splits.evaluation}
         points: list[Point] = []
 
         def measure(n: int) -> None:
@@ -193,7 +120,7 @@ class ScrubMethod:
                 advance(len(held_out))
 
         measure(0)
-        for epoch in self._train(student, self._inputs("train"), max(grid)):
+        for epoch in self.train(student, self.inputs("train"), max(grid)):
             measure(epoch)
         return points
 
@@ -209,19 +136,21 @@ class ScrubMethod:
 
     def _scrubbed(self, student: torch.nn.Module, inputs: torch.Tensor, n: int) -> str | None:
         """Bring the student to what is kept; what a user should know about it."""
-        for _ in self._train(student, inputs, n):
+        for _ in self.train(student, inputs, n):
             pass
         return None
 
     def forget(self, n: int) -> Outcome:
-        student = self._student()
-        inputs = {split: self._inputs(split) for split in MEASURED_SPLITS}
+        student = self.student()
+        inputs = {split: self.inputs(split) for split in MEASURED_SPLITS}
         before = {split: predict(student, x) for split, x in inputs.items()}
         started = time.perf_counter()
         note = self._scrubbed(student, inputs["train"], n)
         seconds = time.perf_counter() - started
         after = {split: predict(student, x) for split, x in inputs.items()}
-        return Outcome(before, after, seconds, arrays=self._arrays(student), note=note, flops=self._flops(n))
+        return Outcome(
+            before, after, seconds, keeps="weights", arrays=self._arrays(student), note=note, flops=self._flops(n)
+        )
 
 
 class ScrubValues(ScrubMethod):
@@ -243,13 +172,13 @@ class ScrubValues(ScrubMethod):
         self.settings["noise"] = NOISE
         self.not_in_paper = ["max_steps", "lr", "noise", *self.not_in_paper]
 
-    def _student(self) -> torch.nn.Module:
+    def student(self) -> torch.nn.Module:
         bottleneck = self.trained.bottleneck
         values = torch.from_numpy(bottleneck.values).flatten(0, 1).clone()
         available = (self.trained.no_mask >= 0).sum(1)
         return Decoder(values, self.trained.recipe.keys.top_k, bottleneck.pool, available)
 
-    def _inputs(self, split: str) -> torch.Tensor:
+    def inputs(self, split: str) -> torch.Tensor:
         return masked_ids(self.trained.bottleneck, split, self.trained.no_mask < 0)
 
     def _unsettle(self, student: torch.nn.Module) -> None:
@@ -275,6 +204,7 @@ class ScrubRewind(ScrubMethod):
     original among them, whose error on the forget training set comes closest to it, the earliest of equals.
     """
 
+    trains_on = False
     name = "scrub-r"
 
     @property
@@ -295,14 +225,14 @@ class ScrubRewind(ScrubMethod):
     def _scrubbed(self, student: torch.nn.Module, inputs: torch.Tensor, n: int) -> str | None:
         labels = self.trained.splits.labels
         forget, unseen = (np.isin(labels[split], self.forgotten) for split in ("train", "validation"))
-        held_out = self._inputs("validation")[torch.from_numpy(unseen)]
+        held_out = self.inputs("validation")[torch.from_numpy(unseen)]
 
         def error(x: torch.Tensor, y: np.ndarray) -> float:
             return float((predict(student, x) != y).mean())
 
         seen = inputs[torch.from_numpy(forget)]
         students, errors = [copy.deepcopy(student.state_dict())], [error(seen, labels["train"][forget])]
-        for _ in self._train(student, inputs, n):
+        for _ in self.train(student, inputs, n):
             students.append(copy.deepcopy(student.state_dict()))
             errors.append(error(seen, labels["train"][forget]))
         reference = error(held_out, labels["validation"][unseen])

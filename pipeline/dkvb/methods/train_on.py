@@ -37,9 +37,6 @@ BATCH_SIZE, CLIP = 256, 0.1
 """Appendix E.4, Table 7."""
 
 
-STUDENTS = ("scrub", "scrub-values")
-
-
 Counted = dict[str, np.ndarray]
 """Split -> (L,) correct predictions."""
 
@@ -110,11 +107,15 @@ def retrain(
 
 def _settings(trained: TrainedSeed, method: Method) -> dict[str, Any] | None:
     """What retraining after this method depends on; None where there is none."""
-    recipe = trained.recipe.unlearn
+    epochs = trained.recipe.unlearn.retrain
     if isinstance(method, Masking):
-        lr = {"activations": recipe.retrain_lr_activations, "examples": recipe.retrain_lr_examples}[method.name]
-        return {"epochs": recipe.retrain, "retrain_lr": lr, "retrain_batch_size": BATCH_SIZE, "clip": CLIP}
-    return {"epochs": recipe.retrain} if method.name in STUDENTS else None
+        return {
+            "epochs": epochs,
+            "retrain_lr": method.retrain_lr,
+            "retrain_batch_size": BATCH_SIZE,
+            "clip": CLIP,
+        }
+    return {"epochs": epochs} if isinstance(method, ScrubMethod) and method.trains_on else None
 
 
 def _values(
@@ -163,10 +164,10 @@ def _student(
     again = make(method.name, trained, unlearned.result["forget"])
     assert isinstance(again, ScrubMethod)
     again.recipe = again.recipe.model_copy(update={"max_steps": min(n, again.recipe.max_steps)})
-    student, inputs = again._student(), {split: again._inputs(split) for split in MEASURED_SPLITS}
+    student, inputs = again.student(), {split: again.inputs(split) for split in MEASURED_SPLITS}
     epochs = n + settings["epochs"]
     with progress.task(f"retrain {method.name} seed {trained.seed}", epochs, "epochs") as task:
-        for _ in again._train(student, inputs["train"], epochs):
+        for _ in again.train(student, inputs["train"], epochs):
             task.advance(1)
             yield _counted({split: predict(student, inputs[split]) for split in MEASURED_SPLITS}, trained.splits)
 

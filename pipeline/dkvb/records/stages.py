@@ -14,6 +14,10 @@ from dkvb.records.base import Record
 
 Model = Literal["dkvb", "linear"]
 
+Keeps = Literal["mask", "weights", "excluded", "nothing"]
+"""What unlearning leaves on disk: masked pairs; weights, of the linear head or the bottleneck's values; classes whose
+logits are minus infinity; or nothing of its own (a control)."""
+
 Role = Literal["retain", "forget"]
 
 Share = float | None
@@ -202,7 +206,7 @@ class RetrainedResult(Record):
 class UnlearnResult(Record):
     """One method on one forget set and seed."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"curve", "retraining", "skipped", "artifact"})
+    absent: ClassVar[frozenset[str]] = frozenset({"keeps", "curve", "retraining", "skipped", "artifact"})
 
     method: str
     model: Model
@@ -230,6 +234,8 @@ class UnlearnResult(Record):
     """What a user should know about this result."""
     not_in_paper: list[str]
     """Settings whose values the paper does not give."""
+    keeps: Keeps | None = None
+    """What the artifact keeps; version 0.1 did not say."""
     before: Accuracies
     per_class_before: list[Share]
     """Test accuracy of each class."""

@@ -19,7 +19,6 @@ from dkvb.errors import UsageError
 from dkvb.evaluation.forget_sets import forget_sets
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import CurvePoint, Method, Outcome, make
-from dkvb.methods.train_on import retrain
 from dkvb.metrics.accuracy import accuracies, per_class, retain_and_forget
 from dkvb.recipe import Recipe
 from dkvb.runtime import progress
@@ -29,6 +28,9 @@ from dkvb.workspace.files import atomic
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CURVE, MASK, METRICS, WEIGHTS
 from dkvb.workspace.requests import need_features
+
+FILES = {"mask": MASK, "excluded": MASK, "weights": WEIGHTS}
+"""What an outcome keeps -> the file that holds it."""
 
 
 def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[str, Any]]:
@@ -106,8 +108,9 @@ def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -
         outcome = method.forget(n)
         outcome.note = outcome.note or note
         result = _result(trained, method, forget, n, chosen, outcome, time.perf_counter() - started)
-        with atomic(claim.path / (MASK if {"mask", "excluded"} & outcome.arrays.keys() else WEIGHTS)) as temporary:
-            save_file(outcome.arrays, temporary)
+        if outcome.keeps != "nothing":
+            with atomic(claim.path / FILES[outcome.keeps]) as temporary:
+                save_file(outcome.arrays, temporary)
         with atomic(claim.path / METRICS) as temporary:
             _metrics(trained, outcome).write_parquet(temporary)
         artifact = claim.finish(result)
@@ -126,6 +129,8 @@ def _retrained(trained: TrainedSeed, method: Method, n: int, artifact: Artifact,
     train."""
     if not trained.recipe.unlearn.retrain:
         return {}
+    from dkvb.methods.train_on import retrain  # torch, which masking does without
+
     points = retrain(trained, method, n, artifact, _readable(trained, method, artifact.result["forget"]), force)
     return {} if points is None else {"retraining": points}
 
@@ -162,6 +167,7 @@ def _result(
         "seconds_evaluate": round(max(0.0, seconds - outcome.seconds - outcome.seconds_counts), 4),
         "note": outcome.note,
         "not_in_paper": method.not_in_paper,
+        "keeps": outcome.keeps,
     }
     for when, predicted in (("before", outcome.before), ("after", outcome.after)):
         result[when] = {}
