@@ -94,12 +94,11 @@ def quantize_(options: Options) -> None:
 def train_(options: Options) -> None:
     """Stage 3: train the values and the linear head (quantizes first if that is missing)."""
     from dkvb.commands import tables
-    from dkvb.metrics.intervals import summary
-    from dkvb.stages import train
+    from dkvb.stages import over_seeds, train
 
     entries = train.run(options.recipe(), options.workspace(), force=options.force)
-    result = {"train": entries, "summary": summary("train", entries)}
-    options.show(result, lambda: [*tables.train(entries), *tables.summary(result["summary"])])
+    summary = over_seeds.train_summary(entries)
+    options.show({"train": entries, "summary": summary}, lambda: [*tables.train(entries), *tables.summary(summary)])
 
 
 @app.command("unlearn")
@@ -111,12 +110,11 @@ def unlearn_(options: Options, sweep: Sweep = False) -> None:
     recipe, workspace = options.recipe(unlearn={"sweep": sweep}), options.workspace()
     check_names(recipe, workspace)  # before anything heavy is imported
     from dkvb.commands import tables
-    from dkvb.metrics.intervals import summary
-    from dkvb.stages import unlearn
+    from dkvb.stages import over_seeds, unlearn
 
     entries = unlearn.run(recipe, workspace, force=options.force)
-    result = {"unlearn": entries, "summary": summary("unlearn", entries)}
-    options.show(result, lambda: [*tables.unlearn(entries), *tables.summary(result["summary"])])
+    summary = over_seeds.unlearn_summary(entries)
+    options.show({"unlearn": entries, "summary": summary}, lambda: [*tables.unlearn(entries), *tables.summary(summary)])
 
 
 @app.command("report")

@@ -153,7 +153,7 @@ def test_clipping_scales_the_gradient_to_the_norm() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "optimiser", watched)
             x = torch.tensor([[3.0, -2.0, 1.0], [1.0, 5.0, 2.0]])
-            loop.fit(head, x, torch.tensor([0, 1]), epochs=1, lr=0.1, batch_size=2, seed=0, unit="clip", clip=clip)
+            loop.fit(head, x, torch.tensor([0, 1]), loop.Schedule(1, 0.1, 2, clip), loop.Unit("clip", 0))
         given += seen
     free, clipped, loose = given
     assert float(free.norm()) > 0.1

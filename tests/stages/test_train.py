@@ -74,7 +74,7 @@ def test_training_is_dense_adam_on_the_mean_of_selected_values() -> None:
 
     values = start_values("normal", 2, 5, 3, 0)
     decoder = Decoder(values.clone(), 1, "mean")
-    loop.fit(decoder, flat_ids(codes, 5), labels, epochs=4, lr=0.1, batch_size=7, seed=9, unit="here")
+    loop.fit(decoder, flat_ids(codes, 5), labels, loop.Schedule(4, 0.1, 7), loop.Unit("here", 9))
     onehot = torch.zeros(24, 10, dtype=torch.float64)
     for c in range(2):
         onehot[torch.arange(24), torch.from_numpy(codes[c, :, 0]) + 5 * c] = 0.5

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ from dkvb.errors import DkvbError, UsageError
 
 if TYPE_CHECKING:
     from dkvb.recipe import Recipe
+    from dkvb.records.base import Record
     from dkvb.workspace.artifacts import Workspace
 
 COMMON: dict[str, tuple[Any, Any]] = {
@@ -155,16 +156,25 @@ class Options:
 
         return Workspace(self.values["data_dir"], self.values["reports_dir"])
 
-    def show(self, result: dict[str, Any], table: Callable[[], Any] | None = None) -> None:
+    def show(self, result: Mapping[str, Any] | Record, table: Callable[[], Any] | None = None) -> None:
         """Print the result: as JSON, or as tables for a person."""
         if self.json:
-            typer.echo(json.dumps(result, ensure_ascii=False))
+            typer.echo(json.dumps(result, ensure_ascii=False, default=_plain))
         elif table:
             from rich.console import Console
 
             console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
             for part in table():
                 console.print(part)
+
+
+def _plain(value: Any) -> Any:
+    """A record as `--json` prints it."""
+    from dkvb.records.base import Record
+
+    if isinstance(value, Record):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} is no record, and JSON has no way to write it")
 
 
 def _number(name: str, text: str) -> int | str:

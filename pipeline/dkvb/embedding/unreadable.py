@@ -19,10 +19,7 @@ from dkvb.embedding.shards import create_split, shards_of
 from dkvb.errors import DkvbError
 from dkvb.workspace import arrays
 from dkvb.workspace.files import atomic, write_json
-from dkvb.workspace.names import KEPT, STORED_SPLITS
-
-UNREADABLE = "unreadable.json"
-
+from dkvb.workspace.names import KEPT, STORED_SPLITS, UNREADABLE
 
 NAMES = ("features", "labels", "ids", "hashes")
 

@@ -230,7 +230,7 @@ def refuse_return(workspace: Workspace, features: Artifact) -> None:
     Raises:
         SettingsClash: rows of these features were purged.
     """
-    if purged := features.result.get("purged"):
+    if purged := features.purged:
         names = ", ".join(str(features.result["classes"][c]) for c in purged)
         raise SettingsClash(
             f"Rows of {names} were purged from {features.path}, and making the features again would bring them back:"
