@@ -91,8 +91,8 @@ def unlearn(entries: Sequence[UnlearnResult]) -> Iterable[Any]:
         table.add_row(*_about(e), _n(e), masked, *_change(e.before, e.after), f"{e.seconds:.3f}")
     yield table
     if any(e.retraining for e in entries):
-        columns = ("method", "seed", "forgotten", "epochs", "forget", "retain")
-        table = _table("Retrained on the retain set (test accuracy)", *columns)
+        title = "Retrained on the retain set (test accuracy)"
+        table = _table(title, "method", "seed", "forgotten", "epochs", "forget", "retain")
         for e in entries:
             if points := e.retraining:
                 table.add_row(*_about(e), str(len(points) - 1), *_change(points[0], points[-1]))

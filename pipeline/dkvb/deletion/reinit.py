@@ -58,7 +58,7 @@ def run(recipe: Recipe, workspace: Workspace, tree: Tree) -> None:
             and artifact.fingerprint != tree.request.train
         ):
             erase.shred_folder(artifact.path)  # values of the old keys
-    # the stage itself refuses new keys while masks of purged classes belong to the old ones; here they are emptied below
+    # the stage itself refuses new keys while masks of purged classes belong to the old ones; these are emptied below
     quantize_seed(own, workspace, features, own.run.seeds[0], force=True)
     train.run(own, workspace, force=True)
     for request in requests.all_requests(workspace, tree.request.train):

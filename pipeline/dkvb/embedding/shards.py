@@ -26,6 +26,10 @@ from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.names import KEPT, STORED_SPLITS
 
+ARRAYS = ("features", "labels", "ids", "hashes")
+"""Arrays of each split."""
+
+
 Source = ImageSource | FeatureSource
 
 

@@ -77,7 +77,7 @@ def train_on(
     Raises:
         DkvbError: a loss that is not finite.
     """
-    plan = _plan(trained, method)
+    plan = plan_for(trained, method)
     if plan is None:
         return None
     forget = unlearned.result_as(UnlearnResult).forget
@@ -119,11 +119,11 @@ def train_on(
     return result.points
 
 
-def _plan(trained: TrainedSeed, method: Method) -> Plan | None:
+def plan_for(trained: TrainedSeed, method: Method) -> Plan | None:
     """How to train on after this method; None where it leaves nothing to train."""
     recipe = trained.recipe.unlearn
     if isinstance(method, Masking):
-        lr = {"activations": recipe.retrain_lr_activations, "examples": recipe.retrain_lr_examples}[method.name]
+        lr = recipe.retrain_lr_examples if method.dial == "N_e" else recipe.retrain_lr_activations
         return Plan(recipe.retrain, lr, BATCH_SIZE, CLIP)
     return Plan(recipe.retrain) if method.name in STUDENTS else None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+
 @cache
 def student(count: int) -> float:
     """The 97.5% quantile of Student's t for a mean of `count` values."""

@@ -105,7 +105,7 @@ def _choose(trained: TrainedSeed, method: Method, sweep: Sweep | None) -> Choice
 
 
 def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -> UnlearnResult:
-    """Unlearn one forget set by one method, after a sweep where the recipe asks for one or n is to be chosen from it."""
+    """Unlearn one forget set by one method, after a sweep where the recipe has one or n is chosen from it."""
     recipe = trained.recipe.unlearn
     automatic = method.given == "auto"
     if automatic and recipe.choose == "validation" and "validation" not in trained.splits.evaluation:

@@ -25,7 +25,7 @@ from dkvb.evaluation.selections import Rows
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.metrics.flops import linear_flops, selection_flops, values_flops
 from dkvb.recipe import Linear, Train
-from dkvb.records.stages import EmbedResult, RetrainedResult
+from dkvb.records.stages import RetrainedResult
 from dkvb.runtime import progress
 from dkvb.training.codes import quantize_without
 from dkvb.training.linear_head import new_head
@@ -148,7 +148,7 @@ def _values(
         save_file({"values": values}, temporary)
     flops = values_flops(len(rows), keys.codebooks, keys.top_k, len(splits.classes), settings.epochs)
     if what == "retrain-keys":
-        width = trained.features.result_as(EmbedResult).dim
+        width = splits.embedded.dim
         # each epoch of the fit searches every sample once; projecting it is done once; then all samples are coded
         everyone = sum(len(of_split) for of_split in splits.rows.values())
         fitted = selection_flops(len(rows), width, keys.codebooks, keys.pairs, keys.dim)
@@ -176,6 +176,6 @@ def _head(trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: W
 def _fit(
     module: torch.nn.Module, inputs: torch.Tensor, labels: np.ndarray, settings: Train | Linear, unit: Unit
 ) -> float:
-    """Train on inputs (N, …) and labels (N,); the seconds that the epochs took, those of an interrupted run included."""
+    """Train on inputs (N, …), labels (N,); the seconds that the epochs took, those of an interrupted run included."""
     history = fit(module, inputs, torch.from_numpy(labels), Schedule.of(settings), unit, Stopwatch())
     return round(sum(row["seconds"] for row in history.rows), 3)
