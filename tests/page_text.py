@@ -17,11 +17,11 @@ from dkvb.workspace.artifacts import Workspace
 
 def written(workspace: Workspace) -> tuple[str, list[str]]:
     [entry] = report.run(Recipe(name="test"), workspace)
-    assert entry["seconds"] >= 0
+    assert entry.seconds >= 0
     runs = {run.page for run in collect(workspace).runs}
-    assert runs <= {Path(page).name for page in entry["pages"]}
-    return Path(entry["index"]).read_text(encoding="utf-8"), [
-        Path(page).read_text(encoding="utf-8") for page in entry["pages"] if Path(page).name in runs
+    assert runs <= {Path(page).name for page in entry.pages}
+    return Path(entry.index).read_text(encoding="utf-8"), [
+        Path(page).read_text(encoding="utf-8") for page in entry.pages if Path(page).name in runs
     ]
 
 

@@ -191,20 +191,18 @@ def test_an_altered_mask_is_refused(recipe: Recipe, workspace: Workspace) -> Non
 
 
 def test_status_lists_requests_and_warns_before_a_codebook_runs_dry(recipe: Recipe, workspace: Workspace) -> None:
-    assert status.status(recipe, workspace)["requests"] == []
+    assert status.status(recipe, workspace).requests == []
     forget.run(recipe, workspace, ["cat"])
     found = status.status(recipe, workspace)
-    assert [(r["id"], r["classes"], r["state"], r["masked"]) for r in found["requests"]] == [
-        ("r0001-cat", [2], "masked", 60)
-    ]
-    assert found["capacity"][0]["allowed"] == pytest.approx(1 - 60 / 640)
-    assert found["capacity"][0]["warning"] is None
+    assert [(r.id, r.classes, r.state, r.masked) for r in found.requests] == [("r0001-cat", [2], "masked", 60)]
+    assert found.capacity[0].allowed == pytest.approx(1 - 60 / 640)
+    assert found.capacity[0].warning is None
     masked = np.zeros((3, 32), bool)
     masked[1, :29] = True
-    room = status.room(masked, 2)
-    assert room["least"] == 3
-    assert room["dry"] == [1]
-    assert "codebook 1 has 3 of 32" in room["warning"]
+    room = status.room(masked, 2, 0, [])
+    assert room.least == 3
+    assert room.dry == [1]
+    assert "codebook 1 has 3 of 32" in room.warning
 
 
 def test_receipt_holds_measures_and_escapes_names(recipe: Recipe, workspace: Workspace) -> None:

@@ -130,14 +130,8 @@ def test_the_oracle_is_one_trained_on_the_retain_set_alone(trained: Recipe, work
     rows = splits.labels["train"] != CAT
     ids = flat_ids(found.bottleneck.codes("train")[:, rows], keys.pairs)
     decoder = Decoder(start_values(settings.values, keys.codebooks, keys.pairs, 4, 0), keys.top_k, settings.pool)
-    more = {
-        "epochs": settings.epochs,
-        "lr": settings.lr,
-        "batch_size": settings.batch_size,
-        "seed": 0,
-        "unit": "retrain",
-    }
-    loop.fit(decoder, ids, torch.from_numpy(splits.labels["train"][rows]), **more)  # type: ignore[arg-type]
+    labels = torch.from_numpy(splits.labels["train"][rows])
+    loop.fit(decoder, ids, labels, loop.Schedule.of(settings), loop.Unit("retrain", 0))
     kept = load_file(Path(entry["oracle"]["artifact"]) / VALUES)["values"]
     np.testing.assert_array_equal(kept.reshape(-1, 4), decoder.values.detach().numpy())
     assert entry["oracle"]["test"]["forget"]["accuracy"] < 0.25
@@ -195,9 +189,7 @@ def test_training_the_touched_rows_alone_is_training_all(trained: Recipe, worksp
     ids, labels = masked.ids("train")[:50], torch.from_numpy(found.splits.labels["train"][:50])
     rows, values = masked.relearned(ids, labels, trained, 0, "both")
     decoder = masked.decoder(masked.values.clone())
-    loop.fit(
-        decoder, ids, labels, epochs=4, lr=trained.train.lr, batch_size=trained.train.batch_size, seed=0, unit="both"
-    )
+    loop.fit(decoder, ids, labels, loop.Schedule(4, trained.train.lr, trained.train.batch_size), loop.Unit("both", 0))
     whole = masked.values.clone()
     whole[rows] = values
     torch.testing.assert_close(whole, decoder.values.detach(), rtol=0, atol=1e-6)

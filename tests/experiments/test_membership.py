@@ -19,7 +19,7 @@ from dkvb.evaluation.under_masks import masked_logits, masked_logits_at
 from dkvb.experiments import membership
 from dkvb.experiments.held_out import HeldOut, without_class
 from dkvb.methods.base import make
-from dkvb.metrics.membership import LARGEST, attack, cross_entropy
+from dkvb.metrics.membership import LARGEST, cross_entropy, score
 from dkvb.recipe import Recipe
 from dkvb.stages import embed
 from dkvb.workspace import arrays
@@ -37,7 +37,7 @@ def embedded(recipe: Recipe, workspace: Workspace) -> Recipe:
 
 def attacked(recipe: Recipe, workspace: Workspace, *methods: str, **more: Any) -> dict[str, dict[str, Any]]:
     return {
-        entry["method"]: entry
+        entry.method: entry
         for entry in membership.run(recipe, workspace, methods=methods or membership.DEFENCES, **more)
     }
 
@@ -59,12 +59,12 @@ def test_cross_entropy_by_hand() -> None:
 
 def test_the_attack_by_hand() -> None:
     apart = {"forget": np.array([3.0, 4.0]), "held_out": np.array([0.0, 1.0])}
-    assert attack(apart, apart) == {"attack_test": 1.0, "attack_validation": 1.0}
+    assert score(apart, apart) == (1.0, 1.0)
     # the boundary lies at 2, halfway between the two symmetric groups: one of four is on the wrong side of it
-    assert attack(apart, {"forget": np.array([2.5, 1.9]), "held_out": np.array([1.5, -9.0])})["attack_test"] == 0.75
-    assert attack(apart, {"forget": apart["held_out"], "held_out": apart["forget"]})["attack_test"] == 0.0
+    assert score(apart, {"forget": np.array([2.5, 1.9]), "held_out": np.array([1.5, -9.0])})[0] == 0.75
+    assert score(apart, {"forget": apart["held_out"], "held_out": apart["forget"]})[0] == 0.0
     same = {"forget": np.array([1.0, 2.0]), "held_out": np.array([1.0, 2.0])}
-    assert attack(same, same)["attack_test"] == 0.5
+    assert score(same, same)[0] == 0.5
 
 
 def test_where_labels_mean_nothing_the_attacker_is_right_half_the_time() -> None:
@@ -72,10 +72,8 @@ def test_where_labels_mean_nothing_the_attacker_is_right_half_the_time() -> None
     losses = [
         {"forget": rng.exponential(size=n), "held_out": rng.exponential(size=m)} for n, m in ((1000, 1000), (2000, 300))
     ]
-    assert attack(losses[0], {name: rng.exponential(size=4000) for name in losses[0]})["attack_test"] == pytest.approx(
-        0.5, abs=0.03
-    )
-    assert attack(losses[1], losses[0])["attack_test"] == pytest.approx(0.5, abs=0.05), "seven to one is no knowledge"
+    assert score(losses[0], {name: rng.exponential(size=4000) for name in losses[0]})[0] == pytest.approx(0.5, abs=0.03)
+    assert score(losses[1], losses[0])[0] == pytest.approx(0.5, abs=0.05), "seven to one is no knowledge"
 
 
 def test_the_attacker_is_fitted_to_validation_losses_alone(
@@ -96,7 +94,7 @@ def test_the_attacker_is_fitted_to_validation_losses_alone(
 
     monkeypatch.setattr(metrics, "LogisticRegression", Watched)
     entry = attacked(embedded, workspace, "activations")["activations"]
-    losses = polars.read_parquet(entry["artifact"] + "/losses.parquet")
+    losses = polars.read_parquet(entry.artifact + "/losses.parquet")
     by = {key: frame["loss"].to_numpy() for key, frame in losses.group_by("split", "role")}
     ((x, y),) = fitted
     np.testing.assert_array_equal(np.sort(x[y == 1]), np.sort(by["validation", "forget"]))
@@ -166,15 +164,13 @@ def test_masking_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: Wo
         "the case is only a case where the class is known"
     )
     for part, role in held.rows:
-        assert entry[f"loss_{part}_{role}"] == pytest.approx(loss(entry["n"], part, role), rel=1e-5)
-    if entry["note"] is None:
-        assert entry["loss_validation_forget"] >= entry["loss_validation_held_out"]
+        assert getattr(entry, f"loss_{part}_{role}") == pytest.approx(loss(entry.n, part, role), rel=1e-5)
+    if entry.note is None:
+        assert entry.loss_validation_forget >= entry.loss_validation_held_out
         step = max(1, round(order[order < 2**31 - 1].max() / membership.COARSE / membership.FINE))
-        assert loss(entry["n"] - step - 1, "validation", "forget") < loss(
-            entry["n"] - step - 1, "validation", "held_out"
-        )
+        assert loss(entry.n - step - 1, "validation", "forget") < loss(entry.n - step - 1, "validation", "held_out")
     else:
-        assert entry["n"] == order[order < 2**31 - 1].max() + 1
+        assert entry.n == order[order < 2**31 - 1].max() + 1
 
 
 def test_logits_of_some_rows_are_those_of_all(embedded: Recipe, workspace: Workspace) -> None:
@@ -194,12 +190,12 @@ def test_logits_of_some_rows_are_those_of_all(embedded: Recipe, workspace: Works
 def test_controls(embedded: Recipe, workspace: Workspace) -> None:
     entries = attacked(embedded, workspace, "logit-mask", "retrain", "retrain-linear", "scrub-r")
     assert entries["logit-mask"]["loss_validation_forget"] == entries["logit-mask"]["loss_test_forget"] == LARGEST
-    assert entries["logit-mask"]["attack_test"] == 1.0, "an infinite loss gives the class away"
+    assert entries["logit-mask"].attack_test == 1.0, "an infinite loss gives the class away"
     for oracle in ("retrain", "retrain-linear"):
-        assert entries[oracle]["retain_test"] > 0.9
+        assert entries[oracle].retain_test > 0.9
         assert LARGEST > entries[oracle]["loss_test_forget"] > 1
-    assert [entries[name]["model"] for name in ("retrain", "retrain-linear", "scrub-r")] == ["dkvb", "linear", "linear"]
-    assert "rewound to epoch" in entries["scrub-r"]["note"]
+    assert [entries[name].model for name in ("retrain", "retrain-linear", "scrub-r")] == ["dkvb", "linear", "linear"]
+    assert "rewound to epoch" in entries["scrub-r"].note
     models, held = derived_study(embedded, workspace)
     student = make("scrub-r", models, [CAT]).forget(6).arrays
     split, rows = held.rows["test", "forget"]
@@ -216,7 +212,7 @@ def test_entries_are_kept_and_a_killed_run_goes_on(
     methods = ("activations", "scrub-r", "logit-mask")
     attacked(embedded, whole, *methods)
     calls = []
-    original = membership.attack
+    original = membership.score
 
     def failing(*args: Any) -> Any:
         calls.append(1)
@@ -224,13 +220,13 @@ def test_entries_are_kept_and_a_killed_run_goes_on(
             raise KeyboardInterrupt
         return original(*args)
 
-    monkeypatch.setattr(membership, "attack", failing)
+    monkeypatch.setattr(membership, "score", failing)
     with pytest.raises(KeyboardInterrupt):
         attacked(embedded, workspace, *methods)
     entries = attacked(embedded, workspace, *methods)
-    assert [entry["skipped"] for entry in entries.values()] == [True, False, False]
+    assert [entry.skipped for entry in entries.values()] == [True, False, False]
     assert artifact_bytes(workspace.root) == artifact_bytes(whole.root)
-    assert all(entry["skipped"] for entry in attacked(embedded, workspace, *methods).values())
+    assert all(entry.skipped for entry in attacked(embedded, workspace, *methods).values())
 
 
 @pytest.mark.slow
@@ -239,8 +235,8 @@ def test_seeds_spread_over_processes_give_the_same_bits(embedded: Recipe, worksp
     prepare(embedded, apart, embed)
     entries = membership.run(seeds, workspace, methods=["activations", "retrain"])
     spread = membership.run(seeds.with_(run={"workers": 2}), apart, methods=["activations", "retrain"])
-    assert [(e["seed"], e["method"]) for e in spread] == [(s, m) for s in (0, 1) for m in ("activations", "retrain")]
-    assert [(e["n"], e["attack_test"]) for e in spread] == [(e["n"], e["attack_test"]) for e in entries]
+    assert [(e.seed, e.method) for e in spread] == [(s, m) for s in (0, 1) for m in ("activations", "retrain")]
+    assert [(e.n, e.attack_test) for e in spread] == [(e.n, e.attack_test) for e in entries]
     assert artifact_bytes(apart.root) == artifact_bytes(workspace.root)
 
 
@@ -258,7 +254,7 @@ def test_the_command(embedded: Recipe, workspace: Workspace) -> None:
     result = dkvb("--forget", "bird", "--held-out", "cat", "--methods", "activations,logit-mask", "--json")
     assert result.exit_code == 0, result.output
     entries = json.loads(result.stdout)["membership"]
-    assert [(e["method"], e["forget"], e["held_out"]) for e in entries] == [
+    assert [(e.method, e.forget, e.held_out) for e in entries] == [
         ("activations", [1], 2),
         ("logit-mask", [1], 2),
     ]

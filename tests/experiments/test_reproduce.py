@@ -47,17 +47,17 @@ def test_a_dry_run_writes_nothing_and_a_run_does_all_and_a_rerun_nothing(
     own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = run("--recipe", str(own), "--dry-run")
-    assert [(e["step"], e["state"]) for e in planned] == [(step, "missing") for step in STEPS]
-    assert all(e["estimate_seconds"] >= 0 and e["estimate_bytes"] > 0 for e in planned)
-    assert {e["estimate_from"] for e in planned} <= {"workspace", "digits"}
+    assert [(e.step, e.state) for e in planned] == [(step, "missing") for step in STEPS]
+    assert all(e.estimate_seconds >= 0 and e.estimate_bytes > 0 for e in planned)
+    assert {e.estimate_from for e in planned} <= {"workspace", "digits"}
     assert not workspace.root.exists()
     assert not workspace.reports.exists()
     monkeypatch.setattr(Estimator, "_calibration", {})  # measured once is enough
     done = run("--recipe", str(own))
-    assert {e["state"] for e in done} == {"done"}
-    assert all(e["seconds"] > 0 for e in done)
+    assert {e.state for e in done} == {"done"}
+    assert all(e.seconds > 0 for e in done)
     again = run("--recipe", str(own))
-    assert {(e["state"], e["seconds"]) for e in again} == {("done", None)}
+    assert {(e.state, e.seconds) for e in again} == {("done", None)}
     page = (workspace.reports / "paper.html").read_text(encoding="utf-8")
     assert "Figures 4 and 6: training on" in page
     assert "as Table 2" in page
@@ -94,7 +94,7 @@ def test_what_stopped_half_way_goes_on(own: Path, workspace: Workspace, monkeypa
     states = {step.name: step.state for step in paper_plan.plan([recipe], workspace)}
     assert (states["embed"], states["quantize"], states["train"]) == ("done", "done", "missing")
     entries = paper_plan.run(paper_plan.plan([recipe], workspace), workspace, recipe)
-    assert {entry["state"] for entry in entries} == {"done"}
+    assert {entry.state for entry in entries} == {"done"}
     other = {step.name: step.state for step in paper_plan.plan([recipe.with_(unlearn={"na": 151})], workspace)}
     assert (other["train"], other["activations"], other["logit-mask"]) == (
         "done",
@@ -115,11 +115,9 @@ def test_a_step_that_fails_skips_what_needs_it(
         raise DkvbError("the loss is not finite")
 
     monkeypatch.setattr(train, "run", fail)
-    entries = {
-        entry["step"]: entry for entry in paper_plan.run(paper_plan.plan([recipe], workspace), workspace, recipe)
-    }
-    assert (entries["train"]["state"], entries["train"]["why"]) == ("failed", "the loss is not finite")
-    assert (entries["activations"]["state"], entries["activations"]["why"]) == ("skipped", "train failed")
+    entries = {entry.step: entry for entry in paper_plan.run(paper_plan.plan([recipe], workspace), workspace, recipe)}
+    assert (entries["train"].state, entries["train"].why) == ("failed", "the loss is not finite")
+    assert (entries["activations"].state, entries["activations"].why) == ("skipped", "train failed")
     result = CliRunner().invoke(app, ["reproduce", "--json", "--seeds", "1", "--recipe", str(own)])
     assert result.exit_code == 1, "what failed is no success, though the rest ran"
     assert json.loads(result.stdout)["reproduce"][2]["state"] == "failed"
@@ -136,7 +134,7 @@ def test_data_that_cannot_be_downloaded_are_skipped(
 
     monkeypatch.setattr(embed, "run", unreachable)
     entries = paper_plan.run(paper_plan.plan([recipe], workspace), workspace, recipe)
-    assert {(entry["state"], entry["why"]) for entry in entries} == {("skipped", "no network")}
+    assert {(entry.state, entry.why) for entry in entries} == {("skipped", "no network")}
 
 
 def test_data_sets_that_are_not_there_are_skipped_and_said_to_be(
@@ -144,10 +142,10 @@ def test_data_sets_that_are_not_there_are_skipped_and_said_to_be(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     entries = run("--only", "cifar10,imagenet1k", "--seeds", "2")
-    assert {e["state"] for e in entries} == {"skipped"}
-    assert {e["data"] for e in entries} == {"cifar10", "imagenet1k"}
-    assert sum(e["step"] == "train" for e in entries) == 4
-    said = {e["data"]: e["why"] for e in entries}
+    assert {e.state for e in entries} == {"skipped"}
+    assert {e.data for e in entries} == {"cifar10", "imagenet1k"}
+    assert sum(e.step == "train" for e in entries) == 4
+    said = {e.data: e.why for e in entries}
     assert "--data-root" in said["cifar10"]
     assert "data.path" in said["imagenet1k"]
     shown = CliRunner().invoke(app, ["reproduce", "--only", "imagenet1k"])

@@ -154,15 +154,15 @@ def test_unlearning_in_memory_makes_the_mask_of_the_command(
     )
     models = trained(recipe, workspace, 1)
     (entry,) = unlearning.run(recipe, workspace)
-    stored = unpack(load_file(Path(entry["artifact"]) / "mask.safetensors")["mask"], recipe.keys.pairs)
+    stored = unpack(load_file(Path(entry.artifact) / "mask.safetensors")["mask"], recipe.keys.pairs)
     model = loaded(models)
     new = dkvb.unlearn(model, forget=forget, na=150)
     assert new.mask.sum() == 150
     assert (new.mask == stored & ~model.unused).all()
     assert not model.mask.any()
-    assert new.about.forgotten == entry["forget"]
+    assert new.about.forgotten == entry.forget
     assert new.values is model.values
-    again = dkvb.load(entry["artifact"])
+    again = dkvb.load(entry.artifact)
     assert torch.equal(again(samples(models)), new(samples(models)))
     assert torch.equal(
         again(samples(models)).argmax(1) == torch.from_numpy(models.splits.labels["test"]), _right(models, stored)
@@ -223,16 +223,16 @@ def test_every_artifact_that_holds_a_model_loads(recipe: Recipe, workspace: Work
     methods = ["examples", "scrub", "scrub-values", "logit-mask"]
     recipe = recipe.with_(unlearn={"method": methods, "forget": ["bird"], "sweep": True})
     models = trained(recipe, workspace)
-    entries = {entry["method"]: entry for entry in unlearning.run(recipe, workspace)}
+    entries = {entry.method: entry for entry in unlearning.run(recipe, workspace)}
     x, y = samples(models), models.splits.labels["test"]
     for name, kind in zip(methods, (Model, LinearModel, Model, Model), strict=True):
-        model = dkvb.load(entries[name]["artifact"])
+        model = dkvb.load(entries[name].artifact)
         assert type(model) is kind
         predicted = model(x).argmax(1).numpy()
         for classes, share in (([1], "forget_test"), ([0, 2, 3], "retain_test")):
             of = np.isin(y, classes)
-            assert (predicted == y)[of].mean() == pytest.approx(entries[name]["after"][share], abs=1e-9), name
-    assert dkvb.load(entries["logit-mask"]["artifact"])(x)[:, 1].isneginf().all()
+            assert (predicted == y)[of].mean() == pytest.approx(entries[name].after[share], abs=1e-9), name
+    assert dkvb.load(entries["logit-mask"].artifact)(x)[:, 1].isneginf().all()
     head = dkvb.load(models.linear_artifact.path)
     assert float((head(x).argmax(1).numpy() == y).mean()) == pytest.approx(models.linear_artifact.result["test"])
     curve = next(a for a in workspace.all("unlearn") if a.settings["kind"] == "sweep")
@@ -277,9 +277,9 @@ def test_deletion_requests_are_masked_until_restored(recipe: Recipe, workspace: 
     assert CliRunner().invoke(app, ["export", "out", *words]).exit_code == 0
     assert torch.equal(dkvb.load("out")(x), expected)
     entries = unlearning.run(recipe.with_(unlearn={"method": "activations", "forget": ["dog"]}), workspace)
-    both = dkvb.load(entries[0]["artifact"])
+    both = dkvb.load(entries[0].artifact)
     assert both.about.forgotten == [2, 3]
-    assert np.array_equal(both.mask, mask | dkvb.load(entries[0]["artifact"], requests=False).mask)
+    assert np.array_equal(both.mask, mask | dkvb.load(entries[0].artifact, requests=False).mask)
     requests.change(request, state=requests.PURGED)
     assert torch.equal(loaded(models)(x), expected)
     requests.change(request, state=requests.RESTORED)

@@ -84,10 +84,10 @@ def test_controls_are_kept_and_made_again_when_damaged(trained: Recipe, workspac
     )
     entries = unlearn.run(chosen, workspace)
     for entry in entries:
-        assert entry["after"]["forget_test"] == 0
-        assert entry["after"]["retain_test"] > 0.8
-        assert entry["flops"] > 0
-        assert [p["forget_test"] for p in entry["curve"]] == [entry["before"]["forget_test"], 0]
+        assert entry.after.forget_test == 0
+        assert entry.after.retain_test > 0.8
+        assert entry.flops > 0
+        assert [p.forget_test for p in entry.curve] == [entry.before.forget_test, 0]
     one = trained_seed(trained, workspace)
     weights = load_head(one, [2])
     path = retrained(one, [2], "retrain-linear").path / "linear.safetensors"

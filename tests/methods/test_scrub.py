@@ -136,10 +136,10 @@ def test_scrub_on_values_keeps_the_trained_model_and_starts_close_to_it(trained:
     assert 0.5 * NOISE * kept.std() < moved.std() < 2 * NOISE * kept.std()
     (entry,) = unlearn.run(trained.with_(unlearn={"method": "scrub-values", "forget": ["cat"]}), workspace)
     np.testing.assert_array_equal(one.bottleneck.values, kept)
-    weights = load_file(Path(entry["artifact"]) / "weights.safetensors")
+    weights = load_file(Path(entry.artifact) / "weights.safetensors")
     assert weights["values"].shape == kept.shape
-    assert {"lr", "noise", "alpha"} <= set(entry["not_in_paper"])
-    assert entry["flops"] > 0
+    assert {"lr", "noise", "alpha"} <= set(entry.not_in_paper)
+    assert entry.flops > 0
 
 
 def test_scrub_r_rewinds_to_the_epoch_that_a_search_finds(trained: Recipe, workspace: Workspace) -> None:
@@ -173,9 +173,9 @@ def test_scrub_r_rewinds_to_the_epoch_that_a_search_finds(trained: Recipe, works
     reference = wrong(states[-1], "validation")
     distances = [abs(wrong(state, "train") - reference) for state in states]
     best = distances.index(min(distances))
-    kept = load_file(Path(entry["artifact"]) / "weights.safetensors")
+    kept = load_file(Path(entry.artifact) / "weights.safetensors")
     np.testing.assert_array_equal(kept["weight"], states[best]["weight"].numpy())
-    assert entry["note"].startswith(f"rewound to epoch {best} of 6")
+    assert entry.note.startswith(f"rewound to epoch {best} of 6")
 
 
 def test_scrub_needs_what_it_compares_with(trained: Recipe, workspace: Workspace) -> None:

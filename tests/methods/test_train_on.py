@@ -22,12 +22,15 @@ from dkvb.evaluation.queries import group_projections
 from dkvb.methods import train_on
 from dkvb.methods.scrub import ScrubMethod
 from dkvb.recipe import Recipe, load
+from dkvb.records.stages import Accuracies, TrainOn, TrainOnPoint, UnlearnResult
 from dkvb.runtime.seeding import generator
 from dkvb.stages import train, unlearn
 from dkvb.training import loop
 from dkvb.workspace.artifacts import Workspace
 
-SPLITS = ("retain_test", "forget_test", "retain_train", "forget_train")
+
+def _accuracies(point: TrainOnPoint) -> Accuracies:
+    return Accuracies(**point.model_dump(exclude={"epoch"}))
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
     return prepare(recipe.with_(train={"lr": 0.1}), workspace)
 
 
-def only(recipe: Recipe, workspace: Workspace, method: str, **settings: object) -> dict[str, Any]:
+def only(recipe: Recipe, workspace: Workspace, method: str, **settings: object) -> UnlearnResult:
     chosen = {"method": method, "forget": ["cat"], "retrain": 3, **settings}
     (entry,) = unlearn.run(recipe.with_(unlearn=chosen), workspace)
     return entry
@@ -59,25 +62,25 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[torch.nn.Module]:
 @pytest.mark.parametrize("method", ["activations", "examples", "scrub", "scrub-values"])
 def test_points_and_curve_start_at_the_unlearned_model(trained: Recipe, workspace: Workspace, method: str) -> None:
     entry = only(trained, workspace, method)
-    assert [p["epoch"] for p in entry["retraining"]] == [0, 1, 2, 3]
-    assert {name: entry["retraining"][0][name] for name in SPLITS} == entry["after"]
+    assert [p.epoch for p in entry.retraining] == [0, 1, 2, 3]
+    assert _accuracies(entry.retraining[0]) == entry.after
     (artifact,) = [a for a in workspace.all("unlearn") if a.settings["kind"] == "retraining"]
-    assert artifact.result["points"] == entry["retraining"]
+    assert artifact.result_as(TrainOn).points == entry.retraining
     assert {"method", "model", "forget", "forget_names", "seed", "n", "epochs"} <= artifact.result.keys()
     curve = polars.read_parquet(artifact.path / "curve.parquet")
     assert curve.columns == ["epoch", "split", "class", "correct", "total"]
     last = curve.filter((polars.col("epoch") == 3) & (polars.col("split") == "train") & (polars.col("class") != 2))
-    assert last["correct"].sum() / last["total"].sum() == entry["retraining"][3]["retain_train"]
+    assert last["correct"].sum() / last["total"].sum() == entry.retraining[3].retain_train
     again = only(trained, workspace, method)
-    assert again["skipped"]
-    assert again["retraining"] == entry["retraining"]
+    assert again.skipped
+    assert again.retraining == entry.retraining
 
 
 def test_masked_pairs_are_neither_selected_nor_changed(
     trained: Recipe, workspace: Workspace, fitted: list[Any]
 ) -> None:
     entry = only(trained, workspace, "activations", na=250)
-    masked = unpack(load_file(entry["artifact"] + "/mask.safetensors")["mask"], 32)
+    masked = unpack(load_file(entry.artifact + "/mask.safetensors")["mask"], 32)
     (module,) = fitted
     values, start = (
         module.decoder.values.detach().numpy().reshape(20, 32, 4),
@@ -93,7 +96,7 @@ def test_masked_pairs_are_neither_selected_nor_changed(
     )
     assert (values[selected] != start[selected]).any(1).all()
     np.testing.assert_array_equal(values[~selected], start[~selected])
-    assert entry["retraining"][-1]["retain_train"] >= entry["retraining"][0]["retain_train"] - 0.02
+    assert entry.retraining[-1].retain_train >= entry.retraining[0].retain_train - 0.02
 
 
 def test_retraining_is_dense_adam_with_clipped_gradients_on_the_retain_set(
@@ -104,7 +107,7 @@ def test_retraining_is_dense_adam_with_clipped_gradients_on_the_retain_set(
     monkeypatch.setattr(train_on, "CLIP", 0.002)
     entry = only(trained, workspace, "examples", retrain=2, retrain_lr_examples=0.2)
     s = trained_seed(trained, workspace)
-    masked = unpack(load_file(entry["artifact"] + "/mask.safetensors")["mask"], 32)
+    masked = unpack(load_file(entry.artifact + "/mask.safetensors")["mask"], 32)
     projection = group_projections(s.bottleneck.codes_artifact.path, range(20))
     retain = s.splits.labels["train"] != 2
     x, y = s.splits.features_of("train")[retain], torch.from_numpy(s.splits.labels["train"][retain])
@@ -153,7 +156,7 @@ def test_clipping_scales_the_gradient_to_the_norm() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "optimiser", watched)
             x = torch.tensor([[3.0, -2.0, 1.0], [1.0, 5.0, 2.0]])
-            loop.fit(head, x, torch.tensor([0, 1]), epochs=1, lr=0.1, batch_size=2, seed=0, unit="clip", clip=clip)
+            loop.fit(head, x, torch.tensor([0, 1]), loop.Schedule(1, 0.1, 2, clip), loop.Unit("clip", 0))
         given += seen
     free, clipped, loose = given
     assert float(free.norm()) > 0.1
@@ -238,22 +241,21 @@ def test_scrub_goes_on_from_the_very_student_with_min_passes_alone(
 
     monkeypatch.setattr(ScrubMethod, "train", watched)
     entry = only(trained.with_(scrub={"min_steps": 2, "max_steps": 3}), workspace, "scrub", retrain=4)
-    kept = load_file(entry["artifact"] + "/weights.safetensors")["weight"]
+    kept = load_file(entry.artifact + "/weights.safetensors")["weight"]
     assert passes == [3, 2], "the third max pass belongs to no epoch of the unlearning at hand"
     assert len(heads) == 2 + 6
     np.testing.assert_array_equal(heads[3], kept)
     assert not np.array_equal(heads[-1], kept)
     (artifact,) = [a for a in workspace.all("unlearn") if a.settings["kind"] == "retraining"]
-    whole = artifact.result["from_original"]
-    assert {name: whole[0][name] for name in SPLITS} == entry["before"]
-    assert [{name: p[name] for name in SPLITS} for p in whole[2:]] == [
-        {name: p[name] for name in SPLITS} for p in entry["retraining"]
-    ]
+    whole = artifact.result_as(TrainOn).from_original
+    assert whole is not None
+    assert _accuracies(whole[0]) == entry.before
+    assert [_accuracies(p) for p in whole[2:]] == [_accuracies(p) for p in entry.retraining]
 
 
 def test_controls_are_not_retrained_and_nothing_is_without_being_asked(trained: Recipe, workspace: Workspace) -> None:
-    assert "retraining" not in only(trained, workspace, "logit-mask")
-    assert "retraining" not in only(trained, workspace, "activations", retrain=0)
+    assert only(trained, workspace, "logit-mask").retraining is None
+    assert only(trained, workspace, "activations", retrain=0).retraining is None
     assert not [a for a in workspace.all("unlearn") if a.settings["kind"] == "retraining"]
     with pytest.raises(UsageError, match="unlearn.retrain"):
         trained.with_(unlearn={"retrain": -1})
@@ -277,7 +279,7 @@ def test_the_flag(recipe: Recipe, workspace: Workspace) -> None:
     result = CliRunner().invoke(app, [*flags, "--json"])
     assert result.exit_code == 0, result.output
     activations, mask = json.loads(result.stdout)["unlearn"]
-    assert [p["epoch"] for p in activations["retraining"]] == [0, 1, 2]
+    assert [p.epoch for p in activations.retraining] == [0, 1, 2]
     assert "retraining" not in mask
     assert "Retrained" in CliRunner().invoke(app, flags).stdout
 

@@ -38,8 +38,8 @@ def pictures(folder: Path, count: int = 40) -> Recipe:
 
 def test_features_are_stored_as_sharded_zarr_v3_with_checksums(own_recipe: Recipe, workspace: Workspace) -> None:
     entry = embed.run(own_recipe, workspace)[0]
-    assert (entry["train"], entry["test"], entry["dim"], entry["skipped"]) == (320, 120, 12, False)
-    group = zarr.open_group(entry["artifact"] + "/train", mode="r")
+    assert (entry.train, entry.test, entry.dim, entry.skipped) == (320, 120, 12, False)
+    group = zarr.open_group(entry.artifact + "/train", mode="r")
     features = group["features"]
     assert features.metadata.zarr_format == 3
     assert (features.shape, features.chunks, features.shards, features.dtype) == (
@@ -63,8 +63,8 @@ def test_finished_work_is_skipped_and_changed_data_make_a_new_artifact(
     assert embed.run(own_recipe, workspace)[0] == first | {"skipped": True}
     blobs(tmp_path / "tiny-data", seed=1)
     second = embed.run(own_recipe, workspace)[0]
-    assert second["artifact"] != first["artifact"]
-    assert str(need_features(own_recipe, workspace).path) == second["artifact"]
+    assert second.artifact != first.artifact
+    assert str(need_features(own_recipe, workspace).path) == second.artifact
 
 
 def test_nothing_embedded_is_a_missing_stage(recipe: Recipe, workspace: Workspace) -> None:
@@ -105,7 +105,7 @@ def test_a_damaged_shard_is_found_and_only_it_is_made_again(
     workspace: Workspace, tmp_path: Path, array: str, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = pictures(tmp_path / "pics")
-    path = Path(embed.run(recipe, workspace)[0]["artifact"])
+    path = Path(embed.run(recipe, workspace)[0].artifact)
     before = artifact_bytes(workspace.root)
     chunk = path / "train" / array / ("c/1/0" if array == "features" else "c/1")
     content = bytearray(chunk.read_bytes())
@@ -132,11 +132,11 @@ def test_a_damaged_shard_is_found_and_only_it_is_made_again(
 
 
 def test_damage_that_belongs_to_no_shard_needs_force(recipe: Recipe, workspace: Workspace) -> None:
-    path = Path(embed.run(recipe, workspace)[0]["artifact"])
+    path = Path(embed.run(recipe, workspace)[0].artifact)
     (path / "train" / "features" / "zarr.json").write_text("{")
     with pytest.raises(DamagedArtifact, match="`dkvb embed --force`"):
         embed.run(recipe, workspace)
-    assert embed.run(recipe, workspace, force=True)[0]["skipped"] is False
+    assert embed.run(recipe, workspace, force=True)[0].skipped is False
 
 
 def spoil(folder: Path) -> tuple[list[Path], list[bytes]]:
@@ -164,9 +164,9 @@ def test_unreadable_images_can_be_left_out_and_are_recorded(workspace: Workspace
     spoil(tmp_path / "pics")
     skipping = recipe.with_(data={"on_bad": "skip"})
     entry = embed.run(skipping, workspace)[0]
-    assert (entry["train"], entry["test"]) == (79, 79)
-    assert "001.png" in entry["unreadable"]["train"][0]
-    assert "002.png" in entry["unreadable"]["test"][0]
+    assert (entry.train, entry.test) == (79, 79)
+    assert "001.png" in entry.unreadable["train"][0]
+    assert "002.png" in entry.unreadable["test"][0]
     found, every = need_features(recipe, workspace), need_features(recipe, whole)
     for split, gone in (("train", "bee/001.png"), ("test", "ant/002.png")):
         ids, all_ids = ([str(name) for name in arrays.read(artifact, f"{split}/ids")] for artifact in (found, every))
@@ -178,9 +178,9 @@ def test_unreadable_images_can_be_left_out_and_are_recorded(workspace: Workspace
                 arrays.read(found, f"{split}/{name}"), arrays.read(every, f"{split}/{name}")[kept]
             )
     before = artifact_bytes(workspace.root)
-    chunk = Path(entry["artifact"]) / "train/features/c/1/0"
+    chunk = Path(entry.artifact) / "train/features/c/1/0"
     chunk.write_bytes(chunk.read_bytes()[:-9])
-    assert embed.run(skipping, workspace)[0]["unreadable"] == entry["unreadable"]
+    assert embed.run(skipping, workspace)[0].unreadable == entry.unreadable
     assert artifact_bytes(workspace.root).keys() == before.keys()
     np.testing.assert_array_equal(
         arrays.read(need_features(recipe, workspace), "train/features"), arrays.read(found, "train/features")
@@ -225,8 +225,8 @@ def test_leaks_are_counted_warned_of_and_fail_where_strict(workspace: Workspace,
     (tmp_path / "pics/test/ant/000.png").write_bytes((tmp_path / "pics/train/ant/005.png").read_bytes())
     (tmp_path / "pics/train/bee/007.png").write_bytes((tmp_path / "pics/train/ant/006.png").read_bytes())
     entry = embed.run(recipe, workspace)[0]
-    assert entry["leaks"]["shared"] == 1
-    assert entry["leaks"]["across_classes"] == 1
-    assert "test/ant/000.png" in entry["leaks_in_words"]
+    assert entry.leaks.shared == 1
+    assert entry.leaks.across_classes == 1
+    assert "test/ant/000.png" in entry.leaks_in_words
     with pytest.raises(DkvbError, match="--strict"):
         embed.run(recipe.with_(data={"strict": True}), workspace)

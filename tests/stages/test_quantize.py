@@ -53,8 +53,8 @@ def test_keys_are_fitted_without_the_validation_rows(embedded: Recipe, workspace
 def test_seeds_settings_and_inits_make_artifacts_of_their_own(embedded: Recipe, workspace: Workspace) -> None:
     entries = quantize.run(embedded.with_(run={"seeds": [0, 1]}), workspace)
     entries += quantize.run(embedded.with_(keys={"init": "official"}), workspace)
-    assert len({entry["artifact"] for entry in entries}) == 3
-    assert quantize.run(embedded, workspace)[0]["skipped"] is True
+    assert len({entry.artifact for entry in entries}) == 3
+    assert quantize.run(embedded, workspace)[0].skipped is True
 
 
 def test_results_do_not_depend_on_threads(
@@ -108,7 +108,7 @@ def test_only_missing_codebooks_are_made(
 def test_a_damaged_codebook_is_found_and_only_it_is_made_again(
     embedded: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = Path(quantize.run(embedded, workspace)[0]["artifact"])
+    path = Path(quantize.run(embedded, workspace)[0].artifact)
     before = artifact_bytes(workspace.root)
     chunk = path / "train/codes/c/0/7/0"
     content = bytearray(chunk.read_bytes())
@@ -152,7 +152,7 @@ def test_features_that_are_all_alike_or_repeated_are_coded(
     recipe = own_recipe.with_(keys={"init": init})
     embed.run(recipe, workspace)
     entry = quantize.run(recipe, workspace)[0]
-    assert np.isfinite(entry["quantisation_error"])
+    assert np.isfinite(entry.quantisation_error)
     found = artifact(recipe, workspace)
     keys, codes = arrays.read(found, "keys"), arrays.read(found, "train/codes")
     assert np.isfinite(keys).all()

@@ -60,28 +60,28 @@ def test_only_what_has_changed_is_written_again(tmp_path):
     fake = Fake(workspace_at(tmp_path))
     fake.unlearn(fake.train(), "activations", 180_000)
     [first] = report.run(Recipe(), fake.workspace)
-    assert first["written"] == len(first["pages"]) >= 3
+    assert first.written == len(first.pages) >= 3
     before = {
         path: path.stat().st_mtime_ns
         for path in fake.workspace.reports.rglob("*")
         if path.suffix in (".html", ".parquet")
     }
     [second] = report.run(Recipe(), fake.workspace)
-    assert second["written"] == 0
+    assert second.written == 0
     assert {path for path, made in before.items() if path.stat().st_mtime_ns != made} == {
         fake.workspace.reports / "index.html"
     }
     other = Fake(fake.workspace, ["x", "y", "z"], source="digits")
     other.unlearn(other.train(), "activations", 5)
     [third] = report.run(Recipe(), fake.workspace)
-    assert third["written"] >= 3
+    assert third.written >= 3
     assert not [
         path
         for path, made in before.items()
         if path.name.startswith(("cifar-", "comp", "bott")) and path.stat().st_mtime_ns != made
     ]
     [forced] = report.run(Recipe(), fake.workspace, force=True)
-    assert forced["written"] == len(forced["pages"]) == len(first["pages"]) + 3
+    assert forced.written == len(forced.pages) == len(first.pages) + 3
 
 
 def test_a_page_whose_data_has_gone_or_that_was_not_finished_is_written_again(tmp_path, monkeypatch):
@@ -90,7 +90,7 @@ def test_a_page_whose_data_has_gone_or_that_was_not_finished_is_written_again(tm
     report.run(Recipe(), fake.workspace)
     next((fake.workspace.reports / "data").glob("cifar-*-methods.parquet")).unlink()
     [entry] = report.run(Recipe(), fake.workspace)
-    assert entry["written"] == 1
+    assert entry.written == 1
     # killed while the run's page was being written
     write = report.write_text
     monkeypatch.setattr(report, "write_text", lambda path, text: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -98,7 +98,7 @@ def test_a_page_whose_data_has_gone_or_that_was_not_finished_is_written_again(tm
         report.run(Recipe(), fake.workspace, force=True)
     monkeypatch.setattr(report, "write_text", write)
     [entry] = report.run(Recipe(), fake.workspace)
-    assert entry["written"] == 1
+    assert entry.written == 1
     assert not list(fake.workspace.reports.rglob(".tmp-*"))
 
 
@@ -110,4 +110,4 @@ def test_a_listing_that_cannot_be_read_leaves_every_page_to_be_made(tmp_path):
     for broken in ("{", "[1]", '{"a.html": 3}', "null"):
         (folder / "data" / "pages.json").write_text(broken)
         [entry] = report.run(Recipe(), fake.workspace)
-        assert entry["written"] == len(entry["pages"])
+        assert entry.written == len(entry.pages)

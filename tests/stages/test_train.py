@@ -14,9 +14,10 @@ from dkvb.bottleneck.decoder import Decoder, start_values
 from dkvb.errors import DamagedArtifact, DkvbError, MissingStage
 from dkvb.evaluation.queries import group_projections
 from dkvb.evaluation.under_masks import masked_logits
-from dkvb.metrics.intervals import over_seeds
 from dkvb.recipe import Recipe
+from dkvb.records.stages import OverSeeds
 from dkvb.stages import embed, train, unlearn
+from dkvb.stages.over_seeds import over_seeds
 from dkvb.training import loop
 from dkvb.training.linear_head import ITERATIONS, converged_head
 from dkvb.workspace import arrays
@@ -26,17 +27,17 @@ from dkvb.workspace.names import COUNTS, VALUES
 
 def test_training_quantizes_first_learns_and_reports(embedded: Recipe, workspace: Workspace) -> None:
     dkvb, linear = train.run(embedded, workspace)
-    assert (dkvb["model"], linear["model"]) == ("dkvb", "linear")
+    assert (dkvb.model, linear.model) == ("dkvb", "linear")
     for entry in (dkvb, linear):
         assert {"seed", "train", "test", "per_class_test", "seconds"} <= entry.keys()
-        assert entry["test"] > 0.9
-        assert len(entry["per_class_test"]) == 4
-        assert sum(entry["misclassified_test"]) == round((1 - entry["test"]) * 120)
-        metrics = polars.read_parquet(entry["artifact"] + "/metrics.parquet")
+        assert entry.test > 0.9
+        assert len(entry.per_class_test) == 4
+        assert sum(entry.misclassified_test) == round((1 - entry.test) * 120)
+        metrics = polars.read_parquet(entry.artifact + "/metrics.parquet")
         assert metrics["epoch"].to_list() == list(range(1, 7))
         assert metrics["loss"][-1] < metrics["loss"][0]
-    assert dkvb["parameters"] == 20 * 32 * 4
-    assert [entry["skipped"] for entry in train.run(embedded, workspace)] == [True, True]
+    assert dkvb.parameters == 20 * 32 * 4
+    assert [entry.skipped for entry in train.run(embedded, workspace)] == [True, True]
 
 
 def test_per_class_counts_are_the_selections_of_training(trained: Recipe, workspace: Workspace) -> None:
@@ -74,7 +75,7 @@ def test_training_is_dense_adam_on_the_mean_of_selected_values() -> None:
 
     values = start_values("normal", 2, 5, 3, 0)
     decoder = Decoder(values.clone(), 1, "mean")
-    loop.fit(decoder, flat_ids(codes, 5), labels, epochs=4, lr=0.1, batch_size=7, seed=9, unit="here")
+    loop.fit(decoder, flat_ids(codes, 5), labels, loop.Schedule(4, 0.1, 7), loop.Unit("here", 9))
     onehot = torch.zeros(24, 10, dtype=torch.float64)
     for c in range(2):
         onehot[torch.arange(24), torch.from_numpy(codes[c, :, 0]) + 5 * c] = 0.5
@@ -160,7 +161,7 @@ def test_training_needs_embeddings_and_sound_codes(recipe: Recipe, workspace: Wo
         train.run(recipe, workspace)
     embed.run(recipe, workspace)
     entry = train.run(recipe, workspace)[0]
-    values = Path(entry["artifact"]) / VALUES
+    values = Path(entry.artifact) / VALUES
     content = bytearray(values.read_bytes())
     content[-1] ^= 1
     values.write_bytes(content)
@@ -177,16 +178,16 @@ def test_seeds_spread_over_processes_give_the_same_bits(recipe: Recipe, workspac
         embed.run(settings, place)
         trained = train.run(settings, place)
         forgotten = unlearn.run(settings, place)
-        assert [(e["seed"], e["model"]) for e in trained] == [(s, m) for s in (0, 1) for m in ("dkvb", "linear")]
-        assert [(e["seed"], e["method"]) for e in forgotten] == [(s, m) for s in (0, 1) for m in seeds.unlearn.methods]
+        assert [(e.seed, e.model) for e in trained] == [(s, m) for s in (0, 1) for m in ("dkvb", "linear")]
+        assert [(e.seed, e.method) for e in forgotten] == [(s, m) for s in (0, 1) for m in seeds.unlearn.methods]
     assert artifact_bytes(apart.root) == artifact_bytes(workspace.root)
 
 
 def test_a_linear_head_is_also_trained_to_convergence(embedded: Recipe, workspace: Workspace) -> None:
     entry = train.run(embedded.with_(linear={"converged": True}), workspace)[1]
-    found = entry["converged"]
+    found = entry.converged
     assert 0 < found["iterations"] < ITERATIONS
-    weights = load_file(Path(entry["artifact"]) / train.CONVERGED)
+    weights = load_file(Path(entry.artifact) / train.CONVERGED)
     s = trained_seed(embedded, workspace)
     x, y = s.splits.features_of("train").astype(np.float64), s.splits.labels["train"]
     logits = x @ weights["weight"].T + weights["bias"]
@@ -209,9 +210,9 @@ def test_a_converged_head_of_two_classes() -> None:
 def test_results_over_seeds_have_an_interval() -> None:
     found = over_seeds([0.9, 0.92, 0.94, None])
     assert found is not None
-    assert found["mean"] == pytest.approx(0.92)
-    assert found["sd"] == pytest.approx(0.02)
+    assert found.mean == pytest.approx(0.92)
+    assert found.sd == pytest.approx(0.02)
     # Student's t with two degrees of freedom, from a table
-    assert found["high"] == pytest.approx(0.92 + 4.3027 * 0.02 / 3**0.5, abs=1e-5)
-    assert over_seeds([0.5]) == {"mean": 0.5, "sd": None, "low": None, "high": None, "seeds": 1}
+    assert found.high == pytest.approx(0.92 + 4.3027 * 0.02 / 3**0.5, abs=1e-5)
+    assert over_seeds([0.5]) == OverSeeds(mean=0.5, sd=None, low=None, high=None, seeds=1)
     assert over_seeds([]) is None

@@ -33,7 +33,7 @@ def only(recipe: Recipe, workspace: Workspace, method: str, **unlearned: object)
 
 
 def mask_of(entry: dict) -> np.ndarray:
-    return unpack(load_file(entry["artifact"] + "/mask.safetensors")["mask"], 32)
+    return unpack(load_file(entry.artifact + "/mask.safetensors")["mask"], 32)
 
 
 @pytest.mark.parametrize("method", registry.names("methods"))
@@ -42,18 +42,17 @@ def test_every_method_forgets_one_class_and_measures_all_four_splits(
 ) -> None:
     entry = only(trained, workspace, method, sweep=True)
     assert {"method", "forget", "seed", "masked", "seconds", "before", "after", "curve"} <= entry.keys()
-    assert (entry["forget"], entry["forget_names"], entry["seed"]) == ([2], ["cat"], 0)
-    assert set(entry["before"]) == set(entry["after"]) == SPLITS
-    assert entry["before"]["forget_test"] > 0.9
-    assert entry["after"]["forget_test"] < 0.5 * entry["before"]["forget_test"]
-    assert entry["after"]["retain_test"] > entry["before"]["retain_test"] - 0.15
-    assert {"n", "retain_test", "forget_test"} <= entry["curve"][0].keys()
-    assert entry["curve"][0]["forget_test"] == entry["before"]["forget_test"]
-    metrics = polars.read_parquet(entry["artifact"] + "/metrics.parquet")
+    assert (entry.forget, entry.forget_names, entry.seed) == ([2], ["cat"], 0)
+    assert set(entry.before.model_dump()) == set(entry.after.model_dump()) == SPLITS
+    assert entry.before.forget_test > 0.9
+    assert entry.after.forget_test < 0.5 * entry.before.forget_test
+    assert entry.after.retain_test > entry.before.retain_test - 0.15
+    assert entry.curve[0].forget_test == entry.before.forget_test
+    metrics = polars.read_parquet(entry.artifact + "/metrics.parquet")
     rows = metrics.filter(
         (polars.col("when") == "after") & (polars.col("split") == "train") & (polars.col("class") == 2)
     )
-    assert rows["correct"][0] / rows["total"][0] == pytest.approx(entry["after"]["forget_train"])
+    assert rows["correct"][0] / rows["total"][0] == pytest.approx(entry.after.forget_train)
 
 
 def test_activations_mask_the_most_selected_pairs(trained: Recipe, workspace: Workspace) -> None:
@@ -61,9 +60,9 @@ def test_activations_mask_the_most_selected_pairs(trained: Recipe, workspace: Wo
     s = trained_seed(trained, workspace)
     counts = arrays.read(s.dkvb_artifact, "counts")[2]
     masked = mask_of(entry)
-    assert masked.sum() == entry["masked"] == 100
+    assert masked.sum() == entry.masked == 100
     assert counts[masked].min() >= counts[~masked].max()
-    assert entry["activated"] == (counts > 0).sum()
+    assert entry.activated == (counts > 0).sum()
 
 
 def test_counts_of_the_last_epoch_give_the_same_mask_as_the_forget_set(trained: Recipe, workspace: Workspace) -> None:
@@ -90,7 +89,7 @@ def test_a_proxy_set_stands_in_for_the_forget_set(
     test = s.splits.features_of("test")[s.splits.labels["test"] == 2]
     np.savez(tmp_path / "other.npz", x=test)
     entry = only(trained, workspace, method, counts="proxy", proxy=str(tmp_path / "other.npz"))
-    assert entry["after"]["forget_test"] < entry["before"]["forget_test"]
+    assert entry.after.forget_test < entry.before.forget_test
 
 
 @pytest.mark.parametrize(
@@ -125,13 +124,13 @@ def test_examples_mask_what_the_first_examples_select(trained: Recipe, workspace
 @pytest.mark.parametrize("method", ["activations", "examples"])
 def test_each_point_of_a_sweep_equals_unlearning_at_that_n(trained: Recipe, workspace: Workspace, method: str) -> None:
     sweep = only(trained, workspace, method, sweep=True)["curve"]
-    assert [p["n"] for p in sweep] == sorted({p["n"] for p in sweep})
+    assert [p.n for p in sweep] == sorted({p.n for p in sweep})
     for p in sweep[::9]:
-        entry = only(trained, workspace, method, **{"na" if method == "activations" else "ne": p["n"]})
-        assert (entry["after"]["retain_test"], entry["after"]["forget_test"], entry["masked"]) == (
-            p["retain_test"],
-            p["forget_test"],
-            p["masked"],
+        entry = only(trained, workspace, method, **{"na" if method == "activations" else "ne": p.n})
+        assert (entry.after.retain_test, entry.after.forget_test, entry.masked) == (
+            p.retain_test,
+            p.forget_test,
+            p.masked,
         )
 
 
@@ -151,8 +150,8 @@ def test_sweeps_notice_lists_that_run_out(trained: Recipe, workspace: Workspace)
 
 def test_more_pairs_than_were_activated_masks_those_and_says_so(trained: Recipe, workspace: Workspace) -> None:
     entry = only(trained, workspace, "activations", na=640)
-    assert entry["masked"] == entry["activated"] < 640
-    assert f"those {entry['activated']:,} are masked" in entry["note"]
+    assert entry.masked == entry.activated < 640
+    assert f"those {entry.activated:,} are masked" in entry.note
 
 
 @pytest.mark.parametrize(
@@ -185,17 +184,17 @@ def test_forget_sets(trained: Recipe, workspace: Workspace) -> None:
 
 def test_auto_takes_the_smallest_n_of_the_validation_curve(trained: Recipe, workspace: Workspace) -> None:
     entry = only(trained, workspace, "activations", na="auto", target="zero")
-    assert entry["chosen"] == "validation"
-    first = next(p["n"] for p in entry["curve"] if p["forget_validation"] == 0)
-    assert entry["n"] == first
+    assert entry.chosen == "validation"
+    first = next(p.n for p in entry.curve if p.forget_validation == 0)
+    assert entry.n == first
     chance = only(trained, workspace, "activations", na="auto", target="chance")
-    assert chance["n"] == next(p["n"] for p in entry["curve"] if p["forget_validation"] <= 0.25)
+    assert chance.n == next(p.n for p in entry.curve if p.forget_validation <= 0.25)
     with pytest.raises(UsageError, match=r"set data.validation.*unlearn.choose"):
         no_validation = trained.with_(data={"validation": 0.0})
         train.run(no_validation, workspace)
         only(no_validation, workspace, "activations", na="auto")
     on_test = only(no_validation, workspace, "activations", na="auto", choose="test", target="zero")
-    assert on_test["n"] == next(p["n"] for p in on_test["curve"] if p["forget_test"] == 0)
+    assert on_test.n == next(p.n for p in on_test.curve if p.forget_test == 0)
 
 
 def test_choosing_from_a_curve() -> None:
@@ -253,23 +252,23 @@ def test_distillation_is_zero_at_the_teacher_and_grows_away_from_it() -> None:
 
 def test_logit_mask_forgets_wholly_and_cannot_harm_the_rest(trained: Recipe, workspace: Workspace) -> None:
     entry = only(trained, workspace, "logit-mask")
-    assert entry["after"]["forget_test"] == entry["after"]["forget_train"] == 0
-    assert entry["after"]["retain_test"] >= entry["before"]["retain_test"]
-    assert entry["masked"] == 0
+    assert entry.after.forget_test == entry.after.forget_train == 0
+    assert entry.after.retain_test >= entry.before.retain_test
+    assert entry.masked == 0
 
 
 def test_the_model_stays_untouched_beside_a_small_mask(trained: Recipe, workspace: Workspace) -> None:
     before = artifact_bytes(workspace.root / "train")
     entry = only(trained, workspace, "activations")
     assert artifact_bytes(workspace.root / "train") == before
-    assert (Path(entry["artifact"]) / "mask.safetensors").stat().st_size < 20 * 4 + 400
+    assert (Path(entry.artifact) / "mask.safetensors").stat().st_size < 20 * 4 + 400
 
 
 def test_finished_work_is_skipped_and_rerun_work_is_the_same(trained: Recipe, workspace: Workspace) -> None:
     first = unlearn.run(trained.with_(unlearn={"sweep": True}), workspace)
-    assert not any(entry["skipped"] for entry in first)
+    assert not any(entry.skipped for entry in first)
     bits = artifact_bytes(workspace.root)
-    assert all(entry["skipped"] for entry in unlearn.run(trained.with_(unlearn={"sweep": True}), workspace))
+    assert all(entry.skipped for entry in unlearn.run(trained.with_(unlearn={"sweep": True}), workspace))
     unlearn.run(trained.with_(unlearn={"sweep": True}), workspace, force=True)
     assert artifact_bytes(workspace.root) == bits
 

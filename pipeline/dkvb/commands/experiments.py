@@ -57,7 +57,7 @@ def reproduce(
         options.show({}, lambda: tables.reproduce([step.entry for step in steps]))
     entries = [step.entry for step in steps] if dry_run else experiments.run(steps, workspace, chosen[0])
     options.show({"reproduce": entries}, None if dry_run else lambda: tables.reproduce(entries))
-    if failed := sum(entry["state"] == "failed" for entry in entries):
+    if failed := sum(entry.state == "failed" for entry in entries):
         typer.echo(f"error: {failed} of {len(entries)} steps failed; the same command tries them again.", err=True)
         raise typer.Exit(1)
 

@@ -102,12 +102,12 @@ def train(options: Options) -> None:
     """
     recipe, workspace = options.recipe(), options.workspace()
     from dkvb.commands import tables
-    from dkvb.metrics.intervals import summary
-    from dkvb.stages import train
+    from dkvb.stages import over_seeds, train
 
     entries = train.run(recipe, workspace, force=options.force)
-    result = {"train": entries, "summary": summary("train", entries)}
-    options.show(result, lambda: [*tables.train(entries), *tables.summary(result["summary"])])
+    summary = over_seeds.train_summary(entries)
+    result = {"train": entries, "summary": summary}
+    options.show(result, lambda: [*tables.train(entries), *tables.summary(summary)])
 
 
 @command(
@@ -128,12 +128,12 @@ def unlearn(options: Options) -> None:
     """
     recipe, workspace = options.recipe(), options.workspace()
     from dkvb.commands import tables
-    from dkvb.metrics.intervals import summary
-    from dkvb.stages import unlearn
+    from dkvb.stages import over_seeds, unlearn
 
     entries = unlearn.run(recipe, workspace, force=options.force)
-    result = {"unlearn": entries, "summary": summary("unlearn", entries)}
-    options.show(result, lambda: [*tables.unlearn(entries), *tables.summary(result["summary"])])
+    summary = over_seeds.unlearn_summary(entries)
+    result = {"unlearn": entries, "summary": summary}
+    options.show(result, lambda: [*tables.unlearn(entries), *tables.summary(summary)])
 
 
 @command(

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from dkvb.metrics.intervals import summary as over_seeds
+from dkvb.metrics.accuracy import percent
+from dkvb.records.stages import (
+    Accuracies,
+    DoctorCheck,
+    EmbedPart,
+    EmbedResult,
+    MembershipResult,
+    OverSeeds,
+    PlanStep,
+    QuantizeResult,
+    ReportResult,
+    Status,
+    TrainResult,
+    TrainSummary,
+    UnlearnResult,
+    UnlearnSummary,
+)
 from dkvb.runtime.progress import clock
+from dkvb.stages.over_seeds import train_summary, unlearn_summary
 
 Entries = list[dict[str, Any]]
 
@@ -21,10 +38,6 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}%"
-
-
 def size(count: float) -> str:
     for unit in ("B", "kB", "MB"):
         if count < 1000:
@@ -33,152 +46,122 @@ def size(count: float) -> str:
     return f"{count:.3g} GB"
 
 
-def run(result: dict[str, Entries]) -> Iterable[Any]:
+def run(result: Mapping[str, Any]) -> Iterable[Any]:
     yield from train(result["train"])
     yield from unlearn(result["unlearn"])
-    for stage in ("train", "unlearn"):
-        yield from summary(over_seeds(stage, result[stage]))
+    yield from summary([*train_summary(result["train"]), *unlearn_summary(result["unlearn"])])
     yield from report(result["report"])
 
 
-def embed(entries: Entries) -> Iterable[Any]:
+def embed(entries: Sequence[EmbedResult | EmbedPart]) -> Iterable[Any]:
     table = _table("Embedded", "data", "encoder", "train", "test", "width", "classes", "time")
     for e in entries:
-        if "shards_left" in e:
-            yield f"{e['shards'] - len(e['shards_left'])} of {e['shards']} shards done; left: {e['shards_left']}"
+        if isinstance(e, EmbedPart):
+            yield f"{e.shards - len(e.shards_left)} of {e.shards} shards done; left: {e.shards_left}"
             return
-        row = (
-            e["source"],
-            e["encoder"] or "-",
-            f"{e['train']:,}",
-            f"{e['test']:,}",
-            str(e["dim"]),
-            str(len(e["classes"])),
-            _time(e),
-        )
-        table.add_row(*row)
+        sizes = (f"{e.train:,}", f"{e.test:,}", str(e.dim), str(len(e.classes)))
+        table.add_row(e.source, e.encoder or "-", *sizes, _time(e))
     yield table
 
 
-def quantize(entries: Entries) -> Iterable[Any]:
+def quantize(entries: Sequence[QuantizeResult]) -> Iterable[Any]:
     table = _table("Keys", "seed", "codebooks", "pairs", "keys in use", "distinct", "quantisation error", "time")
     for e in entries:
-        row = (str(e["seed"]), str(e["codebooks"]), str(e["pairs"]), percent(e["used"]), percent(e["unique"]))
-        table.add_row(*row, f"{e['quantisation_error']:.4f}", _time(e))
+        row = (str(e.seed), str(e.codebooks), str(e.pairs), percent(e.used), percent(e.unique))
+        table.add_row(*row, f"{e.quantisation_error:.4f}", _time(e))
     yield table
 
 
-def train(entries: Entries) -> Iterable[Any]:
+def train(entries: Sequence[TrainResult]) -> Iterable[Any]:
     table = _table("Trained", "model", "seed", "train accuracy", "test accuracy", "time")
+    names = {"dkvb": "key-value bottleneck", "linear": "linear head"}
     for e in entries:
-        table.add_row(
-            {"dkvb": "key-value bottleneck", "linear": "linear head"}[e["model"]],
-            str(e["seed"]),
-            percent(e["train"]),
-            percent(e["test"]),
-            _time(e),
-        )
-        if "converged" in e:
-            head = e["converged"]
-            table.add_row(
-                "linear head, converged",
-                str(e["seed"]),
-                percent(head["train"]),
-                percent(head["test"]),
-                clock(head["seconds"]),
-            )
+        table.add_row(names[e.model], str(e.seed), percent(e.train), percent(e.test), _time(e))
+        if head := e.converged:
+            accuracies = (percent(head.train), percent(head.test))
+            table.add_row("linear head, converged", str(e.seed), *accuracies, clock(head.seconds))
     yield table
 
 
-def unlearn(entries: Entries) -> Iterable[Any]:
-    table = _table(
-        "Unlearned (test accuracy)", "method", "seed", "forgotten", "N", "pairs masked", "forget", "retain", "seconds"
-    )
+def unlearn(entries: Sequence[UnlearnResult]) -> Iterable[Any]:
+    columns = ("method", "seed", "forgotten", "N", "pairs masked", "forget", "retain", "seconds")
+    table = _table("Unlearned (test accuracy)", *columns)
     for e in entries:
-        n = f"{e['n_name']} {e['n']:,}" if e["n_name"] else "-"
-        change = [f"{percent(e['before'][s])} -> {percent(e['after'][s])}" for s in ("forget_test", "retain_test")]
-        masked = f"{e['masked']:,}" if e["pairs_total"] else "-"
-        table.add_row(
-            e["method"], str(e["seed"]), escape(", ".join(e["forget_names"])), n, masked, *change, f"{e['seconds']:.3f}"
-        )
+        masked = f"{e.masked:,}" if e.pairs_total else "-"
+        table.add_row(*_about(e), _n(e), masked, *_change(e.before, e.after), f"{e.seconds:.3f}")
     yield table
-    if any("retraining" in e for e in entries):
-        table = _table(
-            "Retrained on the retain set (test accuracy)", "method", "seed", "forgotten", "epochs", "forget", "retain"
-        )
+    if any(e.retraining for e in entries):
+        title = "Retrained on the retain set (test accuracy)"
+        table = _table(title, "method", "seed", "forgotten", "epochs", "forget", "retain")
         for e in entries:
-            if points := e.get("retraining"):
-                change = [
-                    f"{percent(points[0][s])} -> {percent(points[-1][s])}" for s in ("forget_test", "retain_test")
-                ]
-                table.add_row(
-                    e["method"], str(e["seed"]), escape(", ".join(e["forget_names"])), str(len(points) - 1), *change
-                )
+            if points := e.retraining:
+                table.add_row(*_about(e), str(len(points) - 1), *_change(points[0], points[-1]))
         yield table
-    for e in entries:
-        if e["note"]:
-            yield escape(f"{e['method']}: {e['note']}")
+    yield from _notes(entries)
 
 
-def membership(entries: Entries) -> Iterable[Any]:
-    table = _table(
-        "Class membership inference (50% is a perfect defence)",
-        *(
-            "method",
-            "seed",
-            "forgotten",
-            "held out",
-            "N",
-            "attacker",
-            "loss forgotten",
-            "loss held out",
-            "retain accuracy",
-        ),
-    )
+def membership(entries: Sequence[MembershipResult]) -> Iterable[Any]:
+    columns = ("method", "seed", "forgotten", "held out", "N", "attacker", "loss forgotten", "loss held out")
+    table = _table("Class membership inference (50% is a perfect defence)", *columns, "retain accuracy")
     for e in entries:
-        n = f"{e['n_name']} {e['n']:,}" if e["n_name"] else "-"
-        losses = (f"{e[f'loss_validation_{role}']:.3f}" for role in ("forget", "held_out"))
-        names = escape(", ".join(e["forget_names"])), escape(e["held_out_name"])
-        table.add_row(
-            e["method"], str(e["seed"]), *names, n, percent(e["attack_test"]), *losses, percent(e["retain_test"])
-        )
+        losses = (f"{e.loss_validation_forget:.3f}", f"{e.loss_validation_held_out:.3f}")
+        attacked = (escape(e.held_out_name), _n(e), percent(e.attack_test))
+        table.add_row(*_about(e), *attacked, *losses, percent(e.retain_test))
     yield table
+    yield from _notes(entries)
+
+
+def _about(entry: UnlearnResult | MembershipResult) -> tuple[str, str, str]:
+    return entry.method, str(entry.seed), escape(", ".join(entry.forget_names))
+
+
+def _n(entry: UnlearnResult | MembershipResult) -> str:
+    return f"{entry.n_name} {entry.n:,}" if entry.n_name else "-"
+
+
+def _change(before: Accuracies, after: Accuracies) -> tuple[str, str]:
+    """Forget and retain accuracy on test data, before and after."""
+    return (
+        f"{percent(before.forget_test)} -> {percent(after.forget_test)}",
+        f"{percent(before.retain_test)} -> {percent(after.retain_test)}",
+    )
+
+
+def _notes(entries: Sequence[UnlearnResult] | Sequence[MembershipResult]) -> Iterable[Any]:
     for e in entries:
-        if e["note"]:
-            yield escape(f"{e['method']}: {e['note']}")
+        if e.note:
+            yield escape(f"{e.method}: {e.note}")
 
 
-def summary(rows: Entries) -> Iterable[Any]:
+def summary(rows: Sequence[TrainSummary | UnlearnSummary]) -> Iterable[Any]:
     """Means over seeds with their 95 % intervals; nothing where there is one seed."""
-    trained = [row for row in rows if row["stage"] == "train" and row["test"]["seeds"] > 1]
-    if trained:
-        table = _table(
-            f"Over {trained[0]['test']['seeds']} seeds (mean, 95% interval)", "model", "train accuracy", "test accuracy"
-        )
-        for row in trained:
-            table.add_row(row["model"], _interval(row["train"]), _interval(row["test"]))
+    models = [row for row in rows if isinstance(row, TrainSummary) and row.test and row.test.seeds > 1]
+    if models and models[0].test:
+        title = f"Over {models[0].test.seeds} seeds (mean, 95% interval)"
+        table = _table(title, "model", "train accuracy", "test accuracy")
+        for model in models:
+            table.add_row(model.model, _interval(model.train), _interval(model.test))
         yield table
-    forgotten = [row for row in rows if row["stage"] == "unlearn" and row["seconds"]["seeds"] > 1]
-    if forgotten:
-        title = f"Over {forgotten[0]['seconds']['seeds']} seeds (test accuracy: mean, 95% interval)"
+    methods = [row for row in rows if isinstance(row, UnlearnSummary) and row.seconds and row.seconds.seeds > 1]
+    if methods and methods[0].seconds:
+        title = f"Over {methods[0].seconds.seeds} seeds (test accuracy: mean, 95% interval)"
         table = _table(title, "method", "forgotten", "forget after", "retain before", "retain after", "retain change")
-        for row in forgotten:
-            after, before, change = row["after"], row["before"], row["change"]
-            cells = (after["forget_test"], before["retain_test"], after["retain_test"], change["retain_test"])
-            table.add_row(row["method"], ", ".join(map(str, row["forget"])), *map(_interval, cells))
+        for row in methods:
+            cells = (row.after.forget_test, row.before.retain_test, row.after.retain_test, row.change.retain_test)
+            table.add_row(row.method, ", ".join(map(str, row.forget)), *map(_interval, cells))
         yield table
 
 
-def _interval(over: dict[str, Any] | None) -> str:
+def _interval(over: OverSeeds | None) -> str:
     if over is None:
         return "-"
-    spread = f" ({100 * over['low']:.2f} to {100 * over['high']:.2f})" if over["sd"] is not None else ""
-    return f"{100 * over['mean']:.2f}%{spread}"
+    ends = "" if over.low is None or over.high is None else f" ({100 * over.low:.2f} to {100 * over.high:.2f})"
+    return f"{100 * over.mean:.2f}%{ends}"
 
 
-def report(entries: Entries) -> Iterable[Any]:
+def report(entries: Sequence[ReportResult]) -> Iterable[Any]:
     for e in entries:
-        yield escape(f"Report: {e['index']}")
+        yield escape(f"Report: {e.index}")
 
 
 def predict(entries: Entries) -> Iterable[Any]:
@@ -198,93 +181,89 @@ def export(entries: Entries) -> Iterable[Any]:
         yield escape(f"Exported to {e['path']} ({size(e['bytes'])}){forgotten}")
 
 
-def reproduce(entries: Entries) -> Iterable[Any]:
+def reproduce(steps: Sequence[PlanStep]) -> Iterable[Any]:
     """The plan: a row per data set and step, its seeds together."""
-    table = _table("Experiments", "data", "step", "done", "missing", "skipped", "failed", "time to come", "disk")
-    grouped: dict[tuple[str, str], Entries] = {}
-    for e in entries:
-        grouped.setdefault((e["data"], e["step"]), []).append(e)
-    whole = {
-        data
-        for data in {e["data"] for e in entries}
-        if all(e["state"] == "skipped" for e in entries if e["data"] == data)
-    }
-    for (data, step), same in grouped.items():
-        if data in whole:  # one line will do
-            if step == "embed":
-                table.add_row(data, "all", "0", "0", str(sum(e["data"] == data for e in entries)), "0", "-", "-")
+    columns = ("data", "step", "done", "missing", "skipped", "failed", "time to come", "disk")
+    table = _table("Experiments", *columns)
+    grouped: dict[tuple[str, str], list[PlanStep]] = {}
+    for step in steps:
+        grouped.setdefault((step.data, step.step), []).append(step)
+    by_data = {data: [step for step in steps if step.data == data] for data in dict.fromkeys(s.data for s in steps)}
+    skipped = {data for data, all_ in by_data.items() if all(step.state == "skipped" for step in all_)}
+    for (data, name), same in grouped.items():
+        if data in skipped:  # one line will do
+            if name == "embed":
+                table.add_row(data, "all", "0", "0", str(len(by_data[data])), "0", "-", "-")
             continue
-        states = [str(sum(e["state"] == state for e in same)) for state in ("done", "missing", "skipped", "failed")]
-        left = [e for e in same if e["state"] == "missing"]
-        seconds = None if any(e["estimate_seconds"] is None for e in left) else sum(e["estimate_seconds"] for e in left)
-        needed = sum(e["estimate_bytes"] or 0 for e in left)
-        table.add_row(
-            data,
-            step,
-            *states,
-            "-" if not left else "unknown" if seconds is None else clock(seconds),
-            size(needed) if needed else "-",
-        )
+        states = [str(sum(step.state == state for step in same)) for state in ("done", "missing", "skipped", "failed")]
+        table.add_row(data, name, *states, *_to_come([step for step in same if step.state == "missing"]))
     yield table
-    for why in dict.fromkeys(f"{e['data']}: {e['why']}" for e in entries if e["why"]):
+    for why in dict.fromkeys(f"{step.data}: {step.why}" for step in steps if step.why):
         yield escape(why)
-    left = [e for e in entries if e["state"] == "missing"]
-    if left:
-        known = sum(e["estimate_seconds"] or 0 for e in left)
-        unknown = sorted({e["data"] for e in left if e["step"] == "embed" and e["estimate_seconds"] is None})
-        more = f", besides embedding {', '.join(unknown)} with an encoder that has not run here" if unknown else ""
+    missing = [step for step in steps if step.state == "missing"]
+    if missing:
+        yield from _estimate(missing)
+
+
+def _to_come(missing: Sequence[PlanStep]) -> tuple[str, str]:
+    """The time and the disk that missing steps will take."""
+    known = [step.estimate_seconds for step in missing if step.estimate_seconds is not None]
+    time = "-" if not missing else clock(sum(known)) if len(known) == len(missing) else "unknown"
+    needed = sum(step.estimate_bytes or 0 for step in missing)
+    return time, size(needed) if needed else "-"
+
+
+def _estimate(missing: Sequence[PlanStep]) -> Iterable[str]:
+    """What all missing steps will take, and where the estimate comes from."""
+    known = sum(step.estimate_seconds or 0 for step in missing)
+    unknown = sorted({step.data for step in missing if step.step == "embed" and step.estimate_seconds is None})
+    more = f", besides embedding {', '.join(unknown)} with an encoder that has not run here" if unknown else ""
+    disk = size(sum(step.estimate_bytes or 0 for step in missing))
+    yield f"About {clock(known)} on this machine{more}, and {disk} of disk."
+    digits = sorted({step.step for step in missing if step.estimate_from == "digits"})
+    if digits:
         yield (
-            f"About {clock(known)} on this machine{more}, and {size(sum(e['estimate_bytes'] or 0 for e in left))} of"
-            " disk."
+            "Scaled from a short run of the digits recipe here, for want of larger ones in this workspace:"
+            f" {', '.join(digits)}."
         )
-        digits = sorted({e["step"] for e in left if e["estimate_from"] == "digits"})
-        if digits:
-            yield (
-                "Scaled from a short run of the digits recipe here, for want of larger ones in this workspace:"
-                f" {', '.join(digits)}."
-            )
-        if any(e["estimate_from"] == "workspace" for e in left):
-            yield (
-                "All other times are scaled from steps that ran in this workspace."
-                if digits
-                else "Scaled from steps that ran here."
-            )
+    if any(step.estimate_from == "workspace" for step in missing):
+        yield (
+            "All other times are scaled from steps that ran in this workspace."
+            if digits
+            else "Scaled from steps that ran here."
+        )
 
 
-def status(result: dict[str, Any]) -> Iterable[Any]:
+def status(result: Status) -> Iterable[Any]:
     table = _table("In the workspace", "stage", "what", "state", "size", "time")
-    for e in result["status"]:
-        table.add_row(
-            e["stage"],
-            escape(e["what"]),
-            e["state"],
-            size(e["bytes"]) if e["bytes"] else "-",
-            clock(e["seconds"]) if e["seconds"] else "-",
-        )
+    for e in result.status:
+        amounts = (size(e.bytes) if e.bytes else "-", clock(e.seconds) if e.seconds else "-")
+        table.add_row(e.stage, escape(e.what), e.state, *amounts)
     yield table
-    if result["requests"]:
+    if result.requests:
         table = _table("Deletion requests", "request", "classes", "state", "masked", "created")
-        for e in result["requests"]:
-            table.add_row(escape(e["id"]), escape(", ".join(e["names"])), e["state"], f"{e['masked']:,}", e["created"])
+        for request in result.requests:
+            names = escape(", ".join(request.names))
+            table.add_row(escape(request.id), names, request.state, f"{request.masked:,}", request.created)
         yield table
-    for e in result["capacity"]:
+    for room in result.capacity:
         yield (
-            f"Room for more (seed {e['seed']}): {e['allowed']:.1%} of all pairs; the poorest codebook has {e['least']}"
-            f" of {e['pairs']}."
+            f"Room for more (seed {room.seed}): {room.allowed:.1%} of all pairs; the poorest codebook has {room.least}"
+            f" of {room.pairs}."
         )
-        if e["warning"]:
-            yield escape(f"WARNING: {e['warning']}")
-    yield escape(f"Next: {result['next']}")
+        if room.warning:
+            yield escape(f"WARNING: {room.warning}")
+    yield escape(f"Next: {result.next}")
 
 
-def doctor(entries: Entries) -> Iterable[Any]:
+def doctor(checks: Sequence[DoctorCheck]) -> Iterable[Any]:
     table = _table("This machine", "", "state", "detail")
     for column in table.columns:
         column.justify = "left"
-    for e in entries:
-        table.add_row(e["check"], "ok" if e["ok"] else "missing", escape(e["detail"]))
+    for check in checks:
+        table.add_row(check.check, "ok" if check.ok else "missing", escape(check.detail))
     yield table
 
 
-def _time(entry: dict[str, Any]) -> str:
-    return "already done" if entry.get("skipped") else clock(entry["seconds"])
+def _time(entry: EmbedResult | QuantizeResult | TrainResult) -> str:
+    return "already done" if entry.skipped else clock(entry.seconds or 0.0)

@@ -10,7 +10,8 @@ from dkvb.deletion import erase
 from dkvb.deletion.lineage import Tree
 from dkvb.errors import SettingsClash
 from dkvb.recipe import Recipe
-from dkvb.stages import quantize, train
+from dkvb.stages import train
+from dkvb.training.codes import quantize_seed
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import atomic, sha256
@@ -50,14 +51,15 @@ def check(recipe: Recipe, workspace: Workspace, tree: Tree) -> None:
 def run(recipe: Recipe, workspace: Workspace, tree: Tree) -> None:
     """Fit and train again under the same names. The masks of the model's purged requests become empty: no pair holds
     their classes."""
-    own, _ = _own(recipe, workspace, tree)
+    own, features = _own(recipe, workspace, tree)
     for artifact in workspace.all("train"):
         if (
             artifact.manifest["inputs"].get("quantize") == tree.codes.fingerprint
             and artifact.fingerprint != tree.request.train
         ):
             erase.shred_folder(artifact.path)  # values of the old keys
-    quantize.run(own, workspace, force=True, masks_go=True)
+    # the stage itself refuses new keys while masks of purged classes belong to the old ones; these are emptied below
+    quantize_seed(own, workspace, features, own.run.seeds[0], force=True)
     train.run(own, workspace, force=True)
     for request in requests.all_requests(workspace, tree.request.train):
         mask = np.zeros_like(request.mask())

@@ -26,7 +26,7 @@ from dkvb.recipe import Recipe
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator
 from dkvb.training.linear_head import predict
-from dkvb.training.loop import fit
+from dkvb.training.loop import Schedule, Unit, fit
 
 RETAIN = 1000
 """Samples of all retain classes together at the most."""
@@ -71,9 +71,9 @@ class Masked:
         """
         rows, compact = torch.unique(ids, return_inverse=True)
         decoder, settings = self.decoder(self.values[rows]), recipe.train
-        more: dict[str, Any] = {"epochs": recipe.verify.epochs, "batch_size": settings.batch_size, "seed": seed}
+        schedule = Schedule(recipe.verify.epochs, settings.lr, settings.batch_size)
         with progress.silenced():
-            fit(decoder, compact.to(torch.int32), labels, lr=settings.lr, unit=unit, **more)
+            fit(decoder, compact.to(torch.int32), labels, schedule, Unit(unit, seed))
         return rows, decoder.values.detach()
 
     def predictions(self, change: tuple[torch.Tensor, torch.Tensor] | None = None) -> np.ndarray:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dkvb.records.stages import Leaks
 from dkvb.workspace.names import STORED_SPLITS
 
 if TYPE_CHECKING:
@@ -21,55 +21,29 @@ WIDTH = 16
 SHOWN = 5
 
 
-@dataclass(frozen=True)
-class Leaks:
-    """What content occurs more than once; an example is a pair of ids."""
+def describe(leaks: Leaks) -> str:
+    """One sentence for a person."""
 
-    rows: dict[str, int]
-    """Rows checked, by split."""
-    shared: int = 0
-    """Test rows whose content is in train as well."""
-    shared_contents: int = 0
-    """Distinct contents among them."""
-    across_classes: int = 0
-    """Distinct contents that stand under more than one label, be it within a split or across the two."""
-    duplicates: int = 0
-    """Rows of train that repeat an earlier one, whatever its label. By itself no leak."""
-    examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    """Up to five pairs each for `shared` (train, test), `across_classes` ("train/3 (cat)", …) and `duplicates`."""
-
-    @property
-    def any(self) -> bool:
-        """Whether test accuracy or forgetting would be measured wrongly: content is shared, or has several labels."""
-        return bool(self.shared or self.across_classes)
-
-    def describe(self) -> str:
-        """One sentence for a user."""
-        found = []
-        if self.shared:
-            share = self.shared / self.rows["test"]
-            distinct, are = _count(self.shared_contents, "distinct content"), "is" if self.shared == 1 else "are"
-            rows = f"{self.shared:,} of {self.rows['test']:,} test rows ({share:.1%}; {distinct})"
-            found.append(f"{rows} {are} in train as well{self._such('shared')}")
-        if self.across_classes:
-            stand = "stands" if self.across_classes == 1 else "stand"
-            contents = _count(self.across_classes, "content")
-            found.append(f"{contents} {stand} under more than one class{self._such('across_classes')}")
-        if self.duplicates:
-            repeat = "row repeats" if self.duplicates == 1 else "rows repeat"
-            found.append(f"{self.duplicates:,} training {repeat} another{self._such('duplicates')}")
-        if not self.any:
-            found.insert(0, "no leaks: train and test share no content, and none stands under two classes")
-        return "; ".join(found) + "."
-
-    def to_dict(self) -> dict[str, Any]:
-        """The counts and examples as JSON takes them, `any` included."""
-        pairs = {kind: [list(pair) for pair in listed] for kind, listed in self.examples.items()}
-        return {"any": self.any, **asdict(self), "examples": pairs}
-
-    def _such(self, kind: str) -> str:
-        first = self.examples.get(kind)
+    def such(kind: str) -> str:
+        first = leaks.examples.get(kind)
         return f", such as {first[0][0]} and {first[0][1]}" if first else ""
+
+    parts = []
+    if not leaks.any:
+        parts.append("no leaks: train and test share no content, and none stands under two classes")
+    if leaks.shared:
+        share = leaks.shared / leaks.rows["test"]
+        distinct, are = _count(leaks.shared_contents, "distinct content"), "is" if leaks.shared == 1 else "are"
+        rows = f"{leaks.shared:,} of {leaks.rows['test']:,} test rows ({share:.1%}; {distinct})"
+        parts.append(f"{rows} {are} in train as well{such('shared')}")
+    if leaks.across_classes:
+        stand = "stands" if leaks.across_classes == 1 else "stand"
+        contents = _count(leaks.across_classes, "content")
+        parts.append(f"{contents} {stand} under more than one class{such('across_classes')}")
+    if leaks.duplicates:
+        repeat = "row repeats" if leaks.duplicates == 1 else "rows repeat"
+        parts.append(f"{leaks.duplicates:,} training {repeat} another{such('duplicates')}")
+    return "; ".join(parts) + "."
 
 
 def content_hash(value: Image.Image | np.ndarray) -> bytes:
@@ -84,11 +58,6 @@ def content_hash(value: Image.Image | np.ndarray) -> bytes:
             total.update(bytes(value.getpalette("RGBA") or ()))
         total.update(value.tobytes())
     return total.digest()
-
-
-def content_hashes(values: Sequence[Image.Image] | np.ndarray) -> np.ndarray:
-    """(N, 16) uint8: `content_hash` of N images or of each row of (N, D) features."""
-    return np.frombuffer(b"".join(map(content_hash, values)), np.uint8).reshape(-1, WIDTH)
 
 
 def find_leaks(
@@ -116,7 +85,7 @@ def find_leaks(
             raise ValueError(f"{split} has {rows[split]} hashes and labels of shape {given[split].shape}")
     words = np.concatenate(list(tables.values()))
     if not len(words):
-        return Leaks(rows)
+        return Leaks(any=False, rows=rows)
     label = np.concatenate(list(given.values()))
     test = np.arange(len(words)) >= rows["train"]
 
@@ -131,30 +100,36 @@ def find_leaks(
     across = np.minimum.reduceat(label[order], start) != np.maximum.reduceat(label[order], start)
     repeated = in_train > 1
 
-    def name(row: int, with_class: bool = False) -> str:
-        split, place = ("test", row - rows["train"]) if test[row] else ("train", row)
-        called = f"{split} row {place}" if ids is None else str(ids[split][place])
-        return f"{called} ({classes[label[row]]})" if with_class else called
-
     def members(chosen: np.ndarray) -> list[np.ndarray]:
+        """Rows of the first few of some contents."""
         groups = np.flatnonzero(chosen)
         groups = groups[np.argsort(order[start[groups]])][:SHOWN]
         return [order[start[group] : end[group]] for group in groups]
 
+    # the two rows that are an example of each
     examples = {
-        "shared": [(name(found[0]), name(found[test[found]][0])) for found in members(shared)],
-        "across_classes": [
-            (name(found[0], True), name(found[label[found] != label[found[0]]][0], True)) for found in members(across)
-        ],
-        "duplicates": [(name(found[0]), name(found[1])) for found in members(repeated)],
+        "shared": [(same[0], same[test[same]][0]) for same in members(shared)],
+        "across_classes": [(same[0], same[label[same] != label[same[0]]][0]) for same in members(across)],
+        "duplicates": [(same[0], same[1]) for same in members(repeated)],
     }
+
+    def name(row: int, kind: str) -> str:
+        split, place = ("test", row - rows["train"]) if test[row] else ("train", row)
+        called = f"{split} row {place}" if ids is None else str(ids[split][place])
+        return f"{called} ({classes[label[row]]})" if kind == "across_classes" else called
+
     return Leaks(
-        rows,
+        any=bool(shared.any() or across.any()),
+        rows=rows,
         shared=int(in_test[shared].sum()),
         shared_contents=int(shared.sum()),
         across_classes=int(across.sum()),
         duplicates=int((in_train[repeated] - 1).sum()),
-        examples={kind: pairs for kind, pairs in examples.items() if pairs},
+        examples={
+            kind: [(name(one, kind), name(other, kind)) for one, other in pairs]
+            for kind, pairs in examples.items()
+            if pairs
+        },
     )
 
 

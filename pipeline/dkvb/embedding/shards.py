@@ -19,11 +19,16 @@ from dkvb.encoders.batches import encode_rows
 from dkvb.encoders.networks import FrozenEncoder, load_encoder, stack
 from dkvb.errors import DkvbError
 from dkvb.recipe import Data, Encoder
+from dkvb.records.stages import EmbedResult
 from dkvb.sources.base import FeatureSource, ImageSource, UnreadableImage
 from dkvb.sources.opening import open_source
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.names import KEPT, STORED_SPLITS
+
+ARRAYS = ("features", "labels", "ids", "hashes")
+"""Arrays of each split."""
+
 
 Source = ImageSource | FeatureSource
 
@@ -161,11 +166,12 @@ def remote_shard(job: Job, shard: Shard) -> tuple[int, list[str]]:
 
 def units(artifact: Artifact) -> dict[str, list[tuple[str, Any, str]]]:
     """Array, rows and chunk file of everything that each shard of an artifact wrote."""
+    result = artifact.result_as(EmbedResult)
     chunks = {"features": "c/{}/0", "labels": "c/{}", "ids": "c/{}", "hashes": "c/{}/0"}
     return {
         shard.name: [
             (f"{shard.split}/{name}", shard.rows, f"{shard.split}/{name}/{file.format(shard.index)}")
             for name, file in chunks.items()
         ]
-        for shard in shards_of({split: int(artifact.result[split]) for split in STORED_SPLITS})
+        for shard in shards_of({"train": result.train, "test": result.test})
     }

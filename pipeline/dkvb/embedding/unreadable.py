@@ -15,16 +15,11 @@ from typing import Any
 import numpy as np
 import zarr
 
-from dkvb.embedding.shards import create_split, shards_of
+from dkvb.embedding.shards import ARRAYS, create_split, shards_of
 from dkvb.errors import DkvbError
 from dkvb.workspace import arrays
 from dkvb.workspace.files import atomic, write_json
-from dkvb.workspace.names import KEPT, STORED_SPLITS
-
-UNREADABLE = "unreadable.json"
-
-
-NAMES = ("features", "labels", "ids", "hashes")
+from dkvb.workspace.names import KEPT, STORED_SPLITS, UNREADABLE
 
 
 def bad_rows(path: Path, lengths: dict[str, int]) -> dict[str, list[list[Any]]]:
@@ -67,7 +62,7 @@ def leave_out(path: Path, split: str, bad: list[list[Any]]) -> None:
     for start in range(0, len(keep), arrays.SHARD):
         wanted = keep[start : start + arrays.SHARD]
         first, last = wanted[0], wanted[-1] + 1
-        for name in NAMES:
+        for name in ARRAYS:
             new[name][start : start + len(wanted)] = old[name][first:last][wanted - first]
     write_json(copy / UNREADABLE, [message for _, message in bad])
     with atomic(copy / KEPT) as temporary, open(temporary, "wb") as file:

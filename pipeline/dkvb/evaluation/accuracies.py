@@ -20,6 +20,11 @@ class Counted:
     total: np.ndarray
 
     @property
+    def accuracy(self) -> float:
+        """Over all samples."""
+        return float(self.correct.sum() / self.total.sum())
+
+    @property
     def per_class(self) -> list[float | None]:
         """Accuracy of each class; None where it has no samples."""
         return accuracies(self.correct, self.total)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dkvb.errors import UsageError, nearest
 from dkvb.recipe import Recipe
+from dkvb.records.stages import EmbedResult, TrainResult
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.specs import embed_settings
 
@@ -32,7 +33,7 @@ def check_names(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]
     features = workspace.find("embed", embed_settings(recipe))
     if features is None:
         return
-    classes = [str(name) for name in features.result["classes"]]
+    classes = features.result_as(EmbedResult).classes
     if names is not None:
         for name in names:
             class_id(name, classes)
@@ -94,6 +95,6 @@ def class_id(name: str | int, classes: Sequence[str]) -> int:
 
 def _best_learned(trained: TrainedSeed) -> int:
     """The class with the fewest test misclassifications of the bottleneck, lowest id on a tie (Appendix A)."""
-    result = trained.dkvb_artifact.result
-    tested = [c for c, samples in enumerate(result["tested"]) if samples > 0]
-    return min(tested or [0], key=lambda c: (result["misclassified_test"][c], c))
+    result = trained.dkvb_artifact.result_as(TrainResult)
+    tested = [c for c, samples in enumerate(result.tested) if samples > 0]
+    return min(tested or [0], key=lambda c: (result.misclassified_test[c], c))

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from dkvb.records.stages import EmbedResult
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.rows import labels, present, stored_train_rows, train_rows
@@ -22,8 +23,13 @@ class Splits:
     seed: int
 
     @cached_property
+    def embedded(self) -> EmbedResult:
+        """What the stored features are."""
+        return self.features.result_as(EmbedResult)
+
+    @property
     def classes(self) -> list[str]:
-        return [str(name) for name in self.features.result["classes"]]
+        return self.embedded.classes
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from dkvb.bottleneck.projection import project
 from dkvb.bottleneck.values import Pool
 from dkvb.evaluation.queries import group_projections, group_queries
 from dkvb.evaluation.splits import Splits, _stored
+from dkvb.records.stages import QuantizeResult
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.names import KEYS
@@ -44,13 +45,17 @@ class StoredBottleneck:
             order[selected == 0] = -1
         return order
 
+    @cached_property
+    def _fitted(self) -> QuantizeResult:
+        return self.codes_artifact.result_as(QuantizeResult)
+
     @property
     def codebooks(self) -> int:
-        return int(self.codes_artifact.result["codebooks"])
+        return self._fitted.codebooks
 
     @property
     def pairs(self) -> int:
-        return int(self.codes_artifact.result["pairs"])
+        return self._fitted.pairs
 
     @cached_property
     def keys(self) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe, load
+from dkvb.records.stages import EmbedResult, UnlearnResult
 from dkvb.runtime import progress
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.lineage import Lineage
@@ -27,11 +28,15 @@ class Size:
     classes: int
 
     @classmethod
+    def embedded(cls, features: Artifact) -> Size:
+        result = features.result_as(EmbedResult)
+        return cls(result.train, result.test, result.dim, len(result.classes))
+
+    @classmethod
     def of(cls, recipe: Recipe, workspace: Workspace) -> Size:
         """From its embeddings, or from the data themselves where nothing is embedded yet."""
-        if found := workspace.find("embed", embed_settings(recipe)):
-            result = found.result
-            return cls(result["train"], result["test"], result["dim"], len(result["classes"]))
+        if features := workspace.find("embed", embed_settings(recipe)):
+            return cls.embedded(features)
         from dkvb.sources.opening import open_source
 
         source = open_source(recipe.data)
@@ -143,16 +148,14 @@ class Estimator:
 
 def _rates(workspace: Workspace) -> dict[str, float]:
     """Step -> seconds per unit of work, of the largest piece of work of that kind."""
-    found: dict[str, tuple[float, float]] = {}
+    largest: dict[str, tuple[float, float]] = {}
+    """Step -> how much work it was, and the seconds per unit."""
     lineage = Lineage(workspace)
 
     def add(step: str, seconds: float, recipe: Recipe, features: Artifact) -> None:
-        result = features.result
-        amount = work(
-            step.split()[0], recipe, Size(result["train"], result["test"], result["dim"], len(result["classes"]))
-        )
-        if amount > found.get(step, (0.0, 0.0))[0]:
-            found[step] = (amount, seconds / amount)
+        amount = work(step.split()[0], recipe, Size.embedded(features))
+        if amount > largest.get(step, (0.0, 0.0))[0]:
+            largest[step] = (amount, seconds / amount)
 
     for embeds in lineage.all("embed"):
         name = (embeds.settings.get("encoder") or {}).get("name", "")
@@ -174,7 +177,8 @@ def _rates(workspace: Workspace) -> dict[str, float]:
         if made.codes:
             add("train", model.manifest["seconds"], recipe, made.features)
     for artifact in lineage.all("unlearn"):
-        kind, method, of = artifact.settings.get("kind"), str(artifact.settings.get("method")), artifact.inputs
-        if kind == "forget" and of.get("train") in recipes:
-            add(method, artifact.manifest["seconds"] + float(artifact.result["seconds"]), *recipes[of["train"]])
-    return {step: rate for step, (_, rate) in found.items()}
+        of = recipes.get(artifact.inputs.get("train", ""))
+        if artifact.kind == "forget" and of:
+            result = artifact.result_as(UnlearnResult)
+            add(result.method, artifact.manifest["seconds"] + result.seconds, *of)
+    return {step: rate for step, (_, rate) in largest.items()}

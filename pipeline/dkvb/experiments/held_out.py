@@ -7,15 +7,17 @@ The copy and what is made from it lie in a workspace of their own, `membership/`
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 
-from dkvb.embedding.shards import create_split
+from dkvb.embedding.shards import ARRAYS, create_split
 from dkvb.errors import UsageError
 from dkvb.evaluation.splits import Splits
 from dkvb.recipe import Recipe
+from dkvb.records.stages import EmbedResult
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator, stratified_split
 from dkvb.workspace import arrays
@@ -37,41 +39,45 @@ def without_class(
     The training rows of the class are appended to the test split, since training does not look there; `HeldOut` tells
     them apart.
     """
-    if features.result.get("purged"):
+    if features.purged:
         raise UsageError(
             f"Classes were purged from {features.path}; membership inference needs features from which none was:"
             " another --data-dir."
         )
-    name = str(features.result["classes"][held_out])
+    embedded = features.result_as(EmbedResult)
+    name = embedded.classes[held_out]
     readable = f"{recipe.data_name}-without-{name}"
     folder = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', readable).strip('-.')[:60]}-{features.fingerprint[:8]}-{held_out}"
     inner = Workspace(workspace.root / "membership" / folder, workspace.reports)
     derived = recipe.with_(data={"validation": VALIDATION})
     spec = Spec("embed", readable, embed_settings(derived), {"embed": features.fingerprint, "held_out": str(held_out)})
+    label = f"membership: features without the training rows of '{name}'"
     with inner.claim(spec, force) as claim:
-        if claim.artifact:
-            claim.artifact.check()
-            return derived, inner, claim.artifact
-        absent = labels(features, "train") == held_out
-        result: dict[str, Any] = features.result
-        for split in STORED_SPLITS:
-            stored = {
-                array: arrays.read(features, f"train/{array}") for array in ("features", "labels", "ids", "hashes")
-            }
-            stored = {array: rows[absent if split == "test" else ~absent] for array, rows in stored.items()}
-            if split == "test":
-                stored = {
-                    array: np.concatenate([arrays.read(features, f"test/{array}"), rows])
-                    for array, rows in stored.items()
-                }
-            result[split] = len(stored["labels"])
-            create_split(claim.path, split, result[split], stored["features"].shape[1], list(result["classes"]))
-            store: Any = zarr.open_group(claim.path / split, mode="r+")
-            for array, rows in stored.items():
-                store[array][:] = rows
-        artifact = claim.finish(result)
-    progress.note(f"membership: features without the training rows of '{name}' ({artifact.path.name})")
+        if done := claim.reuse(label):
+            return derived, inner, done
+        rows = _copy(features, claim.path, held_out, embedded.classes)
+        artifact = claim.finish(embedded.model_copy(update=rows))
+    progress.note(f"{label} ({artifact.path.name})")
     return derived, inner, artifact
+
+
+def _copy(features: Artifact, path: Path, held_out: int, classes: list[str]) -> dict[str, int]:
+    """Write both splits below a path, the training rows of a class after those of the test split; rows of each."""
+    absent = labels(features, "train") == held_out
+    lengths = {}
+    for split in STORED_SPLITS:
+        stored = {name: arrays.read(features, f"train/{name}") for name in ARRAYS}
+        stored = {name: rows[absent if split == "test" else ~absent] for name, rows in stored.items()}
+        if split == "test":
+            stored = {
+                name: np.concatenate([arrays.read(features, f"test/{name}"), rows]) for name, rows in stored.items()
+            }
+        lengths[split] = len(stored["labels"])
+        create_split(path, split, lengths[split], stored["features"].shape[1], classes)
+        store: Any = zarr.open_group(path / split, mode="r+")
+        for name, rows in stored.items():
+            store[name][:] = rows
+    return lengths
 
 
 class HeldOut:

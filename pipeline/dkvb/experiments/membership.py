@@ -1,7 +1,7 @@
 """Class membership inference on unlearned models (paper, Appendix D, Table 3).
 
 A model is trained without a held-out class and unlearns a forget class; the attacker is to tell by their losses which
-of the two it once knew. Splits are those of `dkvb.held_out`; `dkvb.metrics.membership` is the attacker, fitted to
+of the two it once knew. Splits are those of `held_out.py`; `dkvb.metrics.membership` is the attacker, fitted to
 validation and scored on test losses. Unlearning is partial where there is a dial: N is the first at which the forget
 class's validation loss is the held-out class's. Each (seed, forget set, method) is an artifact with `losses.parquet`.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars
@@ -25,8 +24,10 @@ from dkvb.evaluation.under_masks import masked_logits, masked_logits_at
 from dkvb.experiments.held_out import VALIDATION, HeldOut, without_class
 from dkvb.methods.base import Method, make
 from dkvb.methods.pair_masking import Masking
-from dkvb.metrics.membership import LARGEST, attack, cross_entropy
+from dkvb.metrics.accuracy import percent
+from dkvb.metrics.membership import LARGEST, cross_entropy, score
 from dkvb.recipe import Recipe
+from dkvb.records.stages import EmbedResult, MembershipResult
 from dkvb.runtime import progress
 from dkvb.runtime.parallel import each_unit
 from dkvb.stages import quantize, train
@@ -65,7 +66,7 @@ def run(
     held_out: str | None = None,
     methods: Sequence[str] = DEFENCES,
     force: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[MembershipResult]:
     """Train without a class, unlearn another, and attack; for each seed and forget set of the recipe and each method.
 
     Args:
@@ -81,7 +82,7 @@ def run(
             f"There is no defence '{unknown[0]}' against membership inference; known: {', '.join(DEFENCES)}."
         )
     features = need_features(recipe, workspace)
-    classes = [str(name) for name in features.result["classes"]]
+    classes = features.result_as(EmbedResult).classes
     absent = len(classes) - 1 if held_out is None else class_id(held_out, classes)
     if len(classes) < 3:
         raise UsageError(
@@ -92,33 +93,39 @@ def run(
         if force:
             quantize.run(derived, inner, force)
         train.run(derived, inner, force)
-        made = each_unit(
-            _seed, recipe.run.seeds, derived, workspace, inner, features, without, absent, tuple(methods), force
-        )
+        attack = Attack(workspace, inner, features, without, absent, tuple(methods), force)
+        by_seed = each_unit(_seed, recipe.run.seeds, derived, attack)
     except DamagedArtifact as error:
         if str(features.path) in str(error):
             raise
         # what lies in the inner workspace is made again by no stage's own command
         raise DamagedArtifact(f"{str(error).split(' `dkvb')[0]} `dkvb membership --force` makes it again.") from None
-    return [entry for entries in made for entry in entries]
+    return [entry for entries in by_seed for entry in entries]
 
 
-def _seed(
-    recipe: Recipe,
-    workspace: Workspace,
-    inner: Workspace,
-    features: Artifact,
-    without: Artifact,
-    absent: int,
-    methods: tuple[str, ...],
-    force: bool,
-    seed: int,
-) -> list[dict[str, Any]]:
-    trained = TrainedSeed(recipe, inner, without, seed)
+@dataclass(frozen=True)
+class Attack:
+    """What all seeds and methods of a run share; goes to other processes."""
+
+    workspace: Workspace
+    """Where results go."""
+    inner: Workspace
+    """Where the models without the held-out class lie."""
+    features: Artifact
+    without: Artifact
+    """The features without the held-out class."""
+    held_out: int
+    methods: tuple[str, ...]
+    force: bool
+
+
+def _seed(recipe: Recipe, attack: Attack, seed: int) -> list[MembershipResult]:
+    trained = TrainedSeed(recipe, attack.inner, attack.without, seed)
+    tested = attack.features.result_as(EmbedResult).test
     entries = []
-    for forget in _forget_sets(trained, absent):
-        rows = HeldOut(trained.splits, int(features.result["test"]), absent, forget)
-        entries += [_one(trained, workspace, features, name, forget, absent, rows, force) for name in methods]
+    for forget in _forget_sets(trained, attack.held_out):
+        rows = HeldOut(trained.splits, tested, attack.held_out, forget)
+        entries += [_one(trained, attack, make(name, trained, forget), forget, rows) for name in attack.methods]
     return entries
 
 
@@ -137,61 +144,52 @@ def _forget_sets(trained: TrainedSeed, held_out: int) -> list[list[int]]:
     return wanted
 
 
-def _one(
-    trained: TrainedSeed,
-    workspace: Workspace,
-    features: Artifact,
-    name: str,
-    forget: list[int],
-    held_out: int,
-    rows: HeldOut,
-    force: bool,
-) -> dict[str, Any]:
-    classes = trained.splits.classes
-    method = make(name, trained, forget)
-    linear = method.model == "linear"
-    settings = {"kind": "membership", "method": name, "forget": forget, "held_out": held_out, "seed": trained.seed}
-    settings |= {"validation": VALIDATION, "largest": LARGEST, **method.settings}
-    model = trained.linear_artifact if linear else trained.dkvb_artifact
-    about = f"{name}-{'-'.join(classes[c] for c in forget)}-{classes[held_out]}"
+def _one(trained: TrainedSeed, attack: Attack, method: Method, forget: list[int], rows: HeldOut) -> MembershipResult:
+    """Attack what one method makes of one forget set, or find that an earlier run has."""
+    classes, held_out = trained.splits.classes, attack.held_out
+    settings = {"kind": "membership", "method": method.name, "forget": forget, "held_out": held_out}
+    settings |= {"seed": trained.seed, "validation": VALIDATION, "largest": LARGEST, **method.settings}
+    model = trained.linear_artifact if method.model == "linear" else trained.dkvb_artifact
+    about = f"{method.name}-{'-'.join(classes[c] for c in forget)}-{classes[held_out]}"
     readable = f"{trained.recipe.data_name}-membership-{about}-seed{trained.seed}"
-    with workspace.claim(
-        Spec("unlearn", readable, settings, {"embed": features.fingerprint, "train": model.fingerprint}), force
-    ) as claim:
-        if claim.artifact:
-            claim.artifact.check()
-            progress.note(f"membership {readable}: already done ({claim.artifact.path.name})")
-            return {**claim.artifact.result, "skipped": True, "artifact": str(claim.artifact.path)}
+    inputs = {"embed": attack.features.fingerprint, "train": model.fingerprint}
+    with attack.workspace.claim(Spec("unlearn", readable, settings, inputs), attack.force) as claim:
+        if done := claim.reuse(f"membership {readable}"):
+            return done.entry(MembershipResult, skipped=True)
         started = time.perf_counter()
         defended = _partial(method, rows) if isinstance(method, Masking) else _whole(trained, method, forget)
         losses = {where: _losses(trained, defended.logits, *stored) for where, stored in rows.rows.items()}
         by_split = {
             split: {role: losses[split, role] for role in ("forget", "held_out")} for split in ("validation", "test")
         }
-        scores = attack(by_split["validation"], by_split["test"])
+        on_test, on_validation = score(by_split["validation"], by_split["test"])
         retained = defended.logits("test", rows.retain).argmax(1) == trained.splits.labels["test"][rows.retain]
-        result: dict[str, Any] = {
-            "seed": trained.seed,
-            "method": name,
-            "model": "linear" if linear else "dkvb",
-            "forget": forget,
-            "forget_names": [classes[c] for c in forget],
-            "held_out": held_out,
-            "held_out_name": classes[held_out],
-            "n": defended.n,
-            "n_name": defended.n_name,
-            **scores,
-            **{f"loss_{split}_{role}": float(values.mean()) for (split, role), values in losses.items()},
-            "retain_test": float(retained.mean()) if len(retained) else None,
-            "seconds": round(time.perf_counter() - started, 4),
-            "note": defended.note,
-        }
+        result = MembershipResult(
+            seed=trained.seed,
+            method=method.name,
+            model=method.model,
+            forget=forget,
+            forget_names=[classes[c] for c in forget],
+            held_out=held_out,
+            held_out_name=classes[held_out],
+            n=defended.n,
+            n_name=defended.n_name,
+            attack_test=on_test,
+            attack_validation=on_validation,
+            loss_validation_forget=float(losses["validation", "forget"].mean()),
+            loss_validation_held_out=float(losses["validation", "held_out"].mean()),
+            loss_test_forget=float(losses["test", "forget"].mean()),
+            loss_test_held_out=float(losses["test", "held_out"].mean()),
+            retain_test=float(retained.mean()) if len(retained) else None,
+            seconds=round(time.perf_counter() - started, 4),
+            note=defended.note,
+        )
         with atomic(claim.path / LOSSES) as temporary:
             _frame(losses).write_parquet(temporary)
         artifact = claim.finish(result)
     at = f" at {defended.n_name} = {defended.n:,}" if defended.n_name else ""
-    progress.note(f"membership {readable}{at}: the attacker is right in {scores['attack_test']:.1%} of cases")
-    return {**result, "skipped": False, "artifact": str(artifact.path)}
+    progress.note(f"membership {readable}{at}: the attacker is right in {percent(result.attack_test)} of cases")
+    return artifact.entry(MembershipResult, skipped=False)
 
 
 def _losses(trained: TrainedSeed, logits: Logits, split: str, rows: np.ndarray) -> np.ndarray:

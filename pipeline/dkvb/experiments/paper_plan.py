@@ -16,8 +16,10 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.experiments import membership
 from dkvb.experiments.estimates import Estimator, Size, kind
 from dkvb.methods.base import make
+from dkvb.methods.train_on import plan_for
 from dkvb.metrics.published import EXPERIMENTS
 from dkvb.recipe import Recipe, load
+from dkvb.records.stages import PlanStep
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, report, train, unlearn
 from dkvb.workspace.artifacts import Artifact, Workspace
@@ -34,43 +36,17 @@ RETRAIN = 10
 """Epochs of training on after unlearning (Figures 4 and 6)."""
 
 
-RETRAINED = ("activations", "examples", "scrub", "scrub-values")
-"""Methods that leave something to train on."""
-
-
 @dataclass
 class Step:
-    """One line of the plan."""
+    """A step of the plan, and how to do it."""
 
+    entry: PlanStep
     recipe: Recipe
-    name: str
-    """embed, quantize, train, the unlearning method, or membership."""
-    seed: int | None
-    state: str
-    """done, missing, skipped or, once it has been tried, failed."""
     work: Callable[[], Any]
-    why: str | None = None
-    seconds: float | None = None
-    estimate_seconds: float | None = None
-    estimate_bytes: int | None = None
-    estimate_from: str | None = None
-    """What the estimate of time was scaled from: "workspace", steps of that kind that ran in it, or "digits", a
-    measurement made now."""
 
-    @property
-    def entry(self) -> dict[str, Any]:
-        """As in `--json`."""
-        return {
-            "data": self.recipe.name,
-            "step": self.name,
-            "seed": self.seed,
-            "state": self.state,
-            "seconds": self.seconds,
-            "estimate_seconds": self.estimate_seconds,
-            "estimate_bytes": self.estimate_bytes,
-            "estimate_from": self.estimate_from,
-            "why": self.why,
-        }
+    def note(self, **changes: Any) -> None:
+        """Change fields of its entry."""
+        self.entry = self.entry.model_copy(update=changes)
 
 
 def recipes(only: Sequence[str], seeds: int | None, own: Recipe | None, data_root: str | None = None) -> list[Recipe]:
@@ -107,15 +83,17 @@ def plan(chosen: Sequence[Recipe], workspace: Workspace, force: bool = False) ->
     steps = []
     for recipe in chosen:
         mine = _steps(recipe, workspace, force)
-        reason = absent(recipe) if mine[0].state == "missing" else None
+        reason = absent(recipe) if mine[0].entry.state == "missing" else None
         size = Size.of(recipe, workspace) if reason is None else None
         for step in mine:
-            if step.state == "missing" and reason:
-                step.state, step.why = "skipped", reason
-            elif step.state == "missing" and size:
-                step.estimate_seconds, step.estimate_bytes = estimator.estimate(step.name, recipe, size)
-                if step.estimate_seconds is not None:
-                    step.estimate_from = "workspace" if kind(step.name, recipe) in estimator.measured else "digits"
+            if step.entry.state == "missing" and reason:
+                step.note(state="skipped", why=reason)
+            elif step.entry.state == "missing" and size:
+                seconds, needed = estimator.estimate(step.entry.step, recipe, size)
+                step.note(estimate_seconds=seconds, estimate_bytes=needed)
+                if seconds is not None:
+                    here = kind(step.entry.step, recipe) in estimator.measured
+                    step.note(estimate_from="workspace" if here else "digits")
         steps += mine
     return steps
 
@@ -135,17 +113,19 @@ def _steps(recipe: Recipe, workspace: Workspace, force: bool) -> list[Step]:
             done = features is not None and trained and _unlearned(this, workspace, features, models, unlearned)
             steps.append(_step(recipe, name, seed, done, partial(unlearn.run, this, workspace, force=force)))
         attacked = features is not None and set(membership.DEFENCES) <= {
-            found.settings["method"]
-            for found in unlearned
-            if (found.settings.get("kind"), found.settings.get("seed")) == ("membership", seed)
-            and found.inputs.get("embed") == features.fingerprint
+            artifact.settings["method"]
+            for artifact in unlearned
+            if (artifact.kind, artifact.settings.get("seed")) == ("membership", seed)
+            and artifact.inputs.get("embed") == features.fingerprint
         }
         steps.append(_step(recipe, "membership", seed, attacked, partial(membership.run, one, workspace, force=force)))
     return steps
 
 
 def _step(recipe: Recipe, name: str, seed: int | None, done: bool, work: Callable[[], Any]) -> Step:
-    return Step(recipe, name, seed, "done" if done else "missing", work)
+    nothing = dict.fromkeys(("seconds", "estimate_seconds", "estimate_bytes", "estimate_from", "why"))
+    state = "done" if done else "missing"
+    return Step(PlanStep(data=recipe.name, step=name, seed=seed, state=state, **nothing), recipe, work)
 
 
 def _unlearned(
@@ -159,15 +139,20 @@ def _unlearned(
     these settings."""
     (name,), (seed,) = recipe.unlearn.methods, recipe.run.seeds
     trained = TrainedSeed(recipe, workspace, features, seed, check_files=False)  # they may be gigabytes
-    kinds = {"forget", "sweep"} | ({"retraining"} if name in RETRAINED and recipe.unlearn.retrain else set())
     for forget in forget_sets(trained):
         method = make(name, trained, forget)
+        kinds = {"forget", "sweep"} | (
+            {"retraining"} if recipe.unlearn.retrain and plan_for(trained, method) else set()
+        )
         model = models.bottleneck if method.model == "dkvb" else models.linear
-        wanted = {"method": name, "forget": forget, "seed": seed, **method.settings}
-        mine = [found.settings for found in unlearned if model and found.inputs.get("train") == model.fingerprint]
-        mine = [settings for settings in mine if all(settings.get(key) == value for key, value in wanted.items())]
+        settings = {"method": name, "forget": forget, "seed": seed, **method.settings}
         there = {
-            settings["kind"] for settings in mine if settings["kind"] != "forget" or settings.get("n") == method.given
+            artifact.kind
+            for artifact in unlearned
+            if model
+            and artifact.inputs.get("train") == model.fingerprint
+            and all(artifact.settings.get(key) == value for key, value in settings.items())
+            and (artifact.kind != "forget" or artifact.settings.get("n") == method.given)
         }
         if not kinds <= there:
             return False
@@ -209,38 +194,38 @@ def _weights(recipe: Recipe) -> str | None:
     return None
 
 
-def run(steps: Sequence[Step], workspace: Workspace, recipe: Recipe) -> list[dict[str, Any]]:
+def run(steps: Sequence[Step], workspace: Workspace, recipe: Recipe) -> list[PlanStep]:
     """Do what is missing, in order. A step that fails skips what depends on it; the other data sets go on.
 
     Returns:
-        An entry per step; see `Step.entry`.
+        A record per step.
     """
-    failed: dict[str, str] = {}
+    unusable: dict[str, str] = {}
+    """Recipe -> why nothing more of it can be done."""
     for place, step in enumerate(steps, start=1):
-        if step.state != "missing":
+        name, data = step.entry.step, step.recipe.name
+        if step.entry.state != "missing":
             continue
-        if step.recipe.name in failed:
-            step.state, step.why = "skipped", failed[step.recipe.name]
+        if data in unusable:
+            step.note(state="skipped", why=unusable[data])
             continue
-        progress.note(
-            f"reproduce {place}/{len(steps)}: {step.recipe.name}, {step.name}"
-            + (f", seed {step.seed}" if step.seed is not None else "")
-        )
+        of_seed = f", seed {step.entry.seed}" if step.entry.seed is not None else ""
+        progress.note(f"reproduce {place}/{len(steps)}: {data}, {name}{of_seed}")
         started = time.perf_counter()
         try:
             step.work()
         except NotHere as error:
-            step.state, step.why = "skipped", str(error)
-            failed[step.recipe.name] = str(error)
-            progress.note(f"{step.recipe.name} is skipped: {error}")
+            step.note(state="skipped", why=str(error))
+            unusable[data] = str(error)
+            progress.note(f"{data} is skipped: {error}")
         except DkvbError as error:
-            step.state, step.why = "failed", str(error)
-            progress.note(f"{step.recipe.name}, {step.name}: {error}")
-            if step.name in ("embed", "quantize", "train"):
-                failed[step.recipe.name] = f"{step.name} failed"
+            step.note(state="failed", why=str(error))
+            progress.note(f"{data}, {name}: {error}")
+            if name in ("embed", "quantize", "train"):
+                unusable[data] = f"{name} failed"
         else:
-            step.state = "done"
-        step.seconds = round(time.perf_counter() - started, 3)
-    if any(step.state == "done" and step.name == "train" for step in steps):
+            step.note(state="done")
+        step.note(seconds=round(time.perf_counter() - started, 3))
+    if any((step.entry.state, step.entry.step) == ("done", "train") for step in steps):
         report.run(recipe, workspace)
     return [step.entry for step in steps]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from dkvb import registry
+from dkvb.errors import UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.splits import Splits
 from dkvb.metrics.accuracy import per_class
-from dkvb.records.stages import Keeps
+from dkvb.records.stages import Keeps, Model, SweepPoint
 from dkvb.workspace.names import MEASURED_SPLITS
 
 
@@ -34,6 +35,25 @@ class CurvePoint:
     n: int
     retain: float
     forget: float
+
+
+def curve_on(split: str, points: Iterable[SweepPoint]) -> list[CurvePoint]:
+    """A sweep's accuracies on one split.
+
+    Raises:
+        UsageError: the split holds no samples of the forget classes, or none of the others.
+    """
+    curve = []
+    for at in points:
+        retain, forget = at.of("retain", split), at.of("forget", split)
+        if retain is None or forget is None:
+            lacking = "forget" if forget is None else "retain"
+            raise UsageError(
+                f"'auto' chooses on {split} data, and there are no {split} samples of the {lacking} classes: give a"
+                " number, or set unlearn.choose to the other split."
+            )
+        curve.append(CurvePoint(at.n, retain, forget))
+    return curve
 
 
 def smallest_reaching(curve: Sequence[CurvePoint], target: float) -> tuple[int, str | None]:
@@ -83,7 +103,7 @@ class Method(Protocol):
     def name(self) -> str: ...
 
     @property
-    def model(self) -> Literal["dkvb", "linear"]:
+    def model(self) -> Model:
         """The trained model on which it works."""
         ...
 
@@ -133,7 +153,7 @@ class Control:
 
     family = "control"
     name: str
-    model: Literal["dkvb", "linear"] = "dkvb"
+    model: Model = "dkvb"
     dial = ""
     given: int | str = 1
 

@@ -10,6 +10,7 @@ import torch
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.methods.base import Control, Outcome
+from dkvb.records.stages import RetrainedResult
 from dkvb.training.linear_head import new_head, predict
 from dkvb.training.on_retain_set import What, load_bottleneck, load_head, retrained
 
@@ -31,9 +32,9 @@ class Retrain(Control):
         """Train again, where that has not been done; `seconds` and `flops` are those of the training, whenever it
         was."""
         before, after = self.both()
-        result = retrained(self.trained, self.forgotten, self.name).result
+        result = retrained(self.trained, self.forgotten, self.name).result_as(RetrainedResult)
         # it keeps nothing here: the model is an artifact of its own
-        return Outcome(before, after, float(result["seconds"]), flops=int(result["flops"]))
+        return Outcome(before, after, result.seconds, flops=result.flops)
 
 
 class RetrainKeys(Retrain):

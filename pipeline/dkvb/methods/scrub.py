@@ -75,7 +75,7 @@ class ScrubMethod:
 
     def _pass_flops(self, samples: int) -> int:
         """Training the student on samples for an epoch, less the teacher's forward pass."""
-        return linear_flops(samples, int(self.trained.features.result["dim"]), len(self.trained.splits.classes))
+        return linear_flops(samples, self.trained.splits.embedded.dim, len(self.trained.splits.classes))
 
     def _flops(self, epochs: int) -> int:
         """Student forward and backward, and the teacher forward, which is half as much, over every batch of every

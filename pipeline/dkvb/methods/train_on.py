@@ -1,4 +1,4 @@
-"""Retraining after unlearning: what more compute would bring (paper, section 5.4 and Appendix E.4; the data of Figures
+"""Training on after unlearning: what more compute would bring (paper, section 5.4 and Appendix E.4; the data of Figures
 4 and 6).
 
 A masked bottleneck goes on training its values on the retain set, its masked pairs staying masked; SCRUB's student goes
@@ -9,6 +9,7 @@ epoch 0. The models are not kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,18 @@ from safetensors.numpy import load_file
 
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.mask_order import unpack
+from dkvb.evaluation.accuracies import Counted, count, measure
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.selections import Rows, masked_ids
 from dkvb.evaluation.splits import Splits
 from dkvb.methods.base import Method, make
 from dkvb.methods.pair_masking import Masking
 from dkvb.methods.scrub import ScrubMethod
-from dkvb.metrics.accuracy import per_class, retain_and_forget
+from dkvb.metrics.accuracy import percent
+from dkvb.records.stages import TrainOn, TrainOnPoint, UnlearnResult
 from dkvb.runtime import progress
 from dkvb.training.linear_head import predict
-from dkvb.training.loop import fit
+from dkvb.training.loop import Schedule, Unit, fit
 from dkvb.workspace.artifacts import Artifact, Claim
 from dkvb.workspace.files import atomic
 from dkvb.workspace.manifest import Spec
@@ -37,13 +40,28 @@ BATCH_SIZE, CLIP = 256, 0.1
 """Appendix E.4, Table 7."""
 
 
-Counted = dict[str, np.ndarray]
+@dataclass(frozen=True)
+class Plan:
+    """What training on after a method depends on, beside the unlearned model: the artifact's settings."""
+
+    epochs: int
+    retrain_lr: float | None = None
+    """Learning rate of the values; None for a student, which goes on with its own optimiser; so are the next two."""
+    retrain_batch_size: int | None = None
+    clip: float | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+Correct = dict[str, np.ndarray]
 """Split -> (L,) correct predictions."""
 
 
-def retrain(
+def train_on(
     trained: TrainedSeed, method: Method, n: int, unlearned: Artifact, readable: str, force: bool = False
-) -> list[dict[str, Any]] | None:
+) -> list[TrainOnPoint] | None:
     """Go on training what a method left, for the recipe's number of epochs.
 
     Args:
@@ -51,103 +69,84 @@ def retrain(
         readable: the beginning of the new artifact's name.
 
     Returns:
-        `points`, one an epoch from 0 on: `retain_test`, `forget_test`, `retain_train` and `forget_train` in [0, 1];
-        None for a method that leaves nothing to train (a control, say).
+        A point per epoch from 0 on; None for a method that leaves nothing to train (a control, say).
 
     Raises:
         DkvbError: a loss that is not finite.
     """
-    settings = _settings(trained, method)
-    if settings is None:
+    plan = plan_for(trained, method)
+    if plan is None:
         return None
-    forget, splits = unlearned.result["forget"], trained.splits
-    what = {
-        "kind": "retraining",
-        "method": method.name,
-        "forget": forget,
-        "seed": trained.seed,
-        **method.settings,
-        "n": n,
-        **settings,
-    }
+    forget = unlearned.result_as(UnlearnResult).forget
+    settings = {"kind": "retraining", "method": method.name, "forget": forget, "seed": trained.seed}
+    settings |= {**method.settings, "n": n, **plan.settings}
     inputs = {"train": unlearned.manifest["inputs"]["train"], "unlearn": unlearned.fingerprint}
-    with trained.workspace.claim(Spec("unlearn", f"{readable}-retrained", what, inputs), force) as claim:
-        label = f"retrain {readable}"
-        if claim.artifact:
-            claim.artifact.check()
-            progress.note(f"{label}: already done ({claim.artifact.path.name})")
-            return list(claim.artifact.result["points"])
-        more: dict[str, Any] = {}
+    label = f"retrain {readable}"
+    with trained.workspace.claim(Spec("unlearn", f"{readable}-retrained", settings, inputs), force) as claim:
+        if done := claim.reuse(label):
+            return done.result_as(TrainOn).points
+        from_original = None
         if isinstance(method, Masking):
-            course = [_known(unlearned, "after"), *_values(trained, method, unlearned, settings, claim)]
+            course = [_known(unlearned, "after"), *_values(trained, method, unlearned, plan, claim)]
         else:
-            whole = [_known(unlearned, "before"), *_student(trained, method, n, unlearned, settings)]
+            whole = [_known(unlearned, "before"), *_student(trained, method, n, forget, plan)]
             course = [_known(unlearned, "after"), *whole[n + 1 :]]
-            more = {"from_original": _points(whole, splits, forget)}  # where the paper's curve of the baseline starts
-        points = _points(course, splits, forget)
+            from_original = _points(whole, trained.splits, forget)
         with atomic(claim.path / CURVE) as temporary:
-            _frame(course, splits).write_parquet(temporary)
-        result = {
-            "method": method.name,
-            "model": method.model,
-            "forget": forget,
-            "forget_names": [splits.classes[c] for c in forget],
-        }
-        claim.finish(
-            result
-            | {"seed": trained.seed, "n": n, "n_name": method.dial, "epochs": settings["epochs"], "points": points}
-            | more
+            _frame(course, trained.splits).write_parquet(temporary)
+        result = TrainOn(
+            method=method.name,
+            model=method.model,
+            forget=forget,
+            forget_names=[trained.splits.classes[c] for c in forget],
+            seed=trained.seed,
+            n=n,
+            n_name=method.dial,
+            epochs=plan.epochs,
+            points=_points(course, trained.splits, forget),
+            from_original=from_original,
         )
+        claim.finish(result)
         (claim.path / CHECKPOINT).unlink(missing_ok=True)
-    first, last = points[0], points[-1]
-    changes = (f"{name} {first[f'{name}_test']:.1%} -> {last[f'{name}_test']:.1%}" for name in ("retain", "forget"))
-    progress.note(f"{label}: {settings['epochs']} epochs: {', '.join(changes)}")
-    return points
+    first, last = result.points[0], result.points[-1]
+    progress.note(
+        f"{label}: {plan.epochs} epochs: retain {percent(first.retain_test)} -> {percent(last.retain_test)},"
+        f" forget {percent(first.forget_test)} -> {percent(last.forget_test)}"
+    )
+    return result.points
 
 
-def _settings(trained: TrainedSeed, method: Method) -> dict[str, Any] | None:
-    """What retraining after this method depends on; None where there is none."""
+def plan_for(trained: TrainedSeed, method: Method) -> Plan | None:
+    """How to train on after this method; None where it leaves nothing to train."""
     epochs = trained.recipe.unlearn.retrain
     if isinstance(method, Masking):
-        return {
-            "epochs": epochs,
-            "retrain_lr": method.retrain_lr,
-            "retrain_batch_size": BATCH_SIZE,
-            "clip": CLIP,
-        }
-    return {"epochs": epochs} if isinstance(method, ScrubMethod) and method.trains_on else None
+        return Plan(epochs, method.retrain_lr, BATCH_SIZE, CLIP)
+    return Plan(epochs) if isinstance(method, ScrubMethod) and method.trains_on else None
 
 
-def _values(
-    trained: TrainedSeed, method: Method, unlearned: Artifact, settings: dict[str, Any], claim: Claim
-) -> list[Counted]:
+def _values(trained: TrainedSeed, method: Method, unlearned: Artifact, plan: Plan, claim: Claim) -> list[Correct]:
     """Values under the mask, on the retain set, from a checkpoint where there is one."""
     bottleneck, splits = trained.bottleneck, trained.splits
     masked = unpack(load_file(unlearned.path / MASK)["mask"], bottleneck.pairs)
     ids = {split: masked_ids(bottleneck, split, masked) for split in MEASURED_SPLITS}
-    values = torch.from_numpy(
-        bottleneck.values.reshape(masked.size, -1)
-    ).clone()  # other methods start from the same values
-    available = (~masked).sum(1)
-    decoder = Decoder(values, bottleneck.codes("train").shape[2], bottleneck.pool, available)
-    retain = np.flatnonzero(~np.isin(splits.labels["train"], unlearned.result["forget"]))
+    # a copy: other methods start from the same values
+    values = torch.from_numpy(bottleneck.values.reshape(masked.size, -1)).clone()
+    decoder = Decoder(values, bottleneck.codes("train").shape[2], bottleneck.pool, available=(~masked).sum(1))
+    retain = np.flatnonzero(~np.isin(splits.labels["train"], unlearned.result_as(UnlearnResult).forget))
 
-    def measure() -> dict[str, float]:
-        counted = _counted({split: predict(decoder, ids[split]) for split in MEASURED_SPLITS}, splits)
-        return {f"{split} {c}": float(count) for split, counts in counted.items() for c, count in enumerate(counts)}
+    def measure_epoch() -> dict[str, float]:
+        correct = _correct({split: predict(decoder, ids[split]) for split in MEASURED_SPLITS}, splits)
+        return {f"{split} {c}": float(number) for split, of in correct.items() for c, number in enumerate(of)}
 
+    assert plan.retrain_lr is not None
+    assert plan.retrain_batch_size is not None
     history = fit(
         Rows(decoder, ids["train"]),
         torch.from_numpy(retain),
         torch.from_numpy(splits.labels["train"][retain]),
-        epochs=settings["epochs"],
-        lr=settings["retrain_lr"],
-        batch_size=settings["retrain_batch_size"],
-        seed=trained.seed,
-        unit=f"retrain {method.name}",
-        folder=claim.path,
-        on_epoch=measure,
-        clip=settings["clip"],
+        Schedule(plan.epochs, plan.retrain_lr, plan.retrain_batch_size, plan.clip),
+        Unit(f"retrain {method.name}", trained.seed, claim.path),
+        measure_epoch,
     )
     classes = range(len(splits.classes))
     return [
@@ -156,60 +155,50 @@ def _values(
     ]
 
 
-def _student(
-    trained: TrainedSeed, method: Method, n: int, unlearned: Artifact, settings: dict[str, Any]
-) -> Iterator[Counted]:
+def _student(trained: TrainedSeed, method: Method, n: int, forget: list[int], plan: Plan) -> Iterator[Correct]:
     """SCRUB's n epochs over again, to the same bits, and then min passes alone, with the optimiser as it is by then;
     every epoch."""
-    again = make(method.name, trained, unlearned.result["forget"])
+    again = make(method.name, trained, forget)
     assert isinstance(again, ScrubMethod)
     again.recipe = again.recipe.model_copy(update={"max_steps": min(n, again.recipe.max_steps)})
     student, inputs = again.student(), {split: again.inputs(split) for split in MEASURED_SPLITS}
-    epochs = n + settings["epochs"]
+    epochs = n + plan.epochs
     with progress.task(f"retrain {method.name} seed {trained.seed}", epochs, "epochs") as task:
         for _ in again.train(student, inputs["train"], epochs):
             task.advance(1)
-            yield _counted({split: predict(student, inputs[split]) for split in MEASURED_SPLITS}, trained.splits)
+            yield _correct({split: predict(student, inputs[split]) for split in MEASURED_SPLITS}, trained.splits)
 
 
-def _counted(predicted: dict[str, np.ndarray], splits: Splits) -> Counted:
-    return {
-        split: per_class(predicted[split], splits.labels[split], len(splits.classes))[0] for split in MEASURED_SPLITS
-    }
+def _correct(predicted: dict[str, np.ndarray], splits: Splits) -> Correct:
+    return {split: counted.correct for split, counted in count(splits, predicted).items()}
 
 
-def _known(unlearned: Artifact, when: str) -> Counted:
+def _known(unlearned: Artifact, when: str) -> Correct:
     """What was measured "before" or "after" unlearning."""
-    found = polars.read_parquet(unlearned.path / METRICS).filter(polars.col("when") == when).sort("class")
-    return {split: found.filter(polars.col("split") == split)["correct"].to_numpy() for split in MEASURED_SPLITS}
+    rows = polars.read_parquet(unlearned.path / METRICS).filter(polars.col("when") == when).sort("class")
+    return {split: rows.filter(polars.col("split") == split)["correct"].to_numpy() for split in MEASURED_SPLITS}
 
 
-def _points(course: list[Counted], splits: Splits, forget: list[int]) -> list[dict[str, Any]]:
-    return [{"epoch": epoch} | _accuracies(correct, splits, forget) for epoch, correct in enumerate(course)]
+def _totals(splits: Splits) -> dict[str, np.ndarray]:
+    """Split -> (L,) samples."""
+    return {split: np.bincount(splits.labels[split], minlength=len(splits.classes)) for split in MEASURED_SPLITS}
 
 
-def _accuracies(correct: Counted, splits: Splits, forget: list[int]) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
-    for split in MEASURED_SPLITS:
-        total = np.bincount(splits.labels[split], minlength=len(splits.classes))
-        retain, forgotten = retain_and_forget(correct[split], total, forget)
-        found |= {f"retain_{split}": retain, f"forget_{split}": forgotten}
-    return found
+def _points(course: list[Correct], splits: Splits, forget: list[int]) -> list[TrainOnPoint]:
+    totals = _totals(splits)
+    points = []
+    for epoch, correct in enumerate(course):
+        measured = measure({split: Counted(correct[split], totals[split]) for split in MEASURED_SPLITS}, forget)
+        points.append(TrainOnPoint(epoch=epoch, **measured.model_dump()))
+    return points
 
 
-def _frame(course: list[Counted], splits: Splits) -> polars.DataFrame:
-    totals = {split: np.bincount(splits.labels[split], minlength=len(splits.classes)) for split in MEASURED_SPLITS}
+def _frame(course: list[Correct], splits: Splits) -> polars.DataFrame:
+    """A row per epoch, split and class."""
+    totals = _totals(splits)
     return polars.DataFrame(
-        [
-            {
-                "epoch": epoch,
-                "split": split,
-                "class": c,
-                "correct": int(correct[split][c]),
-                "total": int(totals[split][c]),
-            }
-            for epoch, correct in enumerate(course)
-            for split in MEASURED_SPLITS
-            for c in range(len(splits.classes))
-        ]
+        {"epoch": epoch, "split": split, "class": c, "correct": int(correct[split][c]), "total": int(totals[split][c])}
+        for epoch, correct in enumerate(course)
+        for split in MEASURED_SPLITS
+        for c in range(len(splits.classes))
     )

@@ -34,6 +34,11 @@ def retain_and_forget(
     return share(correct, total, retain), share(correct, total, np.asarray(forget))
 
 
+def percent(share: float | None) -> str:
+    """As a person reads it, "97.3%"; "-" where it is missing."""
+    return "-" if share is None else f"{100 * share:.1f}%"
+
+
 def accuracies(correct: np.ndarray, total: np.ndarray) -> list[float | None]:
     """Accuracy of each class; None where it has no samples."""
     return [float(c / t) if t else None for c, t in zip(correct, total, strict=True)]

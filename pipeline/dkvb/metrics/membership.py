@@ -27,22 +27,20 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.minimum(np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels], LARGEST)
 
 
-def attack(validation: Losses, test: Losses) -> dict[str, float]:
-    """Accuracy of a logistic regression on the loss, label 1 = forget and 0 = held out, fitted to validation data
-    alone.
+def score(validation: Losses, test: Losses) -> tuple[float, float]:
+    """How often the attacker is right, in [0, 1], on test and on validation data.
 
-    Both classes weigh the same, however many samples each has; of equally many, this is plain accuracy.
-
-    Returns:
-        `attack_test` and `attack_validation` in [0, 1].
+    The attacker is a logistic regression on the loss, label 1 = forget and 0 = held out, fitted to validation data
+    alone. Both classes weigh the same, however many samples each has; of equally many, this is plain accuracy.
     """
     x, y = _labelled(validation)
     attacker = LogisticRegression(class_weight="balanced", max_iter=1000).fit(x, y)
-    scores = {}
-    for split, losses in (("test", test), ("validation", validation)):
+
+    def right(losses: Losses) -> float:
         x, y = _labelled(losses)
-        scores[f"attack_{split}"] = float(balanced_accuracy_score(y, attacker.predict(x)))
-    return scores
+        return float(balanced_accuracy_score(y, attacker.predict(x)))
+
+    return right(test), right(validation)
 
 
 def _labelled(losses: Losses) -> tuple[np.ndarray, np.ndarray]:

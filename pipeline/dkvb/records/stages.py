@@ -105,8 +105,8 @@ class EmbedResult(Record):
     classes: list[str]
     weights_sha256: str | None
     """Hash of the encoder's weights."""
-    unreadable: dict[str, list[Any]]
-    """Split -> images that were left out because they cannot be read."""
+    unreadable: dict[str, list[str]]
+    """Split -> what is wrong with each image that was left out."""
     leaks: Leaks
     leaks_in_words: str | None
     purged: list[int] | None = None

@@ -8,9 +8,8 @@ or many, the bits are the same.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from dkvb.embedding.leaks import find_leaks
+from dkvb.embedding.leaks import describe, find_leaks
 from dkvb.embedding.shards import (
     Job,
     Shard,
@@ -26,6 +25,7 @@ from dkvb.embedding.unreadable import bad_rows, finish_swap, leave_out, left_out
 from dkvb.encoders.networks import FrozenEncoder, load_encoder, weights_fingerprint
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Recipe
+from dkvb.records.stages import EmbedPart, EmbedResult
 from dkvb.runtime import progress
 from dkvb.runtime.device import choose_device
 from dkvb.runtime.parallel import distributed_run, spread
@@ -43,8 +43,11 @@ SHOWN = 10
 
 def run(
     recipe: Recipe, workspace: Workspace, force: bool = False, shard_range: tuple[int, int] | None = None
-) -> list[dict[str, Any]]:
-    """Embed the recipe's data set, or find that it has been done.
+) -> list[EmbedResult | EmbedPart]:
+    """Embed the recipe's data set, or find that an earlier run has done it.
+
+    Returns:
+        One record: the features, or, of a range that leaves others to be done, how many shards are left.
 
     Args:
         shard_range: only these shards, counted over train and then test, first included and last excluded; for job
@@ -67,12 +70,11 @@ def run(
     if shard_range:
         return _part(recipe, workspace, source, spec, label, shard_range)
     if purged := _purged(workspace, spec, force):
-        progress.note(f"{label}: already done ({purged.path.name}); some classes were purged from it")
+        purged.say_done(label, "; some classes were purged from it")
         return [_checked(recipe, purged, skipped=True)]
     with workspace.claim(spec, force) as claim:
-        if claim.artifact and not arrays.heal(claim.artifact, arrays.Marks(claim.path), units(claim.artifact), label):
-            progress.note(f"{label}: already done ({claim.artifact.path.name})")
-            return [_checked(recipe, claim.artifact, skipped=True)]
+        if done := claim.reuse(label, lambda made: arrays.heal(made, arrays.Marks(made.path), units(made), label)):
+            return [_checked(recipe, done, skipped=True)]
         job, encoder = _begin(recipe, source, claim.path, label)
         _embed(recipe, job, source, encoder, shards_of(_lengths(source)), label)
         return [_checked(recipe, _finish(recipe, claim, job, source, encoder, label), skipped=False)]
@@ -82,7 +84,7 @@ def _purged(workspace: Workspace, spec: Spec, force: bool) -> Artifact | None:
     """The finished artifact, checked, if rows were purged from it: making any of it again would bring them back."""
     refuse_half_purged(workspace)
     artifact = workspace.get(spec)
-    if artifact is None or not artifact.result.get("purged"):
+    if artifact is None or not artifact.purged:
         return None
     if force or artifact.wrong_files():
         refuse_return(workspace, artifact)
@@ -91,7 +93,7 @@ def _purged(workspace: Workspace, spec: Spec, force: bool) -> Artifact | None:
 
 def _part(
     recipe: Recipe, workspace: Workspace, source: Source, spec: Spec, label: str, wanted: tuple[int, int]
-) -> list[dict[str, Any]]:
+) -> list[EmbedResult | EmbedPart]:
     """Some shards. The artifact's lock is held to begin and to finish, not in between, so that others can work on
     theirs."""
     shards = shards_of(_lengths(source))
@@ -101,8 +103,8 @@ def _part(
             f"--shard-range {first}:{last}: there are {len(shards)} shards, so that 0 <= first < last <= {len(shards)}."
         )
     with workspace.claim(spec, sweep=False) as claim:
-        if claim.artifact:
-            progress.note(f"{label}: already done ({claim.artifact.path.name})")
+        if claim.artifact:  # taken as it is: every range's process would check all of it
+            claim.artifact.say_done(label)
             return [_checked(recipe, claim.artifact, skipped=True)]
         job, encoder = _begin(recipe, source, claim.path, label)
     with workspace.hold(
@@ -118,15 +120,8 @@ def _part(
             progress.note(
                 f"{label}: {len(shards) - len(left)} of {len(shards)} shards are done; the rest is for other ranges"
             )
-            return [
-                {
-                    "source": recipe.data.source,
-                    "encoder": _encoder_name(recipe),
-                    "shards": len(shards),
-                    "shards_left": left,
-                    "skipped": False,
-                }
-            ]
+            name = _encoder_name(recipe)
+            return [EmbedPart(source=recipe.data.source, encoder=name, shards=len(shards), shards_left=left)]
         return [_checked(recipe, _finish(recipe, claim, job, source, encoder, label), skipped=False)]
 
 
@@ -161,18 +156,18 @@ def _embed(
     left = [shard for shard in shards if marks.get(shard.name) is None]
     lengths = _lengths(source)
     total = sum(min(shard.rows.stop, lengths[shard.split]) - shard.rows.start for shard in shards)
-    bad: list[str] = []
+    unreadable: list[str] = []
     with progress.task(label, total, "images" if encoder else "rows") as task:
         task.skip(sum((marks.get(shard.name) or {"rows": 0})["rows"] for shard in shards))
         if distributed_run(recipe.run) and left:
-            for rows, found in spread(remote_shard, left, recipe.run, job):
-                bad += found
+            for rows, messages in spread(remote_shard, left, recipe.run, job):
+                unreadable += messages
                 task.advance(rows)
         else:
             for shard in left:
-                bad += embed_shard(job, shard, source, encoder, task.advance)
-    if bad:
-        listed = f"{len(bad)} of {total:,} images cannot be read: {_some(bad)}"
+                unreadable += embed_shard(job, shard, source, encoder, task.advance)
+    if unreadable:
+        listed = f"{len(unreadable)} of {total:,} images cannot be read: {_some(unreadable)}"
         if job.on_bad == "skip":
             progress.note(f"{label}: {listed}; they are left out and recorded in the manifest")
         else:
@@ -197,33 +192,34 @@ def _finish(
         split: {name: arrays.plain(claim.path, f"{split}/{name}") for name in ("labels", "hashes", "ids")}
         for split in STORED_SPLITS
     }
-    hashes, labels = ({split: arrays[name] for split, arrays in stored.items()} for name in ("hashes", "labels"))
-    leaks = find_leaks(
-        hashes, labels, list(source.classes), {split: arrays["ids"].tolist() for split, arrays in stored.items()}
-    )
+    hashes, labels, ids = ({split: of[name] for split, of in stored.items()} for name in ("hashes", "labels", "ids"))
+    leaks = find_leaks(hashes, labels, list(source.classes), {split: of.tolist() for split, of in ids.items()})
     if isinstance(source, ImageSource):
         source.write_manifest(claim.path / FILES)
-    result: dict[str, Any] = {"source": recipe.data.source, "encoder": _encoder_name(recipe)}
-    result |= {split: len(arrays["labels"]) for split, arrays in stored.items()}
-    result |= {
-        "dim": int(arrays.plain_shape(claim.path, "train/features")[1]),
-        "mode": source.mode if isinstance(source, ImageSource) else None,
-        "classes": list(source.classes),
-        "weights_sha256": encoder.weights_hash if encoder else None,
-        "unreadable": {split: left_out(claim.path, split) for split in STORED_SPLITS},
-        "leaks": leaks.to_dict(),
-        "leaks_in_words": leaks.describe() if leaks.any else None,
-    }
-    return claim.finish(result)
+    return claim.finish(
+        EmbedResult(
+            source=recipe.data.source,
+            encoder=_encoder_name(recipe),
+            train=len(labels["train"]),
+            test=len(labels["test"]),
+            dim=int(arrays.plain_shape(claim.path, "train/features")[1]),
+            mode=source.mode if isinstance(source, ImageSource) else None,
+            classes=[str(name) for name in source.classes],
+            weights_sha256=encoder.weights_hash if encoder else None,
+            unreadable={split: left_out(claim.path, split) for split in STORED_SPLITS},
+            leaks=leaks,
+            leaks_in_words=describe(leaks) if leaks.any else None,
+        )
+    )
 
 
-def _checked(recipe: Recipe, artifact: Artifact, skipped: bool) -> dict[str, Any]:
+def _checked(recipe: Recipe, artifact: Artifact, skipped: bool) -> EmbedResult:
     """The entry of a finished artifact; warns of leaks, or fails where the recipe is strict."""
-    result = artifact.result
-    if result["leaks_in_words"]:
+    entry = artifact.entry(EmbedResult, skipped)
+    if entry.leaks_in_words:
         if recipe.data.strict:
             raise DkvbError(
-                f"{result['leaks_in_words']} Remove them from the data, or run without --strict to be warned only."
+                f"{entry.leaks_in_words} Remove them from the data, or run without --strict to be warned only."
             )
-        progress.note(f"warning: {result['leaks_in_words']}")
-    return {**result, "seconds": artifact.manifest["seconds"], "skipped": skipped, "artifact": str(artifact.path)}
+        progress.note(f"warning: {entry.leaks_in_words}")
+    return entry

@@ -19,6 +19,7 @@ from dkvb.pages.facts.runs import Collected
 from dkvb.pages.library import library_being_written, library_name
 from dkvb.pages.page import VERDICT, Page, data_name, sources
 from dkvb.recipe import Recipe
+from dkvb.records.stages import ReportResult
 from dkvb.runtime import progress
 from dkvb.version import __version__
 from dkvb.workspace.artifacts import Workspace
@@ -30,13 +31,12 @@ LISTING = "data/pages.json"
 Listing = dict[str, dict[str, Any]]
 
 
-def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[str, Any]]:
+def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[ReportResult]:
     """Write `index.html`, a page per run, and per trained bottleneck a comparison of methods and a look inside, into
     `workspace.reports`.
 
     Returns:
-        One entry: `index`, the path of the index; `pages`, those of all others; `written`, how many of them were made
-        anew; `seconds`.
+        One record.
 
     Raises:
         MissingStage: no model has been trained yet.
@@ -61,12 +61,14 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
         task.advance()
     _remove_gone(folder, listing, set(keys))
     write_json(folder / LISTING, {name: listing[name] for name in sorted(keys)})
-    entry = {
-        "index": str(folder / "index.html"),
-        "pages": [str(folder / page.name) for page in planned],
-        "written": len(stale),
-    }
-    return [entry | {"seconds": round(time.perf_counter() - started, 3)}]
+    return [
+        ReportResult(
+            index=str(folder / "index.html"),
+            pages=[str(folder / page.name) for page in planned],
+            written=len(stale),
+            seconds=round(time.perf_counter() - started, 3),
+        )
+    ]
 
 
 def plan(collected: Collected) -> list[Page]:

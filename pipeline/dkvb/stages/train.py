@@ -17,28 +17,25 @@ from safetensors.torch import save_file
 
 from dkvb.bottleneck.decoder import Decoder, flat_ids, start_values
 from dkvb.bottleneck.mask_order import selection_counts_by_class
+from dkvb.evaluation.accuracies import count
 from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.evaluation.under_masks import masked_predictions
-from dkvb.metrics.accuracy import accuracies, per_class
-from dkvb.recipe import Recipe
-from dkvb.runtime import progress
+from dkvb.recipe import Linear, Recipe, Train
+from dkvb.records.stages import ConvergedHead, Model, TrainResult
 from dkvb.runtime.parallel import each_unit
 from dkvb.training.codes import quantize_seed
 from dkvb.training.linear_head import converged_head, new_head, predict
-from dkvb.training.loop import History, fit
+from dkvb.training.loop import History, Schedule, Unit, fit
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact, Claim, Workspace
 from dkvb.workspace.files import atomic
-from dkvb.workspace.names import CHECKPOINT, CONVERGED, COUNTS, LINEAR, METRICS, VALUES
+from dkvb.workspace.names import CHECKPOINT, CONVERGED, COUNTS, LINEAR, MEASURED_SPLITS, METRICS, VALUES
 from dkvb.workspace.requests import need_features
 from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
 
-BATCH = 4096
-"""Rows evaluated at a time."""
 
-
-def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[str, Any]]:
+def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[TrainResult]:
     """Train the bottleneck's values and the linear head for each seed; quantizes first where that has not been done.
 
     Raises:
@@ -50,135 +47,104 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
     for seed in recipe.run.seeds:
         if workspace.get(quantize_spec(recipe, seed, features)) is None:
             quantize_seed(recipe, workspace, features, seed, force=False)
-    return [
-        entry for entries in each_unit(_seed, recipe.run.seeds, recipe, workspace, features, force) for entry in entries
-    ]
+    by_seed = each_unit(_seed, recipe.run.seeds, recipe, workspace, features, force)
+    return [entry for entries in by_seed for entry in entries]
 
 
-def _seed(recipe: Recipe, workspace: Workspace, features: Artifact, force: bool, seed: int) -> list[dict[str, Any]]:
+def _seed(recipe: Recipe, workspace: Workspace, features: Artifact, force: bool, seed: int) -> list[TrainResult]:
     codes = workspace.need_spec(quantize_spec(recipe, seed, features), f"The keys and codes of seed {seed}")
     splits = Splits(features, recipe.data.validation, seed)
     return [_dkvb(recipe, workspace, splits, codes, force), _linear(recipe, workspace, splits, force)]
 
 
-def _entry(artifact: Artifact, skipped: bool) -> dict[str, Any]:
-    return {
-        **artifact.result,
-        "seconds": artifact.manifest["seconds"],
-        "skipped": skipped,
-        "artifact": str(artifact.path),
-    }
-
-
-def _done(claim: Claim, label: str) -> dict[str, Any] | None:
-    if claim.artifact is None:
-        return None
-    claim.artifact.check()
-    progress.note(f"{label}: already done ({claim.artifact.path.name})")
-    return _entry(claim.artifact, skipped=True)
-
-
-def _dkvb(recipe: Recipe, workspace: Workspace, splits: Splits, codes: Artifact, force: bool) -> dict[str, Any]:
+def _dkvb(recipe: Recipe, workspace: Workspace, splits: Splits, codes: Artifact, force: bool) -> TrainResult:
     """Train values on cached codes: keys are frozen, so that nothing is looked up again."""
     keys, settings, seed = recipe.keys, recipe.train, splits.seed
     with workspace.claim(dkvb_spec(recipe, seed, codes.fingerprint), force) as claim:
-        if done := _done(claim, f"train dkvb seed {seed}"):
-            return done
+        if done := claim.reuse(f"train dkvb seed {seed}"):
+            return done.entry(TrainResult, skipped=True)
         classes = len(splits.classes)
         model = StoredBottleneck(splits, codes, np.empty(0), settings.pool, masks_unused=keys.unused == "mask")
         decoder = Decoder(
             start_values(settings.values, keys.codebooks, keys.pairs, classes, seed), keys.top_k, settings.pool
         )
-        ids = {split: flat_ids(model.codes(split), keys.pairs) for split in ("train", "test")}
-        history = _fit(decoder, ids["train"], ids["test"], splits, settings, "train dkvb", claim)
+        ids = {split: flat_ids(model.codes(split), keys.pairs) for split in MEASURED_SPLITS}
+        history = _fit(decoder, ids, splits, settings, Unit("train dkvb", seed, claim.path))
         model.values = decoder.values.detach().numpy().reshape(keys.codebooks, keys.pairs, classes)
         with atomic(claim.path / VALUES) as temporary:
             save_file({"values": torch.from_numpy(model.values)}, temporary)
         counts = selection_counts_by_class(model.codes("train"), splits.labels["train"], classes, keys.pairs)
         arrays.create(claim.path, COUNTS, counts.shape, counts.dtype, (1, *counts.shape[1:]), packed=True)[:] = counts
-        order = model.no_mask(counts.sum(0))
-        predicted = {split: masked_predictions(model, order, [0], split)[0] for split in ("train", "test")}
-        return _finish(
-            claim,
-            "dkvb",
-            splits,
-            predicted,
-            history,
-            {"parameters": model.values.size, "selected_pairs": int((counts.sum(0) > 0).sum())},
-        )
+        selected = counts.sum(0)
+        order = model.no_mask(selected)
+        predicted = {split: masked_predictions(model, order, [0], split)[0] for split in MEASURED_SPLITS}
+        more = {"parameters": model.values.size, "selected_pairs": int((selected > 0).sum())}
+        return _finish(claim, "dkvb", splits, predicted, history, **more)
 
 
-def _linear(recipe: Recipe, workspace: Workspace, splits: Splits, force: bool) -> dict[str, Any]:
+def _linear(recipe: Recipe, workspace: Workspace, splits: Splits, force: bool) -> TrainResult:
     """Train the baseline: one linear layer on the features."""
     with workspace.claim(linear_spec(recipe, splits.seed, splits.features), force) as claim:
-        if done := _done(claim, f"train linear seed {splits.seed}"):
-            return done
-        inputs = {split: torch.from_numpy(splits.features_of(split)) for split in ("train", "test")}
+        if done := claim.reuse(f"train linear seed {splits.seed}"):
+            return done.entry(TrainResult, skipped=True)
+        inputs = {split: torch.from_numpy(splits.features_of(split)) for split in MEASURED_SPLITS}
         head = new_head(splits.seed, inputs["train"].shape[1], len(splits.classes))
-        history = _fit(head, inputs["train"], inputs["test"], splits, recipe.linear, "train linear", claim)
+        history = _fit(head, inputs, splits, recipe.linear, Unit("train linear", splits.seed, claim.path))
         with atomic(claim.path / LINEAR) as temporary:
             save_file({name: parameter.detach() for name, parameter in head.named_parameters()}, temporary)
         predicted = {split: predict(head, inputs[split]) for split in inputs}
-        more: dict[str, Any] = {"parameters": sum(p.numel() for p in head.parameters())}
-        if recipe.linear.converged:
-            more["converged"] = _converged(claim, splits, inputs)
-        return _finish(claim, "linear", splits, predicted, history, more)
+        converged = _converged(claim, splits, inputs) if recipe.linear.converged else None
+        parameters = sum(parameter.numel() for parameter in head.parameters())
+        return _finish(claim, "linear", splits, predicted, history, parameters=parameters, converged=converged)
 
 
-def _converged(claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """Train and keep the head that is trained to convergence; its accuracies."""
-    started, classes = time.perf_counter(), len(splits.classes)
-    weight, bias, iterations = converged_head(inputs["train"].numpy(), splits.labels["train"], classes)
+def _converged(claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor]) -> ConvergedHead:
+    """Train and keep the head that is trained to convergence."""
+    started = time.perf_counter()
+    weight, bias, iterations = converged_head(inputs["train"].numpy(), splits.labels["train"], len(splits.classes))
     seconds = round(time.perf_counter() - started, 3)
     with atomic(claim.path / CONVERGED) as temporary:
         save_file({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}, temporary)
-    result: dict[str, Any] = {"iterations": iterations, "seconds": seconds}
-    for split, x in inputs.items():
-        predicted = (x.numpy() @ weight.T + bias).argmax(1)
-        correct, total = per_class(predicted, splits.labels[split], classes)
-        result |= {split: float(correct.sum() / total.sum()), f"per_class_{split}": accuracies(correct, total)}
-    return result
-
-
-def _fit(
-    module: torch.nn.Module,
-    train: torch.Tensor,
-    test: torch.Tensor,
-    splits: Splits,
-    settings: Any,
-    unit: str,
-    claim: Claim,
-) -> History:
-    labels = torch.from_numpy(splits.labels["train"])
-    return fit(
-        module,
-        train,
-        labels,
-        epochs=settings.epochs,
-        lr=settings.lr,
-        batch_size=settings.batch_size,
-        seed=splits.seed,
-        unit=unit,
-        folder=claim.path,
-        on_epoch=lambda: {"test_accuracy": float((predict(module, test) == splits.labels["test"]).mean())},
+    counts = count(splits, {split: (x.numpy() @ weight.T + bias).argmax(1) for split, x in inputs.items()})
+    return ConvergedHead(
+        iterations=iterations,
+        seconds=seconds,
+        train=counts["train"].accuracy,
+        per_class_train=counts["train"].per_class,
+        test=counts["test"].accuracy,
+        per_class_test=counts["test"].per_class,
     )
 
 
+def _fit(
+    module: torch.nn.Module, inputs: dict[str, torch.Tensor], splits: Splits, settings: Train | Linear, unit: Unit
+) -> History:
+    """Train on the inputs of the training split, measuring test accuracy every epoch."""
+
+    def test_accuracy() -> dict[str, float]:
+        return {"test_accuracy": float((predict(module, inputs["test"]) == splits.labels["test"]).mean())}
+
+    labels = torch.from_numpy(splits.labels["train"])
+    return fit(module, inputs["train"], labels, Schedule.of(settings), unit, test_accuracy)
+
+
 def _finish(
-    claim: Claim, model: str, splits: Splits, predicted: dict[str, np.ndarray], history: History, more: dict[str, Any]
-) -> dict[str, Any]:
+    claim: Claim, model: Model, splits: Splits, predicted: dict[str, np.ndarray], history: History, **more: Any
+) -> TrainResult:
+    """Write the history and the result; `more` are the fields of `TrainResult` that only one kind of model has."""
     history.parquet(claim.path / METRICS)
     (claim.path / CHECKPOINT).unlink(missing_ok=True)
-    counted = {split: per_class(predicted[split], splits.labels[split], len(splits.classes)) for split in predicted}
-    correct, total = counted["test"]
-    result = {
-        "seed": splits.seed,
-        "model": model,
-        **{split: float(c.sum() / t.sum()) for split, (c, t) in counted.items()},
-        **{f"per_class_{split}": accuracies(c, t) for split, (c, t) in counted.items()},
-        "misclassified_test": (total - correct).tolist(),
-        "tested": total.tolist(),
-        "classes": splits.classes,
+    counts = count(splits, predicted)
+    result = TrainResult(
+        seed=splits.seed,
+        model=model,
+        train=counts["train"].accuracy,
+        test=counts["test"].accuracy,
+        per_class_train=counts["train"].per_class,
+        per_class_test=counts["test"].per_class,
+        misclassified_test=(counts["test"].total - counts["test"].correct).tolist(),
+        tested=counts["test"].total.tolist(),
+        classes=splits.classes,
         **more,
-    }
-    return _entry(claim.finish(result), skipped=False)
+    )
+    return claim.finish(result).entry(TrainResult, skipped=False)

@@ -9,31 +9,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import polars
 from safetensors.numpy import save_file
 
 from dkvb.errors import UsageError
+from dkvb.evaluation.accuracies import Counted, count, measure
 from dkvb.evaluation.forget_sets import forget_sets
 from dkvb.evaluation.seed import TrainedSeed
-from dkvb.methods.base import CurvePoint, Method, Outcome, make
-from dkvb.metrics.accuracy import accuracies, per_class, retain_and_forget
+from dkvb.methods.base import Method, Point, curve_on, make
+from dkvb.metrics.accuracy import percent, retain_and_forget
 from dkvb.recipe import Recipe
+from dkvb.records.stages import Sweep, SweepPoint, UnlearnResult
 from dkvb.runtime import progress
 from dkvb.runtime.parallel import distributed_run, each_unit
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import atomic
 from dkvb.workspace.manifest import Spec
-from dkvb.workspace.names import CURVE, MASK, METRICS, WEIGHTS
+from dkvb.workspace.names import CURVE, MASK, METRICS, STORED_SPLITS, WEIGHTS
 from dkvb.workspace.requests import need_features
 
 FILES = {"mask": MASK, "excluded": MASK, "weights": WEIGHTS}
 """What an outcome keeps -> the file that holds it."""
 
 
-def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[str, Any]]:
+def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[UnlearnResult]:
     """Unlearn with every method, forget set and seed of the recipe; each starts from the trained model.
 
     Raises:
@@ -42,32 +45,38 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[dict[
         DamagedArtifact: an input has been altered.
     """
     features = need_features(recipe, workspace)
-    studies = {seed: TrainedSeed(recipe, workspace, features, seed) for seed in recipe.run.seeds}
-    units = [(seed, forget) for seed, trained in studies.items() for forget in forget_sets(trained)]
+    seeds = {seed: TrainedSeed(recipe, workspace, features, seed) for seed in recipe.run.seeds}
+    units = [(seed, forget) for seed, trained in seeds.items() for forget in forget_sets(trained)]
     if distributed_run(recipe.run):
-        made = each_unit(_apart, units, recipe, workspace, features, force)
+        made = each_unit(_in_process, units, recipe, workspace, features, force)
     else:
-        made = [_forget_set(studies[seed], forget, force) for seed, forget in units]
+        made = [_forget_set(seeds[seed], forget, force) for seed, forget in units]
     return [entry for entries in made for entry in entries]
 
 
-def _apart(
+def _in_process(
     recipe: Recipe, workspace: Workspace, features: Artifact, force: bool, unit: tuple[int, list[int]]
-) -> list[dict[str, Any]]:
+) -> list[UnlearnResult]:
     seed, forget = unit
     return _forget_set(TrainedSeed(recipe, workspace, features, seed), forget, force)
 
 
-def _forget_set(trained: TrainedSeed, forget: list[int], force: bool) -> list[dict[str, Any]]:
+def _forget_set(trained: TrainedSeed, forget: list[int], force: bool) -> list[UnlearnResult]:
     return [_one(trained, make(name, trained, forget), forget, force) for name in trained.recipe.unlearn.methods]
 
 
-def _settings(trained: TrainedSeed, method: Method, forget: Sequence[int], kind: str) -> dict[str, Any]:
-    return {"kind": kind, "method": method.name, "forget": list(forget), "seed": trained.seed, **method.settings}
-
-
-def _inputs(trained: TrainedSeed, method: Method) -> dict[str, str]:
-    return {"train": (trained.dkvb_artifact if method.model == "dkvb" else trained.linear_artifact).fingerprint}
+def _spec(
+    trained: TrainedSeed,
+    method: Method,
+    forget: Sequence[int],
+    kind: Literal["forget", "sweep"],
+    more: dict[str, object],
+) -> Spec:
+    """What a result or a sweep depends on: `more` beside the method's own settings."""
+    model = trained.dkvb_artifact if method.model == "dkvb" else trained.linear_artifact
+    settings = {"kind": kind, "method": method.name, "forget": list(forget), "seed": trained.seed, **method.settings}
+    readable = _readable(trained, method, forget) + ("-sweep" if kind == "sweep" else "")
+    return Spec("unlearn", readable, settings | more, {"train": model.fingerprint})
 
 
 def _readable(trained: TrainedSeed, method: Method, forget: Sequence[int]) -> str:
@@ -75,164 +84,155 @@ def _readable(trained: TrainedSeed, method: Method, forget: Sequence[int]) -> st
     return f"{trained.recipe.data_name}-{method.name}-{names}-seed{trained.seed}"
 
 
-def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Choice:
+    """The n at which to unlearn, and how it came about."""
+
+    n: int
+    chosen: Literal["given", "validation", "test"]
+    """Given by the recipe, or chosen by the accuracies on this split."""
+    settings: dict[str, object]
+    """What the artifact depends on: n, or how it is chosen."""
+    note: str | None = None
+
+
+def _choose(trained: TrainedSeed, method: Method, sweep: Sweep | None) -> Choice:
+    """The recipe's n or, where that is "auto", the one to take from the sweep."""
+    recipe = trained.recipe.unlearn
+    if sweep is None or method.given != "auto":
+        return Choice(int(method.given), "given", {"n": int(method.given)})
+    target = 0.0 if recipe.target == "zero" else 1 / len(trained.splits.classes)
+    n, note = method.choose(curve_on(recipe.choose, sweep.points), target)
+    return Choice(n, recipe.choose, {"n": "auto", "target": recipe.target, "choose": recipe.choose}, note)
+
+
+def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -> UnlearnResult:
+    """Unlearn one forget set by one method, after a sweep where the recipe has one or n is chosen from it."""
     recipe = trained.recipe.unlearn
     automatic = method.given == "auto"
     if automatic and recipe.choose == "validation" and "validation" not in trained.splits.evaluation:
         raise UsageError(
             f"'auto' chooses {method.dial} on validation data, and this recipe keeps none: set data.validation (0.1,"
-            " say), "
-            f'or unlearn.choose = "test" to read it off the test curve as the paper does.'
+            ' say), or unlearn.choose = "test" to read it off the test curve as the paper does.'
         )
     sweep = _sweep(trained, method, forget, force) if recipe.sweep or automatic else None
-    settings = _settings(trained, method, forget, "forget")
-    note, chosen = None, "given"
-    if automatic and sweep:
-        chosen = recipe.choose
-        target = 0.0 if recipe.target == "zero" else 1 / len(trained.splits.classes)
-        n, note = method.choose(_curve_of(sweep, chosen), target)
-        settings |= {"n": "auto", "target": recipe.target, "choose": recipe.choose}
-    else:
-        n = int(method.given)
-        settings |= {"n": n}
-    method.check(n)
+    choice = _choose(trained, method, sweep)
+    method.check(choice.n)
     label = f"unlearn {_readable(trained, method, forget)}"
-    with trained.workspace.claim(
-        Spec("unlearn", _readable(trained, method, forget), settings, _inputs(trained, method)), force
-    ) as claim:
-        if claim.artifact:
-            claim.artifact.check()
-            progress.note(f"{label}: already done ({claim.artifact.path.name})")
-            return _entry(claim.artifact, sweep, skipped=True) | _retrained(trained, method, n, claim.artifact, force)
-        started = time.perf_counter()
-        outcome = method.forget(n)
-        outcome.note = outcome.note or note
-        result = _result(trained, method, forget, n, chosen, outcome, time.perf_counter() - started)
-        if outcome.keeps != "nothing":
-            with atomic(claim.path / FILES[outcome.keeps]) as temporary:
-                save_file(outcome.arrays, temporary)
-        with atomic(claim.path / METRICS) as temporary:
-            _metrics(trained, outcome).write_parquet(temporary)
-        artifact = claim.finish(result)
-    before, after = result["before"], result["after"]
-    at = f"{method.dial} = {n:,}: " if method.dial else ""
-    progress.note(
-        f"{label}: {at}forget {before['forget_test']:.1%} -> {after['forget_test']:.1%}, "
-        f"retain {before['retain_test']:.1%} -> {after['retain_test']:.1%}"
-        + (f" ({outcome.note})" if outcome.note else "")
+    with trained.workspace.claim(_spec(trained, method, forget, "forget", choice.settings), force) as claim:
+        done = claim.reuse(label)
+        artifact = done or claim.finish(_unlearn(trained, method, forget, choice, claim.path))
+    entry = artifact.entry(UnlearnResult, skipped=done is not None, curve=sweep.points if sweep else None)
+    if not done:
+        at = f"{method.dial} = {choice.n:,}: " if method.dial else ""
+        progress.note(
+            f"{label}: {at}forget {percent(entry.before.forget_test)} -> {percent(entry.after.forget_test)}, "
+            f"retain {percent(entry.before.retain_test)} -> {percent(entry.after.retain_test)}"
+            + (f" ({entry.note})" if entry.note else "")
+        )
+    if recipe.retrain:
+        from dkvb.methods.train_on import train_on  # torch, which masking does without
+
+        points = train_on(trained, method, choice.n, artifact, _readable(trained, method, forget), force)
+        entry = entry.model_copy(update={"retraining": points})
+    return entry
+
+
+def _unlearn(trained: TrainedSeed, method: Method, forget: list[int], choice: Choice, folder: Path) -> UnlearnResult:
+    """Unlearn, measure, and write what is kept and what was measured."""
+    started = time.perf_counter()
+    outcome = method.forget(choice.n)
+    counts = {when: count(trained.splits, of) for when, of in (("before", outcome.before), ("after", outcome.after))}
+    seconds = time.perf_counter() - started - outcome.seconds - outcome.seconds_counts
+    keys, classes = trained.recipe.keys, trained.splits.classes
+    result = UnlearnResult(
+        method=method.name,
+        model=method.model,
+        forget=forget,
+        forget_names=[classes[c] for c in forget],
+        classes=classes,
+        seed=trained.seed,
+        n=choice.n,
+        n_name=method.dial,
+        chosen=choice.chosen,
+        masked=outcome.masked,
+        activated=outcome.activated,
+        pairs_total=keys.codebooks * keys.pairs if method.model == "dkvb" else None,
+        seconds=round(outcome.seconds, 4),
+        seconds_counts=round(outcome.seconds_counts, 4),
+        flops=outcome.flops,
+        flops_counts=outcome.flops_counts,
+        seconds_evaluate=round(max(0.0, seconds), 4),
+        note=outcome.note or choice.note,
+        not_in_paper=method.not_in_paper,
+        keeps=outcome.keeps,
+        before=measure(counts["before"], forget),
+        per_class_before=counts["before"]["test"].per_class,
+        after=measure(counts["after"], forget),
+        per_class_after=counts["after"]["test"].per_class,
     )
-    return _entry(artifact, sweep, skipped=False) | _retrained(trained, method, n, artifact, force)
-
-
-def _retrained(trained: TrainedSeed, method: Method, n: int, artifact: Artifact, force: bool) -> dict[str, Any]:
-    """`retraining`, the points of training on, where the recipe asks for it and the method leaves something to
-    train."""
-    if not trained.recipe.unlearn.retrain:
-        return {}
-    from dkvb.methods.train_on import retrain  # torch, which masking does without
-
-    points = retrain(trained, method, n, artifact, _readable(trained, method, artifact.result["forget"]), force)
-    return {} if points is None else {"retraining": points}
-
-
-def _entry(artifact: Artifact, sweep: Artifact | None, skipped: bool) -> dict[str, Any]:
-    curve = {"curve": sweep.result["points"]} if sweep else {}
-    return {**artifact.result, **curve, "skipped": skipped, "artifact": str(artifact.path)}
-
-
-def _counted(trained: TrainedSeed, predicted: np.ndarray, split: str) -> tuple[np.ndarray, np.ndarray]:
-    return per_class(predicted, trained.splits.labels[split], len(trained.splits.classes))
-
-
-def _result(
-    trained: TrainedSeed, method: Method, forget: list[int], n: int, chosen: str, outcome: Outcome, seconds: float
-) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "method": method.name,
-        "model": method.model,
-        "forget": forget,
-        "forget_names": [trained.splits.classes[c] for c in forget],
-        "classes": trained.splits.classes,
-        "seed": trained.seed,
-        "n": n,
-        "n_name": method.dial,
-        "chosen": chosen,
-        "masked": outcome.masked,
-        "activated": outcome.activated,
-        "pairs_total": trained.recipe.keys.codebooks * trained.recipe.keys.pairs if method.model == "dkvb" else None,
-        "seconds": round(outcome.seconds, 4),
-        "seconds_counts": round(outcome.seconds_counts, 4),
-        "flops": outcome.flops,
-        "flops_counts": outcome.flops_counts,
-        "seconds_evaluate": round(max(0.0, seconds - outcome.seconds - outcome.seconds_counts), 4),
-        "note": outcome.note,
-        "not_in_paper": method.not_in_paper,
-        "keeps": outcome.keeps,
-    }
-    for when, predicted in (("before", outcome.before), ("after", outcome.after)):
-        result[when] = {}
-        for split in ("test", "train"):
-            correct, total = _counted(trained, predicted[split], split)
-            retain, forgotten = retain_and_forget(correct, total, forget)
-            result[when] |= {f"retain_{split}": retain, f"forget_{split}": forgotten}
-            if split == "test":
-                result[f"per_class_{when}"] = accuracies(correct, total)
+    if outcome.keeps != "nothing":
+        with atomic(folder / FILES[outcome.keeps]) as temporary:
+            save_file(outcome.arrays, temporary)
+    with atomic(folder / METRICS) as temporary:
+        _metrics(counts).write_parquet(temporary)
     return result
 
 
-def _metrics(trained: TrainedSeed, outcome: Outcome) -> polars.DataFrame:
-    rows = []
-    for when, predicted in (("before", outcome.before), ("after", outcome.after)):
-        for split in ("train", "test"):
-            correct, total = _counted(trained, predicted[split], split)
-            rows += [
-                {"when": when, "split": split, "class": c, "correct": int(correct[c]), "total": int(total[c])}
-                for c in range(len(total))
-            ]
-    return polars.DataFrame(rows)
+def _metrics(counts: dict[str, dict[str, Counted]]) -> polars.DataFrame:
+    """A row per time ("before", "after"), split and class."""
+    return polars.DataFrame(
+        {"when": when, "split": split, "class": c, "correct": int(correct), "total": int(total)}
+        for when, by_split in counts.items()
+        for split in STORED_SPLITS
+        for c, (correct, total) in enumerate(zip(by_split[split].correct, by_split[split].total, strict=True))
+    )
 
 
-def _sweep(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -> Artifact:
-    """The curve over n, made once and shared by every n chosen from it."""
+def _sweep(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -> Sweep:
+    """The curve over n, made once and shared by every n that is chosen from it."""
     grid = method.grid()
-    settings = _settings(trained, method, forget, "sweep") | {"grid": grid}
     label = f"sweep {_readable(trained, method, forget)}"
-    with trained.workspace.claim(
-        Spec("unlearn", f"{_readable(trained, method, forget)}-sweep", settings, _inputs(trained, method)), force
-    ) as claim:
-        if claim.artifact:
-            claim.artifact.check()
-            progress.note(f"{label}: already done ({claim.artifact.path.name})")
-            return claim.artifact
+    with trained.workspace.claim(_spec(trained, method, forget, "sweep", {"grid": grid}), force) as claim:
+        if done := claim.reuse(label):
+            return done.result_as(Sweep)
         with progress.task(label, len(grid) * len(trained.splits.evaluation), "points") as task:
             points = method.sweep(grid, task.advance)
-        rows = [
-            {
-                "n": p.n,
-                "split": p.split,
-                "class": c,
-                "correct": int(p.correct[c]),
-                "total": int(p.total[c]),
-                "masked": p.masked,
-            }
-            for p in points
-            for c in range(len(p.total))
-        ]
         with atomic(claim.path / CURVE) as temporary:
-            polars.DataFrame(rows).write_parquet(temporary)
-        by_n: dict[int, dict[str, Any]] = {n: {"n": n} for n in grid}
-        for p in points:
-            retain, forgotten = retain_and_forget(p.correct, p.total, forget)
-            by_n[p.n] |= {"masked": p.masked, f"retain_{p.split}": retain, f"forget_{p.split}": forgotten}
-        result = {
-            "method": method.name,
-            "model": method.model,
-            "forget": forget,
-            "seed": trained.seed,
-            "n_name": method.dial,
+            _curve(points).write_parquet(temporary)
+        result = Sweep(
+            method=method.name,
+            model=method.model,
+            forget=forget,
+            seed=trained.seed,
+            n_name=method.dial,
+            grid=grid,
+            points=_sweep_points(points, grid, forget),
+        )
+        claim.finish(result)
+        return result
+
+
+def _curve(points: list[Point]) -> polars.DataFrame:
+    """A row per point and class."""
+    return polars.DataFrame(
+        {
+            "n": point.n,
+            "split": point.split,
+            "class": c,
+            "correct": int(correct),
+            "total": int(total),
+            "masked": point.masked,
         }
-        return claim.finish(result | {"grid": grid, "points": list(by_n.values())})
+        for point in points
+        for c, (correct, total) in enumerate(zip(point.correct, point.total, strict=True))
+    )
 
 
-def _curve_of(sweep: Artifact, split: str) -> list[CurvePoint]:
-    return [CurvePoint(p["n"], p[f"retain_{split}"], p[f"forget_{split}"]) for p in sweep.result["points"]]
+def _sweep_points(points: list[Point], grid: list[int], forget: list[int]) -> list[SweepPoint]:
+    """A point per n, with the accuracies on every split on which it was measured."""
+    by_n: dict[int, dict[str, float | None]] = {n: {"n": n} for n in grid}
+    for point in points:
+        retain, forgotten = retain_and_forget(point.correct, point.total, forget)
+        by_n[point.n] |= {"masked": point.masked, f"retain_{point.split}": retain, f"forget_{point.split}": forgotten}
+    return [SweepPoint.model_validate(fields) for fields in by_n.values()]

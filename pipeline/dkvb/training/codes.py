@@ -22,6 +22,7 @@ from dkvb.bottleneck.projection import GROUP, UNIT, draw_projections, groups
 from dkvb.errors import UsageError
 from dkvb.evaluation.queries import group_queries
 from dkvb.recipe import Keys, Recipe
+from dkvb.records.stages import EmbedResult, QuantizeResult
 from dkvb.runtime import progress
 from dkvb.runtime.device import choose_device
 from dkvb.runtime.parallel import cores, distributed_run, one_thread_per_worker, spread
@@ -51,6 +52,10 @@ class Job:
     without: tuple[int, ...] = ()
 
     @cached_property
+    def embedded(self) -> EmbedResult:
+        return self.features.result_as(EmbedResult)
+
+    @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Training rows to fit on, and those kept out for choosing N."""
         return fitted_rows(self.features, self.validation, self.seed, self.without)
@@ -67,7 +72,7 @@ class Job:
 
     def neighbour_splits(self) -> dict[str, int]:
         """Splits that keep neighbour lists, and their lengths."""
-        sizes = {"test": int(self.features.result["test"]), "validation": len(self.rows[1])}
+        sizes = {"test": self.embedded.test, "validation": len(self.rows[1])}
         return {split: rows for split, rows in sizes.items() if rows and self.keys.neighbours}
 
 
@@ -90,7 +95,16 @@ def quantize_without(
 
 def quantize_seed(
     recipe: Recipe, workspace: Workspace, features: Artifact, seed: int, force: bool, without: tuple[int, ...] = ()
-) -> dict[str, Any]:
+) -> QuantizeResult:
+    """Fit keys and code every sample for one seed, or find that an earlier run has done it.
+
+    Args:
+        without: classes whose samples take no part in fitting the keys.
+
+    Raises:
+        UsageError: more keys than samples that each is to start at.
+        DamagedArtifact: what an earlier run left has been altered and cannot be mended.
+    """
     fitted = len(fitted_rows(features, recipe.data.validation, seed, without)[0])
     if recipe.keys.init == "sample" and recipe.keys.pairs > fitted:
         raise UsageError(
@@ -100,16 +114,13 @@ def quantize_seed(
     label = f"quantize seed {seed}" + (f" without class {', '.join(map(str, without))}" if without else "")
     with workspace.claim(quantize_spec(recipe, seed, features, without), force) as claim:
         marks, keys, apart = arrays.Marks(claim.path), recipe.keys, distributed_run(recipe.run)
-        if claim.artifact and not arrays.heal(claim.artifact, marks, _units(claim.artifact, keys.codebooks), label):
-            progress.note(f"{label}: already done ({claim.artifact.path.name})")
-            return _entry(claim.artifact, skipped=True)
+        if done := claim.reuse(label, lambda made: arrays.heal(made, marks, _units(made, keys.codebooks), label)):
+            return done.entry(QuantizeResult, skipped=True)
         device, reason = choose_device(recipe.run.device)
         job = Job(claim.path, features, keys, recipe.data.validation, seed, device, 1 if apart else None, without)
         _prepare(job)
-        memory = (recipe.run.memory, features.result, keys, job.threads or cores())
-        at_once = (
-            GROUP if device == "cuda" else group_size(*memory)
-        )  # on a GPU the size of a group may show in the last bits
+        # on a GPU the size of a group may show in the last bits
+        at_once = GROUP if device == "cuda" else group_size(recipe.run.memory, job)
         left = [group for group in groups(keys.codebooks, at_once) if any(marks.get(str(c)) is None for c in group)]
         progress.note(f"{label}: on {device} ({reason}), {at_once} codebooks to a pass over the features")
         with progress.task(f"{label}: keys and codes", keys.codebooks, "codebooks") as task:
@@ -121,49 +132,34 @@ def quantize_seed(
                 for group in left:
                     quantize_group(job, group, task.advance)
         statistics = [marks.get(str(c)) or {} for c in range(keys.codebooks)]
-        means = {name: float(np.mean([s[name] for s in statistics])) for name in statistics[0]}
-        return _entry(
-            claim.finish({"seed": seed, "codebooks": keys.codebooks, "pairs": keys.pairs, **means}), skipped=False
-        )
-
-
-def _entry(artifact: Artifact, skipped: bool) -> dict[str, Any]:
-    return {
-        **artifact.result,
-        "seconds": artifact.manifest["seconds"],
-        "skipped": skipped,
-        "artifact": str(artifact.path),
-    }
+        means = {name: float(np.mean([of[name] for of in statistics])) for name in statistics[0]}
+        result = QuantizeResult(seed=seed, codebooks=keys.codebooks, pairs=keys.pairs, **means)
+        return claim.finish(result).entry(QuantizeResult, skipped=False)
 
 
 def _prepare(job: Job) -> None:
     """Projections and empty arrays, where an interrupted run has not made them yet."""
-    keys, result = job.keys, job.features.result
+    keys, embedded = job.keys, job.embedded
     if not (job.path / PROJECTION).is_file():
         with atomic(job.path / PROJECTION) as temporary:
-            save_file({"projection": draw_projections(job.seed, keys.codebooks, result["dim"], keys.dim)}, temporary)
+            save_file({"projection": draw_projections(job.seed, keys.codebooks, embedded.dim, keys.dim)}, temporary)
     arrays.create(job.path, KEYS, (keys.codebooks, keys.pairs, keys.dim), np.float32, (1, keys.pairs, keys.dim))
-    for split in ("train", "test"):
-        arrays.create(
-            job.path,
-            f"{split}/codes",
-            (result[split], keys.codebooks, keys.top_k),
-            np.uint16,
-            (result[split], 1, keys.top_k),
-        )
+    for split, rows in (("train", embedded.train), ("test", embedded.test)):
+        shape, chunk = (rows, keys.codebooks, keys.top_k), (rows, 1, keys.top_k)
+        arrays.create(job.path, f"{split}/codes", shape, np.uint16, chunk)
     nearest = min(keys.neighbours, keys.pairs)
     for split, rows in job.neighbour_splits().items():
         arrays.create(job.path, f"{split}/neighbours", (rows, keys.codebooks, nearest), np.uint16, (rows, 1, nearest))
 
 
-def group_size(memory: float, result: dict[str, Any], keys: Keys, threads: int) -> int:
+def group_size(memory: float, job: Job) -> int:
     """Codebooks that share a pass over the features, so that a process stays within `memory` GiB, or `UNIT` where it
     cannot.
 
     Held are the queries of the group, and per thread what one codebook needs: the queries it is fitted to, twice over
     while its statistics are taken, its batch order and its codes.
     """
-    train, test = int(result["train"]), int(result["test"])
+    keys, train, test, threads = job.keys, job.embedded.train, job.embedded.test, job.threads or cores()
     queries = (train + test) * keys.dim * 4
     thread = 3 * train * keys.dim * 4 + 16 * train + 6 * train * keys.top_k + 6 * test * keys.neighbours
     spare = memory * 2**30 - PROCESS - threads * thread

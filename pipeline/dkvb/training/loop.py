@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from dkvb.errors import DkvbError
+from dkvb.recipe import Linear, Train
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator
 from dkvb.workspace.files import atomic
@@ -67,71 +68,100 @@ def optimiser(module: torch.nn.Module, lr: float) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """For how long and by what steps a module is trained."""
+
+    epochs: int
+    lr: float
+    batch_size: int
+    clip: float | None = None
+    """The largest L2 norm of a step's gradient over all parameters; None leaves gradients as they are."""
+
+    @classmethod
+    def of(cls, settings: Train | Linear) -> Schedule:
+        """As a section of the recipe has it."""
+        return cls(settings.epochs, settings.lr, settings.batch_size)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One training of a seed."""
+
+    name: str
+    """Names it among the seed's random draws, and to a person."""
+    seed: int
+    folder: Path | None = None
+    """Where a checkpoint is kept between epochs; None keeps none."""
+
+    @property
+    def checkpoint(self) -> Path | None:
+        return self.folder / CHECKPOINT if self.folder else None
+
+
 def fit(
     module: torch.nn.Module,
     inputs: torch.Tensor,
     labels: torch.Tensor,
-    *,
-    epochs: int,
-    lr: float,
-    batch_size: int,
-    seed: int,
-    unit: str,
-    folder: Path | None = None,
+    schedule: Schedule,
+    unit: Unit,
     on_epoch: Callable[[], dict[str, float]] = dict,
-    clip: float | None = None,
 ) -> History:
-    """Train a module with cross-entropy for a number of epochs, or what is left of them.
+    """Train a module with cross-entropy for the epochs of a schedule, or what is left of them.
 
     Args:
         module: (B, …) inputs -> (B, L) logits.
         inputs: (N, …); labels: (N,) int64.
-        unit: names this training among the seed's random draws.
-        folder: where a checkpoint is kept between epochs; None keeps none.
         on_epoch: further measures of the epoch's history row.
-        clip: the largest L2 norm of a step's gradient over all parameters; None leaves gradients as they are.
 
     Raises:
         DkvbError: the loss is not finite; names epoch and step. The last checkpoint stays.
     """
-    adam = optimiser(module, lr)
-    history = History()
-    done = _restore(folder / CHECKPOINT, module, adam, history) if folder else 0
+    adam, history = optimiser(module, schedule.lr), History()
+    done = _restore(unit.checkpoint, module, adam, history) if unit.checkpoint else 0
     saved = time.monotonic()
-    with suitable_threads(module), progress.task(f"{unit} seed {seed}", epochs, "epochs") as task:
+    with suitable_threads(module), progress.task(f"{unit.name} seed {unit.seed}", schedule.epochs, "epochs") as task:
         task.skip(done)
-        for epoch in range(done, epochs):
-            order = torch.from_numpy(generator(seed, unit, "order", epoch).permutation(len(labels)))
-            total, correct = 0.0, 0
-            for step, rows in enumerate(order.split(batch_size)):
-                logits = module(inputs[rows])
-                loss = functional.cross_entropy(logits, labels[rows])
-                value = loss.item()
-                if not value < float("inf"):
-                    raise DkvbError(
-                        f"The loss of {unit} (seed {seed}) is {value} in epoch {epoch + 1}, step {step + 1}: a learning"
-                        f" rate of {lr} is too large for these data; lower it in the recipe. The last good checkpoint"
-                        " is kept."
-                    )
-                adam.zero_grad(set_to_none=True)
-                loss.backward()
-                if clip is not None:
-                    _clip(module, clip)
-                adam.step()
-                total += value * len(rows)
-                correct += int((logits.detach().argmax(1) == labels[rows]).sum())
-            row = {
-                "epoch": epoch + 1,
-                "loss": total / len(labels),
-                "train_accuracy": correct / len(labels),
-                **on_epoch(),
-            }
+        for epoch in range(done, schedule.epochs):
+            row = _epoch(module, adam, inputs, labels, schedule, unit, epoch) | on_epoch()
             history.rows.append(row)
-            if folder and epoch + 1 < epochs and time.monotonic() - saved > SAVE_EVERY:
-                _save(folder / CHECKPOINT, module, adam, history)
+            if unit.checkpoint and epoch + 1 < schedule.epochs and time.monotonic() - saved > SAVE_EVERY:
+                _save(unit.checkpoint, module, adam, history)
                 saved = time.monotonic()
             task.advance(1, f"loss {row['loss']:.4f}")
     return history
+
+
+def _epoch(
+    module: torch.nn.Module,
+    adam: torch.optim.Adam,
+    inputs: torch.Tensor,
+    labels: torch.Tensor,
+    schedule: Schedule,
+    unit: Unit,
+    epoch: int,
+) -> dict[str, float]:
+    """Train for one epoch; its history row."""
+    order = torch.from_numpy(generator(unit.seed, unit.name, "order", epoch).permutation(len(labels)))
+    total, correct = 0.0, 0
+    for step, rows in enumerate(order.split(schedule.batch_size)):
+        logits = module(inputs[rows])
+        loss = functional.cross_entropy(logits, labels[rows])
+        value = loss.item()
+        if not value < float("inf"):
+            raise DkvbError(
+                f"The loss of {unit.name} (seed {unit.seed}) is {value} in epoch {epoch + 1}, step {step + 1}: a"
+                f" learning rate of {schedule.lr} is too large for these data; lower it in the recipe. The last good"
+                " checkpoint is kept."
+            )
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        if schedule.clip is not None:
+            _clip(module, schedule.clip)
+        adam.step()
+        total += value * len(rows)
+        correct += int((logits.detach().argmax(1) == labels[rows]).sum())
+    return {"epoch": epoch + 1, "loss": total / len(labels), "train_accuracy": correct / len(labels)}
 
 
 def _clip(module: torch.nn.Module, clip: float) -> None:

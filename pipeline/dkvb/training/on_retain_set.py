@@ -1,7 +1,8 @@
 """Models trained from scratch on the retain set alone: what unlearning is measured against.
 
-Each is an artifact of its own, resumable and shared by whatever asks for it: values on the same keys, values on keys
-that were fitted without the forget classes as well, or a linear head.
+Each is an artifact of its own, resumable and shared by all methods and checks that need it: values on the same keys
+("retrain"), values on keys that were fitted without the forget classes as well ("retrain-keys"), or a linear head
+("retrain-linear").
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,11 +24,13 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.selections import Rows
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.metrics.flops import linear_flops, selection_flops, values_flops
+from dkvb.recipe import Linear, Train
+from dkvb.records.stages import RetrainedResult
 from dkvb.runtime import progress
 from dkvb.training.codes import quantize_without
 from dkvb.training.linear_head import new_head
-from dkvb.training.loop import fit
-from dkvb.workspace.artifacts import Artifact, Claim
+from dkvb.training.loop import Schedule, Unit, fit
+from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.files import atomic
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CHECKPOINT, LINEAR, VALUES
@@ -46,11 +49,12 @@ class Stopwatch:
 
 
 What = Literal["retrain", "retrain-keys", "retrain-linear"]
+"""Which model is trained again; the names of the methods that measure it."""
 
 
 def retrained(trained: TrainedSeed, forget: Sequence[int], what: What) -> Artifact:
-    """The artifact of a retrained model, trained where that has not been done; `result` holds `seconds` and `flops` of
-    that.
+    """The artifact of a retrained model, trained now where no earlier run has done that; its result is a
+    `RetrainedResult`.
 
     Raises:
         MissingStage: there is no trained model yet.
@@ -72,20 +76,21 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What) -> Artifa
     spec = Spec(
         "retrained", f"{recipe.data_name}-{what}-{'-'.join(map(str, forget))}-seed{seed}", settings, like.inputs
     )
-    broken = _broken(trained, spec)
-    with trained.workspace.claim(spec, force=broken) as claim:
-        if claim.artifact is None:
-            result = (_head if what == "retrain-linear" else _values)(trained, forget, rows, what, claim)
-            (claim.path / CHECKPOINT).unlink(missing_ok=True)
-            return claim.finish({"what": what, "forget": list(forget), "seed": seed, **result})
-        return claim.artifact
+    with trained.workspace.claim(spec, force=_damaged(trained, spec)) as claim:
+        if claim.artifact:
+            return claim.artifact
+        train = _head if what == "retrain-linear" else _values
+        seconds, flops = train(trained, forget, rows, what, claim.path)
+        (claim.path / CHECKPOINT).unlink(missing_ok=True)
+        return claim.finish(RetrainedResult(what=what, forget=list(forget), seed=seed, seconds=seconds, flops=flops))
 
 
-def _broken(trained: TrainedSeed, spec: Spec) -> bool:
-    """Whether it has been made and altered since: it is then made again, since nothing else depends on it."""
+def _damaged(trained: TrainedSeed, spec: Spec) -> bool:
+    """Whether the model's files were altered since it was trained: it is then trained again without asking, since
+    nothing else was made from it."""
     try:
-        if found := trained.workspace.get(spec):
-            found.check()
+        if artifact := trained.workspace.get(spec):
+            artifact.check()
     except DamagedArtifact as error:
         progress.note(f"{error} Making it again now.")
         return True
@@ -122,21 +127,30 @@ def _unmasked(model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
     return model.no_mask(selection_counts(model.codes("train")[:, retain], model.pairs))
 
 
-def _values(trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, claim: Claim) -> dict[str, Any]:
+def _values(
+    trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, folder: Path
+) -> tuple[float, int]:
+    """Train values from scratch on some training rows and keep them; seconds and flops that it takes."""
     settings, keys, splits = trained.recipe.train, trained.recipe.keys, trained.splits
     model = bottleneck(trained, forget, what, np.empty(0))
     start = start_values(settings.values, keys.codebooks, keys.pairs, len(splits.classes), trained.seed)
     ids = flat_ids(model.codes("train"), keys.pairs)
     decoder = Decoder(start, keys.top_k, settings.pool)
-    seconds = _fit(Rows(decoder, ids), torch.from_numpy(rows), trained, rows, what, settings, claim.path)
+    seconds = _fit(
+        Rows(decoder, ids),
+        torch.from_numpy(rows),
+        splits.labels["train"][rows],
+        settings,
+        Unit(what, trained.seed, folder),
+    )
     values = decoder.values.detach().reshape(keys.codebooks, keys.pairs, -1)
-    with atomic(claim.path / VALUES) as temporary:
+    with atomic(folder / VALUES) as temporary:
         save_file({"values": values}, temporary)
     flops = values_flops(len(rows), keys.codebooks, keys.top_k, len(splits.classes), settings.epochs)
     if what == "retrain-keys":
-        width = int(trained.features.result["dim"])
+        width = splits.embedded.dim
         # each epoch of the fit searches every sample once; projecting it is done once; then all samples are coded
-        everyone = sum(len(rows) for rows in splits.rows.values())
+        everyone = sum(len(of_split) for of_split in splits.rows.values())
         fitted = selection_flops(len(rows), width, keys.codebooks, keys.pairs, keys.dim)
         searched = selection_flops(len(rows), 0, keys.codebooks, keys.pairs, keys.dim)
         flops += (
@@ -145,43 +159,23 @@ def _values(trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what:
             + selection_flops(everyone, width, keys.codebooks, keys.pairs, keys.dim)
         )
         seconds += float(model.codes_artifact.manifest["seconds"])
-    return {"seconds": seconds, "flops": flops}
+    return seconds, flops
 
 
-def _head(trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, claim: Claim) -> dict[str, Any]:
+def _head(trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, folder: Path) -> tuple[float, int]:
+    """Train a linear head from scratch on some training rows and keep it; seconds and flops that it takes."""
     settings = trained.recipe.linear
     inputs = torch.from_numpy(trained.splits.features_of("train")[rows])
     head = new_head(trained.seed, inputs.shape[1], len(trained.splits.classes))
-    seconds = _fit(head, inputs, trained, rows, what, settings, claim.path)
-    with atomic(claim.path / LINEAR) as temporary:
+    seconds = _fit(head, inputs, trained.splits.labels["train"][rows], settings, Unit(what, trained.seed, folder))
+    with atomic(folder / LINEAR) as temporary:
         save_file({name: parameter.detach() for name, parameter in head.named_parameters()}, temporary)
-    return {
-        "seconds": seconds,
-        "flops": linear_flops(len(rows), inputs.shape[1], len(trained.splits.classes), settings.epochs),
-    }
+    return seconds, linear_flops(len(rows), inputs.shape[1], len(trained.splits.classes), settings.epochs)
 
 
 def _fit(
-    module: torch.nn.Module,
-    inputs: torch.Tensor,
-    trained: TrainedSeed,
-    rows: np.ndarray,
-    what: What,
-    settings: Any,
-    folder: Path,
+    module: torch.nn.Module, inputs: torch.Tensor, labels: np.ndarray, settings: Train | Linear, unit: Unit
 ) -> float:
-    """Train on the rows; returns the seconds that the epochs took, those of an interrupted run included."""
-    labels = torch.from_numpy(trained.splits.labels["train"][rows])
-    history = fit(
-        module,
-        inputs,
-        labels,
-        epochs=settings.epochs,
-        lr=settings.lr,
-        batch_size=settings.batch_size,
-        seed=trained.seed,
-        unit=what,
-        folder=folder,
-        on_epoch=Stopwatch(),
-    )
+    """Train on inputs (N, …), labels (N,); the seconds that the epochs took, those of an interrupted run included."""
+    history = fit(module, inputs, torch.from_numpy(labels), Schedule.of(settings), unit, Stopwatch())
     return round(sum(row["seconds"] for row in history.rows), 3)

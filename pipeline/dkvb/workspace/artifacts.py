@@ -63,6 +63,11 @@ class Artifact:
     def result(self) -> dict[str, Any]:
         return dict(self.manifest["result"])
 
+    @property
+    def purged(self) -> list[int]:
+        """Classes whose data `dkvb purge` erased from it."""
+        return list(self.manifest["result"].get("purged") or [])
+
     def result_as(self, kind: type[R]) -> R:
         """The result as the record that wrote it.
 

@@ -17,6 +17,9 @@ FILES = "files.parquet"
 KEPT = "kept.npy"
 """Embed, in a split's folder once unreadable images have been left out: the source's rows that it holds."""
 
+UNREADABLE = "unreadable.json"
+"""Embed, beside it: what was wrong with each image that was left out."""
+
 PROJECTION = "projection.safetensors"
 """Quantize: `projection` (C, D, d)."""
 

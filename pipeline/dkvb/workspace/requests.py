@@ -23,6 +23,7 @@ from safetensors.numpy import load_file, save_file
 from dkvb.bottleneck.mask_order import pack, unpack
 from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
 from dkvb.recipe import Recipe
+from dkvb.records.stages import EmbedResult
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
 from dkvb.workspace.names import MASK, REQUEST
@@ -230,8 +231,8 @@ def refuse_return(workspace: Workspace, features: Artifact) -> None:
     Raises:
         SettingsClash: rows of these features were purged.
     """
-    if purged := features.result.get("purged"):
-        names = ", ".join(str(features.result["classes"][c]) for c in purged)
+    if purged := features.purged:
+        names = ", ".join(features.result_as(EmbedResult).classes[c] for c in purged)
         raise SettingsClash(
             f"Rows of {names} were purged from {features.path}, and making the features again would bring them back:"
             " take those classes out of the data and give another --data-dir."
