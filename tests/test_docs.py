@@ -141,12 +141,25 @@ def test_commands_run_and_print_what_is_shown(block: Block, tmp_path: Path, monk
     assert_printed(block.output, "\n".join(map(dkvb, block.commands)), "; ".join(block.commands))
 
 
+def unexplained(workspace: Path, concepts: str) -> set[str]:
+    """Names of the workspace's tables, tensors and arrays that docs/concepts.md does not give."""
+    kinds = ("*.safetensors", "*.parquet", "zarr.json", "*.jsonl")
+    files = [path for kind in kinds for path in workspace.rglob(kind)]
+    arrays = [
+        path.parent for path in files if path.name == "zarr.json" and '"array"' in path.read_text(encoding="utf-8")
+    ]
+    names = {path.name for path in files if path.name != "zarr.json"} | {path.name for path in arrays}
+    folders = {path.name for path in workspace.iterdir() if path.is_dir()}
+    return {name for name in names | folders if name not in concepts}
+
+
 def test_the_first_command_and_a_deletion_print_what_is_shown() -> None:
     shown = re.findall(r"```text\n(.*?)```", section("Two commands"), re.S)[0].splitlines()
     assert_printed(shown, dkvb("dkvb run digits"), "dkvb run digits")
     dkvb("dkvb init digits")
     deletion = next(block for block in blocks() if block.section == ON_DIGITS)
     assert_printed(deletion.output, "\n".join(map(dkvb, deletion.commands)), "; ".join(deletion.commands))
+    assert not unexplained(Path("data"), (ROOT / "docs/concepts.md").read_text(encoding="utf-8"))
 
 
 def test_ci_installs_and_tests_as_the_readme_says() -> None:
