@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dkvb.commands.choose import choose
 from dkvb.commands.failures import INTERRUPTED, attempt
 from dkvb.commands.flags import EVERYWHERE, Flag, overrides
 from dkvb.commands.layout import Command
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dkvb.recipe import Recipe
     from dkvb.records.base import Record
     from dkvb.workspace.artifacts import Workspace
+    from dkvb.workspace.last_recipe import LastRecipe
 
 
 class Options:
@@ -30,29 +32,32 @@ class Options:
         self.values = dict(values)
         self.json: bool = values["json_"]
         self.force: bool = values["force"]
+        self._used: LastRecipe | None = None
 
     def recipe(self, which: str | None = None) -> Recipe:
         """The recipe that options, file and built-in recipe make together.
 
         Args:
-            which: the built-in recipe or file, where it is not given as `--recipe`.
+            which: the built-in recipe or file, where it is not given as `--recipe`; without either, see `choose`.
 
         Raises:
             UsageError: no such recipe, or a value that it cannot have.
         """
-        from dkvb import recipe as recipes
-
-        return recipes.load(which or self.values["recipe"]).with_(**overrides(self.values))
+        named = which or self.values["recipe"]
+        recipe, self._used = choose(named, overrides(self.values), self.values["data_dir"])
+        return recipe
 
     def workspace(self) -> Workspace:
         """The workspace of `--data-dir` and `--reports-dir`.
+
+        What is written there makes the recipe that was asked for before the one last used in it.
 
         Raises:
             UsageError: one of them is a file.
         """
         from dkvb.workspace.artifacts import Workspace
 
-        return Workspace(self.values["data_dir"], self.values["reports_dir"])
+        return Workspace(self.values["data_dir"], self.values["reports_dir"], self._used)
 
     def show(self, result: Mapping[str, Any] | Record, table: Callable[[], Iterable[Any]] | None = None) -> None:
         """Print the result: as JSON, or as tables for a person."""

@@ -94,7 +94,11 @@ def membership(
 
     Class membership inference (the paper's Appendix D). Needs `dkvb embed`; trains models without the held-out class.
     """
+    from dkvb.evaluation.forget_sets import check_names
+
     recipe, workspace = options.recipe(), options.workspace()
+    check_names(recipe, workspace)
+    check_names(recipe, workspace, [] if held_out is None else [held_out])
     from dkvb.commands import tables
     from dkvb.experiments import membership as attacks
 

@@ -1,4 +1,7 @@
-"""`dkvb run` and the five stages: embed, quantize, train, unlearn, report."""
+"""`dkvb run` and the five stages: embed, quantize, train, unlearn, report.
+
+A command reads and checks what it is given before it imports the stages, which bring heavy libraries with them.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +43,16 @@ def run(options: Options, which: Which = None) -> None:
 
     What an earlier run has done is kept: the same command goes on where it stopped.
     """
+    from dkvb.evaluation.forget_sets import check_names
+
     recipe, workspace = options.recipe(which), options.workspace()
+    check_names(recipe, workspace)
     from dkvb.commands import tables
     from dkvb.stages import embed, quantize, report, train, unlearn
 
-    result: dict[str, Any] = {}
-    for stage in (embed, quantize, train, unlearn):
+    result: dict[str, Any] = {"embed": embed.run(recipe, workspace, force=options.force)}
+    check_names(recipe, workspace)  # the classes are known now: a mistyped one costs no training
+    for stage in (quantize, train, unlearn):
         result[stage.__name__.rpartition(".")[2]] = stage.run(recipe, workspace, force=options.force)
     result["report"] = report.run(recipe, workspace)
     options.show(result, lambda: tables.run(result))
@@ -126,7 +133,10 @@ def unlearn(options: Options) -> None:
     Each starts from the trained model: needs `dkvb train`. To forget classes one after another, as requests come in,
     use `dkvb forget`.
     """
+    from dkvb.evaluation.forget_sets import check_names
+
     recipe, workspace = options.recipe(), options.workspace()
+    check_names(recipe, workspace)
     from dkvb.commands import tables
     from dkvb.stages import over_seeds, unlearn
 

@@ -32,6 +32,11 @@ def builtin_text(name: str) -> str:
     return (importlib.resources.files("dkvb") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
+def is_builtin(which: str) -> bool:
+    """Whether `which` names a built-in recipe rather than a file."""
+    return which in builtin_names() and not Path(which).suffix
+
+
 def load(which: str | None = None, folder: Path | None = None) -> Recipe:
     """Load a recipe by built-in name or path; by default `dkvb.toml` in `folder` (here), else cifar10.
 
@@ -44,7 +49,7 @@ def load(which: str | None = None, folder: Path | None = None) -> Recipe:
     if which is None:
         which = str(folder / "dkvb.toml") if (folder / "dkvb.toml").is_file() else "cifar10"
     path = Path(which)
-    if which in builtin_names() and not path.suffix:
+    if is_builtin(which):
         return _absolute(validate(parse(builtin_text(which), which), f"recipe {which}"), folder)
     if not path.suffix and not path.is_file():
         builtin_text(which)

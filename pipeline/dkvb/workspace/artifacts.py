@@ -22,8 +22,9 @@ from dkvb.errors import DamagedArtifact, MissingStage, SettingsClash, UsageError
 from dkvb.records.base import Record
 from dkvb.runtime import progress
 from dkvb.version import __version__
-from dkvb.workspace import locks, manifest
+from dkvb.workspace import last_recipe, locks, manifest
 from dkvb.workspace.files import canonical_hash, differences, remove_leftovers, write_json
+from dkvb.workspace.last_recipe import LastRecipe
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CLAIM, MANIFEST
 
@@ -180,10 +181,14 @@ class Claim:
 
 
 class Workspace:
-    """Where stages write artifacts (`root`) and reports (`reports`)."""
+    """Where stages write artifacts (`root`) and reports (`reports`).
 
-    def __init__(self, root: Path, reports: Path) -> None:
-        self.root, self.reports = root.absolute(), reports.absolute()
+    Args:
+        used_with: the recipe to remember here once something is written.
+    """
+
+    def __init__(self, root: Path, reports: Path, used_with: LastRecipe | None = None) -> None:
+        self.root, self.reports, self.used_with = root.absolute(), reports.absolute(), used_with
         for name, folder in (("--data-dir", self.root), ("--reports-dir", self.reports)):
             if folder.exists() and not folder.is_dir():
                 raise UsageError(f"{name} {folder} is a file; give a folder.")
@@ -265,6 +270,7 @@ class Workspace:
         """
         path = self.path(spec)
         path.mkdir(parents=True, exist_ok=True)
+        self.remember_recipe()
         with self.hold(f"{spec.stage}-{path.name}", f"{spec.stage} {path.name}"):
             if force:
                 (path / MANIFEST).unlink(missing_ok=True)
@@ -290,6 +296,11 @@ class Workspace:
     def hold(self, name: str, what: str) -> AbstractContextManager[None]:
         """Hold a named lock of the workspace, waiting for it where another process has it; `what` it is for."""
         return locks.hold(self.root / ".locks", name, what)
+
+    def remember_recipe(self) -> None:
+        """Make `used_with` the recipe last used here. Call before anything is written."""
+        if self.used_with is not None:
+            last_recipe.write(self.root, self.used_with)
 
     def unfinished(self, stage: str) -> list[Path]:
         """Folders of a stage that were begun and not finished."""

@@ -56,6 +56,9 @@ LOSSES = "losses.parquet"
 REQUEST = "request.json"
 """Requests: written last, what the request is."""
 
+LAST_RECIPE = "recipe.json"
+"""The workspace itself: the recipe last used in it."""
+
 STORED_SPLITS = ("train", "test")
 """Splits as they are stored; validation rows lie within train."""
 

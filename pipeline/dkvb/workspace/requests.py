@@ -158,6 +158,7 @@ def find(workspace: Workspace, wanted: str) -> Request:
 def held(workspace: Workspace) -> Iterator[None]:
     """The right to open, change or close requests; one process at a time."""
     with workspace.hold("requests", "deletion requests"):
+        workspace.remember_recipe()
         yield
 
 
