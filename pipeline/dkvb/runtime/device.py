@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -25,6 +27,20 @@ def choose_device(wanted: str) -> tuple[str, str]:
     if wanted == "cuda":
         raise UsageError(f"--device cuda: {reason}. Use --device auto or cpu, or see what `dkvb doctor` finds.")
     return "cpu", reason
+
+
+def gpus_listed() -> list[str]:
+    """Names of the GPUs that `nvidia-smi` lists; none where it is not there or fails. Whether torch can use them, only
+    torch knows."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    try:
+        words = [program, "--query-gpu=name", "--format=csv,noheader"]
+        listed = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in listed.splitlines() if line.strip()]
 
 
 class _FullPrecision:

@@ -1,0 +1,69 @@
+"""torch takes seconds to import: commands that train and encode nothing leave it, and what brings it, alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from dkvb.recipe import Recipe
+from dkvb.workspace.artifacts import Workspace
+
+HEAVY = ("torch", "torchvision", "timm", "open_clip")
+COMMANDS = [
+    "status",
+    "doctor",
+    "unlearn --method activations --method examples --method logit-mask --forget cat --sweep",
+    "unlearn --method activations --na auto --forget dog --counts last-epoch",
+    "unlearn --method examples --forget dog --counts proxy --proxy new.npz",
+    "report",
+    "forget cat --plan",
+    "forget cat",
+    "forget bird --na auto",
+    "restore r0002",
+    "status",
+    "receipt r0001",
+    "ledger",
+    "predict new.npz --top 2 --csv out.csv",
+    "export exported",
+    "predict new.npz --model exported",
+    "report --force",
+]
+SCRIPT = """
+import json, sys
+from typer.testing import CliRunner
+from dkvb.cli import app
+
+heavy, commands = json.loads(sys.argv[1])
+for command in commands:
+    result = CliRunner().invoke(app, command.split())
+    if result.exit_code:
+        sys.exit(f"dkvb {command} failed:\\n{result.output}\\n{result.exception!r}")
+    if there := [name for name in heavy if name in sys.modules]:
+        sys.exit(f"dkvb {command} imports {', '.join(there)}")
+import dkvb
+import numpy
+model = dkvb.unlearn(dkvb.load("data"), "dog", na=20)
+assert isinstance(model(numpy.load("new.npz")["x"]), numpy.ndarray)
+assert not [name for name in heavy if name in sys.modules], "predicting on arrays imports torch"
+"""
+
+
+def test_commands_that_train_and_encode_nothing_leave_torch_alone(
+    trained: Recipe, workspace: Workspace, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "new.npz", x=np.random.default_rng(0).standard_normal((30, 12)).astype(np.float32))
+    (tmp_path / "tiny.toml").rename(tmp_path / "dkvb.toml")
+    words = [sys.executable, "-c", SCRIPT, json.dumps([HEAVY, COMMANDS])]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_modules_that_many_commands_need_leave_torch_alone() -> None:
+    """Modules that a torch-free command may need: all but those that train, encode or are torch modules."""
+    code = f"import sys, dkvb.sources.opening, dkvb.encoders.recorded, dkvb.methods.base, dkvb.inference.export, \
+dkvb.stages.embed, dkvb.stages.report, dkvb.deletion.forget; assert not set({HEAVY}) & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
