@@ -156,7 +156,6 @@ def unexplained(workspace: Path, concepts: str) -> set[str]:
 def test_the_first_command_and_a_deletion_print_what_is_shown() -> None:
     shown = re.findall(r"```text\n(.*?)```", section("Two commands"), re.S)[0].splitlines()
     assert_printed(shown, dkvb("dkvb run digits"), "dkvb run digits")
-    dkvb("dkvb init digits")
     deletion = next(block for block in blocks() if block.section == ON_DIGITS)
     assert_printed(deletion.output, "\n".join(map(dkvb, deletion.commands)), "; ".join(deletion.commands))
     assert not unexplained(Path("data"), (ROOT / "docs/concepts.md").read_text(encoding="utf-8"))
