@@ -79,10 +79,10 @@ def _requests(
             "classes": r.classes,
             "names": r.names,
             "state": r.state,
-            "masked": r.data["masked"],
-            "created": r.data["created"],
+            "masked": r.record.masked,
+            "created": r.record.created,
         }
-        | {"seed": r.data["seed"], "of_recipe": r.train in of, "purging": "purging" in r.data}
+        | {"seed": r.record.seed, "of_recipe": r.train in of, "purging": r.record.purging is not None}
         for r in every
     ]
     mine = {artifact.fingerprint: artifact for artifact in trained}

@@ -12,11 +12,12 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features
 
 
-def run(recipe: Recipe, workspace: Workspace, force: bool = False, masks_go: bool = False) -> list[dict[str, Any]]:
+def run(recipe: Recipe, workspace: Workspace, force: bool = False, masks_emptied: bool = False) -> list[dict[str, Any]]:
     """Fit keys and code every sample, for each seed of the recipe.
 
     Args:
-        masks_go: whoever forces new keys takes the masks of purged classes away, which belong to the old ones.
+        masks_emptied: the caller empties the masks of purged classes itself; they mean nothing for new keys, so that
+            without this no new keys are forced.
 
     Raises:
         MissingStage: nothing embedded yet.
@@ -24,7 +25,7 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False, masks_go: boo
         SettingsClash: forced, where masks of purged classes belong to the keys that are there.
     """
     features = need_features(recipe, workspace)
-    if force and not masks_go and features.result.get("purged"):
+    if force and not masks_emptied and features.result.get("purged"):
         raise SettingsClash(
             f"Classes were purged from {features.path}, and their masks belong to the keys that are there: new keys"
             " would leave the masks without meaning. `dkvb purge REQUEST --keys reinit` fits new keys and trains new"
