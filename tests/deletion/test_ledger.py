@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deletion_records import a_masking
 from dkvb.deletion import ledger
 from dkvb.errors import DamagedArtifact
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.files import canonical_hash
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def lines(workspace: Workspace) -> list[str]:
     """Three requests, and the ledger's lines."""
     train = Artifact(workspace.root, {"fingerprint": "f" * 64})
     for c in range(3):
-        request = requests.open_request(workspace, train, [str(c)], np.zeros((2, 8), bool), {"classes": [c]})
+        request = requests.open_request(workspace, train, a_masking(c), np.zeros((2, 8), bool))
         ledger.record(workspace, "masked", request)
     return path(workspace).read_text(encoding="utf-8").splitlines(keepends=True)
 
@@ -31,15 +33,15 @@ def path(workspace: Workspace) -> Path:
 def problem(workspace: Workspace, lines: list[str]) -> str:
     path(workspace).write_text("".join(lines), encoding="utf-8")
     found = ledger.verify(workspace)
-    assert not found["valid"]
-    return str(found["problem"])
+    assert not found.valid
+    return str(found.problem)
 
 
 def test_untouched(workspace: Workspace, lines: list[str]) -> None:
     found = ledger.verify(workspace)
-    assert found["valid"]
-    assert [entry["number"] for entry in found["ledger"]] == [1, 2, 3]
-    assert found["ledger"][1]["previous"] == found["ledger"][0]["hash"]
+    assert found.valid
+    assert [entry.number for entry in found.ledger] == [1, 2, 3]
+    assert found.ledger[1].previous == found.ledger[0].hash
 
 
 def test_an_edited_line_is_named(workspace: Workspace, lines: list[str]) -> None:
@@ -51,7 +53,7 @@ def test_an_edited_line_with_its_hash_made_anew_breaks_the_chain(workspace: Work
     entry = json.loads(lines[1])
     entry["event"] = "restored"
     entry.pop("hash")
-    entry["hash"] = ledger.canonical_hash(entry)
+    entry["hash"] = canonical_hash(entry)
     assert "entry 3 does not follow" in problem(workspace, [lines[0], json.dumps(entry) + "\n", lines[2]])
     assert "entry 3 was changed" in problem(workspace, [lines[0], lines[1], json.dumps(_forged(lines[2])) + "\n"])
 
@@ -60,7 +62,7 @@ def _forged(line: str) -> dict[str, object]:
     entry = json.loads(line)
     entry["classes"] = [9]
     entry.pop("hash")
-    return entry | {"hash": ledger.canonical_hash(entry)}
+    return entry | {"hash": canonical_hash(entry)}
 
 
 def test_removed_and_reordered_lines_are_named(workspace: Workspace, lines: list[str]) -> None:
@@ -84,7 +86,7 @@ def test_nothing_is_added_to_an_altered_ledger(workspace: Workspace, lines: list
 def test_a_missing_ledger_is_told_from_the_requests(workspace: Workspace, lines: list[str]) -> None:
     path(workspace).unlink()
     (workspace.root / ledger.HEAD).unlink()
-    assert "was removed" in str(ledger.verify(workspace)["problem"])
+    assert "was removed" in str(ledger.verify(workspace).problem)
 
 
 @pytest.mark.parametrize("written", [0, 40, None])
@@ -96,10 +98,10 @@ def test_a_line_that_a_killed_process_was_writing_is_finished(
     pending = {"entries": 2, "hash": entry["previous"], "pending": entry}
     head.write_text(json.dumps(pending), encoding="utf-8")
     path(workspace).write_text("".join(lines[:2]) + lines[2][:written], encoding="utf-8")
-    assert ledger.verify(workspace)["valid"]
+    assert ledger.verify(workspace).valid
     assert path(workspace).read_text(encoding="utf-8") == "".join(lines)
     ledger.append(workspace, "receipt", requests.all_requests(workspace)[0])
-    assert ledger.verify(workspace)["valid"]
+    assert ledger.verify(workspace).valid
 
 
 def test_an_event_that_was_not_recorded_is(workspace: Workspace, lines: list[str]) -> None:
@@ -107,4 +109,4 @@ def test_an_event_that_was_not_recorded_is(workspace: Workspace, lines: list[str
     requests.change(request, state="restored", unrecorded="restored")
     ledger.catch_up(workspace)
     ledger.catch_up(workspace)
-    assert [entry["event"] for entry in ledger.entries(workspace)] == ["masked"] * 3 + ["restored"]
+    assert [entry.event for entry in ledger.entries(workspace)] == ["masked"] * 3 + ["restored"]

@@ -18,13 +18,15 @@ import polars
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from conftest import TOML, blobs
-from dkvb.deletion import erase, forget, ledger, purge
-from dkvb.deletion.scan import Needles, scan
+from conftest import TOML, blobs, trained_seed
+from dkvb.deletion import erase, forget, ledger, purge, restore
+from dkvb.deletion.needles import Needles
+from dkvb.deletion.reinit import Reinit
+from dkvb.deletion.scan import scan
 from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash
-from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_logits
 from dkvb.recipe import Recipe, load
+from dkvb.records.deletion import SplitRows
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace import arrays, requests
@@ -64,7 +66,7 @@ def workspace(made: Path, tmp_path: Path) -> Workspace:
 
 def logits(recipe: Recipe, workspace: Workspace) -> dict[str, np.ndarray]:
     """Logits of the retained samples of every split under the requests' mask."""
-    models = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
+    models = trained_seed(recipe, workspace)
     mask = requests.forgotten(workspace, models.dkvb_artifact).mask
     order = models.no_mask.copy()
     order[mask] = -1
@@ -83,7 +85,7 @@ def rows_of_cat(recipe: Recipe, workspace: Workspace) -> np.ndarray:
 
 
 def values_of_cat(recipe: Recipe, workspace: Workspace) -> np.ndarray:
-    models = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
+    models = trained_seed(recipe, workspace)
     mask = requests.forgotten(workspace, models.dkvb_artifact).mask
     return models.bottleneck.values[mask]
 
@@ -99,9 +101,10 @@ def test_everything_of_the_class_is_gone_and_the_rest_keeps_its_bits(recipe: Rec
     rows, values, before = rows_of_cat(recipe, workspace), values_of_cat(recipe, workspace), logits(recipe, workspace)
     assert held(workspace, rows)
     assert held(workspace, values)
-    done = purge.run(recipe, workspace, "r0001")
-    assert done["state"] == "purged"
-    assert done["purge"]["rows"] == {"train": 80, "test": 30}
+    done = purge.run(workspace, "r0001")
+    assert done.state == "purged"
+    assert done.purge is not None
+    assert done.purge.rows == SplitRows(train=80, test=30)
     assert held(workspace, rows) == held(workspace, values) == []
     after = logits(recipe, workspace)
     for split, was in before.items():
@@ -109,7 +112,7 @@ def test_everything_of_the_class_is_gone_and_the_rest_keeps_its_bits(recipe: Rec
     features = need_features(recipe, workspace)
     assert (labels(features, "train") == CAT).sum() == 80
     assert (stored_labels(features, "train") == CAT).sum() == 0
-    models = TrainedSeed(recipe, workspace, features, 0)
+    models = trained_seed(recipe, workspace)
     assert not any((models.splits.labels[split] == CAT).any() for split in ("train", "validation", "test"))
     assert not models.class_counts([CAT]).any()
     codes = arrays.read(models.bottleneck.codes_artifact, "train/codes")
@@ -121,11 +124,11 @@ def test_everything_of_the_class_is_gone_and_the_rest_keeps_its_bits(recipe: Rec
     assert any("activations-cat" in name for name in names)
     assert not list(workspace.root.rglob(".tmp-*"))
     assert not (requests.all_requests(workspace)[0].path / "staging").exists()
-    assert [e["event"] for e in ledger.verify(workspace)["ledger"]] == ["masked", "purged"]
+    assert [entry.event for entry in ledger.verify(workspace).ledger] == ["masked", "purged"]
 
 
 def test_every_stage_goes_on_afterwards(recipe: Recipe, workspace: Workspace) -> None:
-    purge.run(recipe, workspace, "r0001")
+    purge.run(workspace, "r0001")
     assert embed.run(recipe, workspace)[0]["skipped"]
     with pytest.raises(SettingsClash, match="bring them back"):
         embed.run(recipe, workspace, force=True)
@@ -137,27 +140,31 @@ def test_every_stage_goes_on_afterwards(recipe: Recipe, workspace: Workspace) ->
     )
     assert all(entry["after"]["retain_test"] > 0.5 for entry in entries)
     second = forget.run(recipe.with_(unlearn={"method": "activations", "na": 60}), workspace, ["dog"])[0]
-    assert purge.run(recipe, workspace, second["request"])["purge"]["rows"] == {"train": 80, "test": 30}
+    done = purge.run(workspace, second.request)
+    assert done.purge is not None
+    assert done.purge.rows == SplitRows(train=80, test=30)
 
 
 def test_twice_restore_and_restored(recipe: Recipe, workspace: Workspace) -> None:
-    opened = forget.run(recipe.with_(unlearn={"method": "activations", "na": 60}), workspace, ["dog"])[0]["request"]
-    forget.restore(workspace, opened)
+    opened = forget.run(recipe.with_(unlearn={"method": "activations", "na": 60}), workspace, ["dog"])[0].request
+    restore.run(workspace, opened)
     with pytest.raises(SettingsClash, match="was restored"):
-        purge.run(recipe, workspace, opened)
-    purge.run(recipe, workspace, "r0001")
-    assert purge.run(recipe, workspace, "r0001")["skipped"]
+        purge.run(workspace, opened)
+    purge.run(workspace, "r0001")
+    assert purge.run(workspace, "r0001").skipped
     with pytest.raises(SettingsClash, match="irreversible"):
-        forget.restore(workspace, "r0001")
+        restore.run(workspace, "r0001")
 
 
 def test_keys_can_be_fitted_anew(recipe: Recipe, workspace: Workspace) -> None:
-    was = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0).bottleneck.keys
+    was = trained_seed(recipe, workspace).bottleneck.keys
     rows = rows_of_cat(recipe, workspace)
-    done = purge.run(recipe, workspace, "r0001", keys="reinit")
-    assert done["purge"]["keys"] == "reinit"
-    assert done["masked"] == 0
-    models = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
+    done = purge.run(workspace, "r0001", Reinit(recipe, workspace))
+    assert done.purge is not None
+    assert done.purge.keys == "reinit"
+    assert done.masked == 0
+    assert done.masked_at_first == 60
+    models = trained_seed(recipe, workspace)
     assert not np.array_equal(was, models.bottleneck.keys)
     result = models.dkvb_artifact.result
     assert result["tested"][CAT] == 0
@@ -165,10 +172,29 @@ def test_keys_can_be_fitted_anew(recipe: Recipe, workspace: Workspace) -> None:
     assert held(workspace, rows) == []
 
 
+@pytest.mark.parametrize("stopped", ["dkvb.deletion.reinit.train.run", "dkvb.deletion.reinit.requests.write_mask"])
+def test_stopped_while_keys_are_fitted_anew_a_rerun_ends_it(
+    stopped: str, recipe: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stopped, full)
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            purge.run(workspace, "r0001", Reinit(recipe, workspace))
+    assert purge.plan(workspace, "r0001").keys == "reinit"
+    with pytest.raises(SettingsClash, match="--keys reinit"):
+        purge.run(workspace, "r0001")
+    done = purge.run(workspace, "r0001", Reinit(recipe, workspace))
+    assert (done.state, done.masked, done.masked_at_first) == ("purged", 0, 60)
+    assert trained_seed(recipe, workspace).dkvb_artifact.result["tested"][CAT] == 0
+
+
 def test_reinit_needs_other_requests_closed(recipe: Recipe, workspace: Workspace) -> None:
     forget.run(recipe.with_(unlearn={"method": "activations", "na": 60}), workspace, ["dog"])
     with pytest.raises(SettingsClash, match="purge or restore it first"):
-        purge.run(recipe, workspace, "r0001", keys="reinit")
+        purge.run(workspace, "r0001", Reinit(recipe, workspace))
     assert requests.find(workspace, "r0001").state == "masked"
 
 
@@ -201,13 +227,13 @@ def test_the_scan_finds_a_planted_row(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "planted"
     folder.mkdir()
     (folder / "other.bin").write_bytes(rng.standard_normal(5000).astype(np.float32).tobytes())
-    assert scan([folder], needles)["found"] == {}
+    assert scan([folder], needles).found == {}
     PLANTED[name](folder / name, rows[7])
-    assert scan([folder], needles)["found"] == {str(folder / name): 1}
+    assert scan([folder], needles).found == {str(folder / name): 1}
 
 
 def test_the_scan_finds_a_row_across_the_border_of_two_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dkvb.deletion.scan.BLOCK", 64)
+    monkeypatch.setattr("dkvb.deletion.needles.BLOCK", 64)
     row = np.random.default_rng(0).standard_normal((1, 12)).astype(np.float32)
     needles = Needles.of(row)
     for place in range(130):
@@ -219,11 +245,11 @@ def test_a_purge_fails_where_a_copy_lies_and_ends_once_it_is_gone(recipe: Recipe
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"0" + rows_of_cat(recipe, workspace)[3].tobytes())
     with pytest.raises(DkvbError, match=r"stray\.bin"):
-        purge.run(recipe, workspace, "r0001")
+        purge.run(workspace, "r0001")
     with pytest.raises(DamagedArtifact, match="dkvb purge r0001-cat --yes"):
         need_features(recipe, workspace)
     stray.unlink()
-    assert purge.run(recipe, workspace, "r0001")["state"] == "purged"
+    assert purge.run(workspace, "r0001").state == "purged"
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
@@ -241,16 +267,16 @@ def test_a_disk_that_refuses_stops_it_and_a_rerun_ends_it(
     with monkeypatch.context() as patched:
         patched.setattr(erase, "replace", refusing)
         with pytest.raises(OSError, match=os.strerror(code)):
-            purge.run(recipe, workspace, "r0001")
+            purge.run(workspace, "r0001")
     _ended(recipe, workspace, rows, before)
 
 
 def _ended(recipe: Recipe, workspace: Workspace, rows: np.ndarray, before: dict[str, np.ndarray]) -> None:
-    assert purge.run(recipe, workspace, "r0001")["state"] == "purged"
+    assert purge.run(workspace, "r0001").state == "purged"
     assert held(workspace, rows) == []
     for split, after in logits(recipe, workspace).items():
         np.testing.assert_array_equal(before[split], after, err_msg=split)
-    assert ledger.verify(workspace)["valid"]
+    assert ledger.verify(workspace).valid
     for stage in ("embed", "quantize", "train", "unlearn"):
         for artifact in workspace.all(stage):
             artifact.check()
@@ -263,36 +289,35 @@ def dying(real):
     def call(*arguments, **named):
         global calls
         calls += 1
-        if calls == int(sys.argv[4]):
+        if calls == int(sys.argv[3]):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*arguments, **named)
     return call
 from pathlib import Path
 from dkvb.runtime import progress
 from dkvb.deletion import purge
-from dkvb.recipe import load
 from dkvb.workspace.artifacts import Workspace
 progress.silence()
 for name in ("replace", "fsync", "unlink"):
     setattr(os, name, dying(getattr(os, name)))
-purge.run(load(sys.argv[1]), Workspace(Path(sys.argv[2]), Path(sys.argv[3])), "r0001")
+purge.run(Workspace(Path(sys.argv[1]), Path(sys.argv[2])), "r0001")
 """
 SLOW = [int(n) for n in np.random.default_rng(7).integers(2, 600, 20)]
 
 
 @pytest.mark.parametrize("call", [3, 40, 300, 600, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
-def test_killed_at_any_instant_a_rerun_ends_it(call: int, made: Path, recipe: Recipe, workspace: Workspace) -> None:
+def test_killed_at_any_instant_a_rerun_ends_it(call: int, recipe: Recipe, workspace: Workspace) -> None:
     rows, before = rows_of_cat(recipe, workspace), logits(recipe, workspace)
-    arguments = [str(made / "tiny.toml"), str(workspace.root), str(workspace.reports), str(call)]
+    arguments = [str(workspace.root), str(workspace.reports), str(call)]
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     _ended(recipe, workspace, rows, before)
 
 
 def test_values_are_zero_and_the_others_untouched(recipe: Recipe, workspace: Workspace) -> None:
-    path = TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0).dkvb_artifact.path / "values.safetensors"
+    path = trained_seed(recipe, workspace).dkvb_artifact.path / "values.safetensors"
     before, mask = load_file(path)["values"], requests.all_requests(workspace)[0].mask()
-    purge.run(recipe, workspace, "r0001")
+    purge.run(workspace, "r0001")
     after = load_file(path)["values"]
     assert not after[mask].any()
     assert np.array_equal(before[~mask], after[~mask])

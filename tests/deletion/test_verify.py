@@ -14,16 +14,19 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from conftest import prepare, trained_seed
+from deletion_records import a_masking, a_purge
 from dkvb.bottleneck.decoder import Decoder, flat_ids, start_values
 from dkvb.cli import app
-from dkvb.deletion import forget, ledger, relearning
+from dkvb.deletion import forget, ledger, relearning, restore
 from dkvb.deletion import verify as verifying
-from dkvb.deletion.verify import verify
+from dkvb.deletion.comparison import destinations
+from dkvb.deletion.verdict import judge
 from dkvb.errors import DamagedArtifact, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_predictions
-from dkvb.metrics import proportions as measures
 from dkvb.recipe import Recipe, validate
+from dkvb.records.proportions import Accuracy, Difference
+from dkvb.records.verdict import Verdict
 from dkvb.stages import train
 from dkvb.training import loop
 from dkvb.workspace import requests
@@ -50,108 +53,102 @@ def mask_of(found: TrainedSeed, *classes: int, share: float = 0.6) -> np.ndarray
     return mask
 
 
-def failed(entry: dict[str, Any]) -> list[str]:
-    return [check["name"] for check in entry["checks"] if not check["passed"]]
-
-
-def without_times(entry: dict[str, Any]) -> Any:
-    return {key: value for key, value in entry.items() if key != "seconds"}
+def failed(verdict: Verdict) -> list[str]:
+    return [check.name for check in verdict.checks if not check.passed]
 
 
 def test_intervals_by_hand() -> None:
-    found = measures.accuracy(8, 10)
+    found = Accuracy.of(8, 10)
     assert found is not None
     z = 1.959963984540054
     middle, half = (0.8 + z**2 / 20) / (1 + z**2 / 10), z * (0.8 * 0.2 / 10 + z**2 / 400) ** 0.5 / (1 + z**2 / 10)
-    assert found["low"] == pytest.approx(middle - half)
-    assert found["high"] == pytest.approx(middle + half)
-    assert measures.accuracy(0, 0) is None
-    both = measures.paired_difference(np.array([1, 1, 1, 0], bool), np.array([1, 0, 0, 1], bool))
+    assert found.low == pytest.approx(middle - half)
+    assert found.high == pytest.approx(middle + half)
+    assert Accuracy.of(0, 0) is None
+    both = Difference.of(np.array([1, 1, 1, 0], bool), np.array([1, 0, 0, 1], bool))
     assert both is not None
-    assert both["difference"] == 0.25
-    assert both["high"] - both["low"] == pytest.approx(2 * z * (4 - 1 / 6) ** 0.5 / 6)
-    same = measures.paired_difference(np.ones(100, bool), np.ones(100, bool))
+    assert both.difference == 0.25
+    assert both.high - both.low == pytest.approx(2 * z * (4 - 1 / 6) ** 0.5 / 6)
+    same = Difference.of(np.ones(100, bool), np.ones(100, bool))
     assert same is not None
-    assert same["difference"] == 0
-    assert 0.01 < same["high"] < 0.03
-    assert measures.paired_difference(np.empty(0, bool), np.empty(0, bool)) is None
+    assert same.difference == 0
+    assert 0.01 < same.high < 0.03
+    assert Difference.of(np.empty(0, bool), np.empty(0, bool)) is None
 
 
 def test_destinations_by_hand() -> None:
     labels = np.array([0, 0, 0, 0, 1])
-    found = measures.destinations(np.array([1, 1, 2, 2, 1]), np.array([1, 1, 1, 0, 2]), labels, ["a", "b", "c"], [0])[
-        "a"
-    ]
-    assert found["unlearned"] == [0, 0.5, 0.5]
-    assert found["oracle"] == [0.25, 0.75, 0]
-    assert found["total_variation"] == 0.5
-    assert found["samples"] == 4
+    found = destinations(np.array([1, 1, 2, 2, 1]), np.array([1, 1, 1, 0, 2]), labels, ["a", "b", "c"], [0])["a"]
+    assert found.unlearned == [0, 0.5, 0.5]
+    assert found.oracle == [0.25, 0.75, 0]
+    assert found.total_variation == 0.5
+    assert found.samples == 4
 
 
 def test_a_proper_mask_passes_and_an_empty_one_fails(trained: Recipe, workspace: Workspace) -> None:
     found = trained_seed(trained, workspace)
-    entry = verify(found, mask_of(found, CAT), [CAT])
-    assert entry["passed"]
+    entry = judge(found, mask_of(found, CAT), [CAT])
+    assert entry.passed
     assert failed(entry) == []
-    assert [check["name"] for check in entry["checks"]] == ["forget accuracy: cat", "retain accuracy lost"]
-    assert entry["recovery"]["possible"]
-    assert entry["recovery"]["erased"] == 0
-    back = entry["recovery"]["classes"]["cat"]
-    assert back["unmasked"]["accuracy"] > 0.8 > 0.25 >= back["masked"]["accuracy"], "the values are still there"
-    assert set(entry["accuracy"]) == {"test", "validation", "before"}
-    assert "validation" in entry["oracle"]
-    json.dumps(entry, allow_nan=False)
+    assert [check.name for check in entry.checks] == ["forget accuracy: cat", "retain accuracy lost"]
+    assert entry.recovery.possible
+    assert entry.recovery.erased == 0
+    back = entry.recovery.classes["cat"]
+    assert back.unmasked.accuracy > 0.8 > 0.25 >= back.masked.accuracy, "the values are still there"
+    assert entry.accuracy.validation is not None
+    assert entry.oracle.validation is not None
+    json.dumps(entry.model_dump(mode="json"), allow_nan=False)
 
-    empty = verify(found, None, [CAT])
-    assert not empty["passed"]
+    empty = judge(found, None, [CAT])
+    assert not empty.passed
     assert failed(empty) == ["forget accuracy: cat"]
-    assert not empty["recovery"]["possible"]
-    assert "nothing to lift" in empty["recovery"]["detail"]
+    assert not empty.recovery.possible
+    assert "nothing to lift" in empty.recovery.detail
 
 
 def test_every_forgotten_class_is_checked(trained: Recipe, workspace: Workspace) -> None:
     found = trained_seed(trained.with_(verify={"max_retain_drop": 0.4}), workspace)
-    both = verify(found, mask_of(found, CAT, DOG), [CAT, DOG])
-    assert both["passed"]
-    assert both["classes"] == [CAT, DOG]
-    assert set(both["destinations"]) == {"cat", "dog"}
-    assert {row["class"] for row in both["relearning"]} == {CAT, DOG}
-    tampered = verify(found, mask_of(found, CAT) | mask_of(found, DOG, share=0.02), [CAT, DOG])
+    both = judge(found, mask_of(found, CAT, DOG), [CAT, DOG])
+    assert both.passed
+    assert both.classes == [CAT, DOG]
+    assert set(both.destinations) == {"cat", "dog"}
+    assert {row.class_id for row in both.relearning} == {CAT, DOG}
+    tampered = judge(found, mask_of(found, CAT) | mask_of(found, DOG, share=0.02), [CAT, DOG])
     assert failed(tampered) == ["forget accuracy: dog"]
-    earlier = verify(found, mask_of(found, CAT, share=0.02) | mask_of(found, DOG), [CAT, DOG])
+    earlier = judge(found, mask_of(found, CAT, share=0.02) | mask_of(found, DOG), [CAT, DOG])
     assert "forget accuracy: cat" in failed(earlier)
     assert "forget accuracy: dog" not in failed(earlier)
 
 
 def test_the_oracle_is_one_trained_on_the_retain_set_alone(trained: Recipe, workspace: Workspace) -> None:
     found = trained_seed(trained, workspace)
-    entry = verify(found, mask_of(found, CAT), [CAT])
+    entry = judge(found, mask_of(found, CAT), [CAT])
     settings, keys, splits = trained.train, trained.keys, found.splits
     rows = splits.labels["train"] != CAT
     ids = flat_ids(found.bottleneck.codes("train")[:, rows], keys.pairs)
     decoder = Decoder(start_values(settings.values, keys.codebooks, keys.pairs, 4, 0), keys.top_k, settings.pool)
     labels = torch.from_numpy(splits.labels["train"][rows])
     loop.fit(decoder, ids, labels, loop.Schedule.of(settings), loop.Unit("retrain", 0))
-    kept = load_file(Path(entry["oracle"]["artifact"]) / VALUES)["values"]
+    kept = load_file(Path(entry.oracle.artifact) / VALUES)["values"]
     np.testing.assert_array_equal(kept.reshape(-1, 4), decoder.values.detach().numpy())
-    assert entry["oracle"]["test"]["forget"]["accuracy"] < 0.25
+    assert entry.oracle.test.forget.accuracy < 0.25
     predicted = train.predict(decoder, flat_ids(found.bottleneck.codes("test"), keys.pairs))
     stay = splits.labels["test"] != CAT
     right = (predicted == splits.labels["test"])[stay]
-    assert entry["oracle"]["test"]["retain"]["correct"] == right.sum()
-    drop = entry["oracle"]["difference"]["retain"]["difference"]
-    assert drop == pytest.approx(entry["accuracy"]["test"]["retain"]["accuracy"] - right.mean())
+    assert entry.oracle.test.retain.correct == right.sum()
+    drop = entry.oracle.difference.retain.difference
+    assert drop == pytest.approx(entry.accuracy.test.retain.accuracy - right.mean())
 
 
 def test_it_depends_on_the_seed_alone(trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     first = trained_seed(trained, workspace)
     mask = mask_of(first, CAT)
-    entry = verify(first, mask, [CAT])
+    entry = judge(first, mask, [CAT])
     trained_again: list[object] = []
     monkeypatch.setattr("dkvb.training.on_retain_set._values", lambda *given: trained_again.append(given))
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    assert without_times(verify(trained_seed(trained, workspace), mask, [CAT])) == without_times(entry)
+    assert judge(trained_seed(trained, workspace), mask, [CAT]).model_copy(update={"seconds": entry.seconds}) == entry
     torch.set_num_threads(threads)
     assert not trained_again, "the oracle is kept"
 
@@ -172,15 +169,15 @@ def test_relearning_never_touches_masked_pairs(
         return rows, values
 
     monkeypatch.setattr(relearning.Masked, "relearned", watched)
-    entry = verify(found, mask, [CAT])
+    entry = judge(found, mask, [CAT])
     assert len(moved) == 2
     assert all(len(rows) > 20 for rows in moved)
     assert not mask.ravel()[torch.cat(moved).numpy()].any()
     np.testing.assert_array_equal(found.bottleneck.values, before)
-    rows = entry["relearning"]
-    assert [row["samples"] for row in rows] == [0, 5, 20]
-    assert {row["source"] for row in rows} == {"train"}
-    assert rows[-1]["unlearned"]["accuracy"] > rows[0]["unlearned"]["accuracy"], "it does learn"
+    rows = entry.relearning
+    assert [row.samples for row in rows] == [0, 5, 20]
+    assert {row.source for row in rows} == {"train"}
+    assert rows[-1].unlearned.accuracy > rows[0].unlearned.accuracy, "it does learn"
 
 
 def test_training_the_touched_rows_alone_is_training_all(trained: Recipe, workspace: Workspace) -> None:
@@ -203,42 +200,37 @@ def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(trained: Rec
     for split in ("train", "validation"):
         kept = splits.labels[split] != CAT
         splits.rows[split], splits.labels[split] = splits.rows[split][kept], splits.labels[split][kept]
-    entry = verify(found, mask, [CAT])
-    assert {row["source"] for row in entry["relearning"]} == {"test"}
-    assert [row["used"] for row in entry["relearning"]] == [0, 5, 15]
-    assert "only 15 samples" in entry["relearning"][-1]["note"]
-    assert entry["relearning"][0]["unlearned"]["samples"] == 15, "measured on the other half"
-    assert entry["recovery"] | {"classes": 0, "detail": 0} == {
-        "possible": False,
-        "erased": 1.0,
-        "classes": 0,
-        "detail": 0,
-    }
-    assert entry["recovery"]["classes"]["cat"]["unmasked"] is None
-    assert entry["passed"]
+    entry = judge(found, mask, [CAT])
+    assert {row.source for row in entry.relearning} == {"test"}
+    assert [row.used for row in entry.relearning] == [0, 5, 15]
+    assert "only 15 samples" in entry.relearning[-1].note
+    assert entry.relearning[0].unlearned.samples == 15, "measured on the other half"
+    assert (entry.recovery.possible, entry.recovery.erased) == (False, 1)
+    assert entry.recovery.classes["cat"].unmasked is None
+    assert entry.passed
     found.bottleneck.values[np.unravel_index(np.flatnonzero(mask)[0], mask.shape)] = 1
-    partly = verify(found, mask, [CAT])["recovery"]
-    assert partly["possible"]
-    assert 0.9 < partly["erased"] < 1
+    partly = judge(found, mask, [CAT]).recovery
+    assert partly.possible
+    assert 0.9 < partly.erased < 1
 
     kept = splits.labels["test"] != CAT
     splits.rows["test"], splits.labels["test"] = splits.rows["test"][kept], splits.labels["test"][kept]
     found.bottleneck._codes.clear()
-    nothing = verify(found, mask, [CAT])
+    nothing = judge(found, mask, [CAT])
     assert failed(nothing) == ["forget accuracy: cat"]
-    assert nothing["checks"][0]["value"] is None, "what is not measured is not passed"
-    assert all(row["unlearned"] is None for row in nothing["relearning"])
+    assert nothing.checks[0].value is None, "what is not measured is not passed"
+    assert all(row.unlearned is None for row in nothing.relearning)
 
-    opened = requests.open_request(workspace, found.dkvb_artifact, ["cat"], mask, {"classes": [CAT]})
-    gone = requests.change(opened, state=requests.PURGED)
-    left = verify(found, mask, [CAT], [gone])
+    opened = requests.open_request(workspace, found.dkvb_artifact, a_masking(CAT), mask)
+    gone = requests.change(opened, state=requests.PURGED, purge=a_purge("keep", [opened.id]))
+    left = judge(found, mask, [CAT], [gone])
     assert failed(left) == ["values erased: cat"], "one pair has a value again"
     found.bottleneck.values[mask] = 0
-    assert verify(found, mask, [CAT], [gone])["passed"]
-    anew = requests.change(gone, purge={"keys": "reinit"})
-    check = verify(found, None, [CAT], [anew])["checks"][0]
-    assert (check["name"], check["passed"]) == ("values erased: cat", True)
-    assert "made again" in check["detail"]
+    assert judge(found, mask, [CAT], [gone]).passed
+    anew = requests.change(gone, purge=a_purge("reinit", [gone.id]))
+    check = judge(found, None, [CAT], [anew]).checks[0]
+    assert (check.name, check.passed) == ("values erased: cat", True)
+    assert "made again" in check.detail
 
 
 def test_thresholds(trained: Recipe, workspace: Workspace) -> None:
@@ -246,8 +238,8 @@ def test_thresholds(trained: Recipe, workspace: Workspace) -> None:
         trained.with_(verify={"max_forget": 0.0, "min_retain": 1.0, "max_relearn": -1.0, "max_retain_drop": -1.0}),
         workspace,
     )
-    entry = verify(found, mask_of(found, CAT, share=0.1) | mask_of(found, DOG), [CAT])
-    named = [check["name"] for check in entry["checks"]]
+    entry = judge(found, mask_of(found, CAT, share=0.1) | mask_of(found, DOG), [CAT])
+    named = [check.name for check in entry.checks]
     assert named[:3] == ["forget accuracy: cat", "retain accuracy lost", "retain accuracy"]
     assert named[3:] == ["relearning from 5: cat", "relearning from 20: cat"]
     assert failed(entry) == named
@@ -260,7 +252,7 @@ def test_thresholds(trained: Recipe, workspace: Workspace) -> None:
 
 def test_a_mask_of_another_shape_is_damage(trained: Recipe, workspace: Workspace) -> None:
     with pytest.raises(DamagedArtifact, match="shape"):
-        verify(trained_seed(trained, workspace), np.zeros((3, 5), bool), [CAT])
+        judge(trained_seed(trained, workspace), np.zeros((3, 5), bool), [CAT])
 
 
 def test_the_mask_is_the_one_evaluated(trained: Recipe, workspace: Workspace) -> None:
@@ -269,9 +261,9 @@ def test_the_mask_is_the_one_evaluated(trained: Recipe, workspace: Workspace) ->
     order = np.where(mask, 0, np.iinfo(np.int32).max).astype(np.int32)
     predicted = masked_predictions(found.bottleneck, order, [1], "test")[0]
     right = predicted == found.splits.labels["test"]
-    entry = verify(found, mask, [CAT])
-    assert entry["accuracy"]["test"]["retain"]["correct"] == right[found.splits.labels["test"] != CAT].sum()
-    assert entry["relearning"][0]["unlearned"]["correct"] == right[found.splits.labels["test"] == CAT].sum()
+    entry = judge(found, mask, [CAT])
+    assert entry.accuracy.test.retain.correct == right[found.splits.labels["test"] != CAT].sum()
+    assert entry.relearning[0].unlearned.correct == right[found.splits.labels["test"] == CAT].sum()
 
 
 def test_the_command(trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,34 +308,34 @@ def test_requests_are_verified_together_and_recorded(trained: Recipe, workspace:
         forget.run(recipe, workspace, [name])
     recipe = recipe.with_(verify={"max_forget": 1.0, "max_retain_drop": 1.0})
     (entry,) = verifying.run(recipe, workspace)
-    assert entry["passed"]
-    assert entry["recorded"]
-    assert entry["classes"] == [CAT, DOG]
-    assert [(one["classes"], one["state"], one["erased"]) for one in entry["requests"]] == [
+    assert entry.passed
+    assert entry.recorded
+    assert entry.classes == [CAT, DOG]
+    assert [(one.classes, one.state, one.erased) for one in entry.requests] == [
         ([CAT], "masked", 0),
         ([DOG], "masked", 0),
     ]
-    assert entry["masked"] == requests.forgotten(workspace, trained_seed(recipe, workspace).dkvb_artifact).mask.sum()  # type: ignore[union-attr]
-    verdicts = [event for event in ledger.entries(workspace) if event["event"] == "verified"]
-    assert [event["classes"] for event in verdicts] == [[CAT], [DOG]]
-    assert all(event["passed"] for event in verdicts)
-    assert ledger.verify(workspace)["valid"]
+    assert entry.masked == requests.forgotten(workspace, trained_seed(recipe, workspace).dkvb_artifact).mask.sum()  # type: ignore[union-attr]
+    verdicts = [event for event in ledger.entries(workspace) if event.event == "verified"]
+    assert [event.classes for event in verdicts] == [[CAT], [DOG]]
+    assert all(event.passed for event in verdicts)
+    assert ledger.verify(workspace).valid
 
     first, _ = requests.all_requests(workspace)
-    assert entry["mend"] == []
-    forget.restore(workspace, first.id)
+    assert entry.mend == []
+    restore.run(workspace, first.id)
     forget.run(recipe.with_(unlearn={"na": 3}), workspace, ["cat"])
     (weak,) = verifying.run(recipe.with_(verify={"max_forget": 0.5}), workspace)
     assert failed(weak) == ["forget accuracy: cat"]
-    (mend,) = weak["mend"]
+    (mend,) = weak.mend
     assert "`dkvb restore r0003-cat`" in mend
     assert "`dkvb forget cat --na N` with N above 3" in mend
     first = requests.find(workspace, "r0003")
-    forget.restore(workspace, first.id)
+    restore.run(workspace, first.id)
     (after,) = verifying.run(recipe, workspace)
-    assert after["classes"] == [DOG], "what was restored is no longer forgotten"
+    assert after.classes == [DOG], "what was restored is no longer forgotten"
 
     (workspace.root / ledger.LEDGER).write_text("{}\n", encoding="utf-8")
     (unrecorded,) = verifying.run(recipe, workspace)
-    assert unrecorded["passed"]
-    assert not unrecorded["recorded"]
+    assert unrecorded.passed
+    assert not unrecorded.recorded

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,10 +13,13 @@ from dkvb.commands.console import Options, command
 from dkvb.commands.flags import MASKING
 from dkvb.errors import UsageError
 
+if TYPE_CHECKING:
+    from dkvb.records.deletion import Plan, PurgePlan, RequestEntry
+    from dkvb.records.ledger import Ledger
+
 app = typer.Typer()
 HEADING = "Deletion"
 
-Entries = list[dict[str, Any]]
 Request = Annotated[
     str,
     typer.Argument(help="Id of a request, or its number (r0001).", metavar="REQUEST", autocompletion=complete.requests),
@@ -58,7 +61,7 @@ def forget(
     from dkvb.deletion import forget as forgetting
 
     more = {} if options.values["counts"] else {"counts": "last-epoch"}
-    entries = forgetting.run(recipe.with_(unlearn=more), workspace, classes, plan)
+    entries = (forgetting.plan if plan else forgetting.run)(recipe.with_(unlearn=more), workspace, classes)
     options.show({"forget": entries}, lambda: tables(entries))
 
 
@@ -69,10 +72,10 @@ def restore(options: Options, request: Request) -> None:
     Impossible once it is purged.
     """
     workspace = options.workspace()
-    from dkvb.deletion import forget as forgetting
+    from dkvb.deletion import restore as restoring
 
-    entry = forgetting.restore(workspace, request)
-    options.show({"restore": [entry]}, lambda: [f"{entry['request']}: {entry['state']}"])
+    entry = restoring.run(workspace, request)
+    options.show({"restore": [entry]}, lambda: [f"{entry.request}: {entry.state}"])
 
 
 @command(
@@ -108,10 +111,14 @@ def purge(
     recipe, workspace = options.recipe(), options.workspace()
     from dkvb.deletion import purge as purging
 
-    planned = purging.plan(workspace, request)
-    if not yes and planned["state"] != "purged":
+    planned, refit = purging.plan(workspace, request), None
+    if not yes and planned.state != "purged":
         _ask(planned)
-    entry = purging.run(recipe, workspace, request, keys)
+    if (planned.keys or keys) == "reinit":
+        from dkvb.deletion.reinit import Reinit  # it trains, and imports torch
+
+        refit = Reinit(recipe, workspace)
+    entry = purging.run(workspace, request, refit)
     options.show({"purge": [entry]}, lambda: _purged(entry))
 
 
@@ -127,7 +134,7 @@ def receipt(options: Options, request: Request) -> None:
     entry = receipts.run(workspace, request)
     options.show(
         {"receipt": [entry]},
-        lambda: [f"{entry['path']}", f"{entry['page']}", *entry["done"], *entry["not_claimed"]],
+        lambda: [entry.path, entry.page, *entry.done, *entry.not_claimed],
     )
 
 
@@ -142,44 +149,41 @@ def ledger(options: Options) -> None:
 
     result = ledger.verify(workspace)
     options.show(result, lambda: _ledger(result))
-    if not result["valid"]:
-        typer.echo(f"error: {result['path']} was altered: {result['problem']}.", err=True)
+    if not result.valid:
+        typer.echo(f"error: {result.path} was altered: {result.problem}.", err=True)
         raise typer.Exit(1)
 
 
-def _ask(planned: dict[str, Any]) -> None:
+def _ask(planned: PurgePlan) -> None:
     """Raise UsageError unless the person at the terminal agrees."""
     if not sys.stdin.isatty():
-        raise UsageError(
-            f"A purge is irreversible: give --yes to purge request {planned['request']} without being asked."
-        )
-    models = (
-        f" Models that still know them are deleted: {', '.join(planned['models_deleted'])}."
-        if planned["models_deleted"]
-        else ""
-    )
-    question = f"Erase {', '.join(planned['names'])} (request {planned['request']}) for good?{models}"
+        raise UsageError(f"A purge is irreversible: give --yes to purge request {planned.request} without being asked.")
+    models = ""
+    if planned.models_deleted:
+        models = f" Models that still know them are deleted: {', '.join(planned.models_deleted)}."
+    question = f"Erase {', '.join(planned.names)} (request {planned.request}) for good?{models}"
     if not typer.confirm(question, default=False, err=True):
         raise UsageError("Nothing was purged.")
 
 
-def _purged(entry: dict[str, Any]) -> Iterable[Any]:
+def _purged(entry: RequestEntry) -> Iterable[Any]:
     from rich.markup import escape
 
-    if entry["skipped"]:
-        yield escape(f"{entry['request']} was purged before, at {entry['purge']['finished']}.")
+    purge = entry.purge
+    if purge is None:
         return
-    purge = entry["purge"]
-    scanned, rows, pairs = purge["scan"], purge["rows"], sum(purge["done"]["values"].values())
+    if entry.skipped:
+        yield escape(f"{entry.request} was purged before, at {purge.finished}.")
+        return
     yield escape(
-        f"{entry['request']}: erased {rows['train']:,} training and {rows['test']:,} test rows and the values of"
-        f" {pairs:,} pairs; scanned {scanned['files']:,} files ({scanned['bytes'] / 1e6:,.0f} MB), found none of them,"
-        f" in {purge['seconds']:.1f} s."
+        f"{entry.request}: erased {purge.rows.train:,} training and {purge.rows.test:,} test rows and the values of"
+        f" {sum(purge.done.values.values()):,} pairs; scanned {purge.scan.files:,} files"
+        f" ({purge.scan.bytes / 1e6:,.0f} MB), found none of them, in {purge.seconds:.1f} s."
     )
     yield "The data that they were embedded from lie outside of the workspace and were not touched."
 
 
-def tables(entries: Entries) -> Iterable[Any]:
+def tables(entries: Sequence[RequestEntry] | Sequence[Plan]) -> Iterable[Any]:
     """Requests for a person: pairs masked, accuracies before and after, neighbours harmed."""
     from rich.markup import escape
 
@@ -187,33 +191,38 @@ def tables(entries: Entries) -> Iterable[Any]:
 
     table = _table("Forgotten", "request", "classes", "pairs masked", "new", "forget test", "retain test", "seconds")
     for e in entries:
-        change = [
-            f"{percent(e['before'][name])} -> {percent(e['after'][name])}" for name in ("forget_test", "retain_test")
-        ]
-        row = (e["request"] or "(plan)", ", ".join(e["names"]), f"{e['masked']:,}", f"{e['newly_masked']:,}", *change)
-        table.add_row(*map(escape, row), f"{e['seconds']:.3f}")
+        forget = f"{percent(e.before.forget_test)} -> {percent(e.after.forget_test)}"
+        retain = f"{percent(e.before.retain_test)} -> {percent(e.after.retain_test)}"
+        row = (e.request or "(plan)", ", ".join(e.names), f"{e.masked:,}", f"{e.newly_masked:,}", forget, retain)
+        table.add_row(*map(escape, row), f"{e.seconds:.3f}")
     yield table
     for e in entries:
-        if e.get("note"):
-            yield escape(e["note"])
-        if e.get("harmed"):
-            table = _table(f"Retained classes that lose most ({e['harmed'][0]['split']})", "class", "before", "after")
-            for row in e["harmed"]:
-                table.add_row(escape(row["name"]), percent(row["before"]), percent(row["after"]))
-            yield table
-        if e.get("plan"):
-            yield escape(
-                f"Nothing was written. Measured in {e['seconds_total']:.2f} s; leave --plan away to open the request."
-            )
+        if e.note:
+            yield escape(e.note)
+        if e.request is None:
+            yield from _planned(e)
 
 
-def _ledger(result: dict[str, Any]) -> Iterable[Any]:
+def _planned(plan: Plan) -> Iterable[Any]:
+    from rich.markup import escape
+
+    from dkvb.commands.tables import _table, percent
+
+    if plan.harmed:
+        table = _table(f"Retained classes that lose most ({plan.harmed[0].split})", "class", "before", "after")
+        for row in plan.harmed:
+            table.add_row(escape(row.name), percent(row.before), percent(row.after))
+        yield table
+    yield escape(f"Nothing was written. Measured in {plan.seconds_total:.2f} s; leave --plan away to open the request.")
+
+
+def _ledger(result: Ledger) -> Iterable[Any]:
     from rich.markup import escape
 
     from dkvb.commands.tables import _table
 
     table = _table("Ledger", "entry", "time", "event", "request", "hash")
-    for e in result["ledger"]:
-        table.add_row(str(e["number"]), escape(e["time"]), e["event"], escape(e["request"]), e["hash"][:12])
+    for e in result.ledger:
+        table.add_row(str(e.number), escape(e.time), e.event, escape(e.request), e.hash[:12])
     yield table
-    yield escape("Every entry follows the one before it." if result["valid"] else f"ALTERED: {result['problem']}.")
+    yield escape("Every entry follows the one before it." if result.valid else f"ALTERED: {result.problem}.")

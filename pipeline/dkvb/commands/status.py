@@ -95,11 +95,11 @@ def _requests(workspace: Workspace, bottlenecks: dict[int, Artifact]) -> list[Re
             classes=request.classes,
             names=request.names,
             state=request.state,
-            masked=request.data["masked"],
-            created=request.data["created"],
-            seed=request.data["seed"],
+            masked=request.record.masked,
+            created=request.record.created,
+            seed=request.record.seed,
             of_recipe=request.train in mine,
-            purging="purging" in request.data,
+            purging=request.record.purging is not None,
         )
         for request in requests.all_requests(workspace)
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,9 @@ from dkvb.commands.console import Options, command
 from dkvb.commands.flags import LIMITS
 
 app = typer.Typer()
+
+if TYPE_CHECKING:
+    from dkvb.records.verdict import Verdict
 
 
 @command(
@@ -38,65 +42,62 @@ def verify(
     from dkvb.deletion import verify as verifying
     from dkvb.pages import verify as page
 
-    entries = verifying.run(recipe, workspace)
-    path = page.write(recipe, workspace, entries)
-    options.show({"verify": entries, "page": str(path)}, lambda: tables(entries, str(path)))
-    if not all(entry["passed"] for entry in entries):
+    verdicts = verifying.run(recipe, workspace)
+    path = page.write(recipe, workspace, verdicts)
+    options.show({"verify": verdicts, "page": str(path)}, lambda: tables(verdicts, str(path)))
+    if not all(verdict.passed for verdict in verdicts):
         raise typer.Exit(1)
 
 
-def tables(entries: list[dict[str, Any]], path: str) -> Any:
-    """The verdict for a person: a row per check, and what was measured beside them."""
+def tables(verdicts: Sequence[Verdict], path: str) -> Iterable[Any]:
+    """Verdicts for a person: a row per check, and what was measured beside them."""
+    from rich.markup import escape
+
+    for verdict in verdicts:
+        yield _checks(verdict)
+        yield from map(escape, verdict.mend)
+        yield _classes(verdict)
+        yield _relearning(verdict)
+        yield escape(verdict.recovery.detail)
+    yield escape(f"Page: {path}")
+
+
+def _checks(verdict: Verdict) -> Any:
     from rich.markup import escape
 
     from dkvb.commands.tables import _table, percent
 
-    for entry in entries:
-        table = _table(
-            f"Verified (seed {entry['seed']}): {'passed' if entry['passed'] else 'FAILED'}",
-            "check",
-            "verdict",
-            "value",
-            "limit",
-            "",
-        )
-        table.columns[4].justify = "left"
-        for check in entry["checks"]:
-            verdict = "passed" if check["passed"] else "FAILED"
-            table.add_row(
-                escape(check["name"]),
-                verdict,
-                percent(check["value"]),
-                percent(check["threshold"]),
-                escape(check["detail"]),
-            )
-        yield table
-        yield from map(escape, entry.get("mend", []))
-        table = _table(
-            "Beside a model retrained without them (test)",
-            "class",
-            "now",
-            "oracle",
-            "mask lifted",
-            "destinations apart",
-        )
-        for name, going in entry["destinations"].items():
-            c, back = going["class"], entry["recovery"]["classes"][name]["unmasked"]
-            shares = (
-                entry["accuracy"]["test"]["per_class"][c]["accuracy"],
-                entry["oracle"]["test"]["per_class"][c]["accuracy"],
-            )
-            table.add_row(
-                escape(name),
-                *map(percent, shares),
-                percent(back and back["accuracy"]),
-                percent(going["total_variation"]),
-            )
-        yield table
-        table = _table("Forget accuracy after relearning (test)", "class", "samples", "now", "oracle")
-        for row in entry["relearning"]:
-            again = (percent(row[which] and row[which]["accuracy"]) for which in ("unlearned", "oracle"))
-            table.add_row(escape(row["name"]), str(row["used"]), *again)
-        yield table
-        yield escape(entry["recovery"]["detail"])
-    yield escape(f"Page: {path}")
+    title = f"Verified (seed {verdict.seed}): {'passed' if verdict.passed else 'FAILED'}"
+    table = _table(title, "check", "verdict", "value", "limit", "")
+    table.columns[4].justify = "left"
+    for check in verdict.checks:
+        said, numbers = "passed" if check.passed else "FAILED", map(percent, (check.value, check.threshold))
+        table.add_row(escape(check.name), said, *numbers, escape(check.detail))
+    return table
+
+
+def _classes(verdict: Verdict) -> Any:
+    from rich.markup import escape
+
+    from dkvb.commands.tables import _table, percent
+
+    title = "Beside a model retrained without them (test)"
+    table = _table(title, "class", "now", "oracle", "mask lifted", "destinations apart")
+    for name, going in verdict.destinations.items():
+        lifted = verdict.recovery.classes[name].unmasked
+        now, oracle = (of.test.per_class[going.class_id].accuracy for of in (verdict.accuracy, verdict.oracle))
+        shares = (now, oracle, lifted.accuracy if lifted else None, going.total_variation)
+        table.add_row(escape(name), *map(percent, shares))
+    return table
+
+
+def _relearning(verdict: Verdict) -> Any:
+    from rich.markup import escape
+
+    from dkvb.commands.tables import _table, percent
+
+    table = _table("Forget accuracy after relearning (test)", "class", "samples", "now", "oracle")
+    for row in verdict.relearning:
+        shares = (known.accuracy if known else None for known in (row.unlearned, row.oracle))
+        table.add_row(escape(row.name), str(row.used), *map(percent, shares))
+    return table

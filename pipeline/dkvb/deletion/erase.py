@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 import zarr
@@ -31,7 +32,8 @@ def shred(path: Path) -> None:
     path.unlink()
 
 
-def _zero(file: Any) -> None:
+def _zero(file: BinaryIO) -> None:
+    """Overwrite an open file, and flush it to disk."""
     left = os.fstat(file.fileno()).st_size
     file.seek(0)
     while left > 0:
@@ -84,7 +86,7 @@ def rewrite_array(folder: Path, name: str, values: np.ndarray, staging: Path) ->
     shutil.rmtree(fresh)
 
 
-def rewrite_tensors(path: Path, change: Any, staging: Path) -> None:
+def rewrite_tensors(path: Path, change: Callable[[dict[str, np.ndarray]], None], staging: Path) -> None:
     """Give a safetensors file the arrays that `change` makes of those it holds."""
     arrays = {name: np.array(array) for name, array in load_file(path).items()}
     change(arrays)

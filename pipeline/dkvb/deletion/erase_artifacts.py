@@ -1,175 +1,186 @@
-"""The erasing steps of a purge, artifact by artifact; each may be repeated."""
+"""The erasing steps of a purge, artifact by artifact. Every step may be repeated, so that a purge that was killed is
+ended by erasing again."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars
 
-from dkvb.deletion import erase
-from dkvb.deletion.lineage import Tree
+from dkvb.deletion import erase as files
+from dkvb.deletion.reach import Reach
+from dkvb.records.deletion import Erased
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
-from dkvb.workspace.names import CONVERGED, COUNTS, FILES, LINEAR, MANIFEST, VALUES, WEIGHTS
+from dkvb.workspace.lineage import Lineage
+from dkvb.workspace.names import CONVERGED, COUNTS, FILES, LINEAR, MANIFEST, STORED_SPLITS, VALUES, WEIGHTS
 from dkvb.workspace.requests import Request
-from dkvb.workspace.rows import labels, stored_labels, stored_train_rows
+from dkvb.workspace.rows import stored_labels, stored_train_rows
 
-SPLITS = ("train", "test")
 NO_BIAS = np.float32(-1e30)
 """Bias of a purged class in a linear head: finite, so that losses stay numbers."""
 
 
-def _rows(tree: Tree, split: str) -> np.ndarray:
-    """Stored rows of the request's classes, purged or not yet."""
-    assert tree.features is not None
-    return np.flatnonzero(np.isin(labels(tree.features, split), tree.request.classes))
+def erase(reach: Reach, staging: Path) -> Erased:
+    """Erase all that a purge reaches.
 
-
-def erased(tree: Tree, staging: Path) -> dict[str, Any]:
-    """Erase, step by step; what was done. Every step may be repeated."""
+    Args:
+        staging: a folder for files that are to take the place of others.
+    """
     if staging.exists():
-        erase.shred_folder(staging)
-    workspace, classes = tree.workspace, tree.request.classes
-    rows = {split: _rows(tree, split) for split in SPLITS}
-    done: dict[str, Any] = {"values": {}, "codes": [], "heads": [], "artifacts": []}
-    for artifact in tree.knowing:
-        erase.shred_folder(artifact.path)
-    for stage in ("quantize", "train", "unlearn", "retrained"):
-        for folder in sorted((workspace.root / stage).glob("*")):
-            if folder.is_dir() and not (folder / MANIFEST).is_file():  # begun, or half shredded
-                erase.shred_folder(folder)
-                done["artifacts"].append(folder.name)
-    done["artifacts"] += _older(tree)
-    for request in tree.together:
-        model = next(a for a in tree.covered if a.fingerprint == request.train)
-        done["values"][model.path.name] = _values(model, request, staging)
-    for model in tree.covered:
-        _counts(model, classes, staging)
-        for file in sorted(model.path.glob("*checkpoint*")):
-            erase.shred(file)
-        model.reseal(purged=_purged(model, classes))
-    for head in tree.heads:
-        _head(head, classes, staging)
-        done["heads"].append(head.path.name)
-    for artifact in tree.quantized:
-        _codes(tree, artifact, rows, staging)
-        done["codes"].append(artifact.path.name)
-    _features(tree, rows, staging)
+        files.shred_folder(staging)
+    steps = _Steps(reach, staging)
+    for model in reach.knowing:
+        files.shred_folder(model.path)
+    deleted = [*steps.delete_unfinished(), *steps.delete_dependents()]
+    values = {reach.model_of(request).path.name: steps.zero_values(request) for request in reach.together}
+    for model in reach.covered:
+        steps.zero_counts(model)
+    for head in reach.heads:
+        steps.drop_from_head(head)
+    for codes in reach.quantized:
+        steps.zero_codes(codes)
+    steps.zero_features()
     if staging.exists():
         shutil.rmtree(staging)
-    return done
+    return Erased(
+        values=values,
+        codes=[codes.path.name for codes in reach.quantized],
+        heads=[head.path.name for head in reach.heads],
+        artifacts=deleted,
+    )
 
 
-def _purged(artifact: Artifact, classes: Sequence[int]) -> list[int]:
-    return sorted({*artifact.result.get("purged", []), *classes})
+class _Steps:
+    """What is done to one artifact after another."""
 
+    def __init__(self, reach: Reach, staging: Path) -> None:
+        self.reach, self.staging = reach, staging
+        self.classes = list(reach.classes)
+        self.rows = {split: reach.rows(split) for split in STORED_SPLITS}
 
-def _older(tree: Tree) -> list[str]:
-    """Delete students and retrained models that were trained with the classes, and copies of the features; their
-    names."""
-    workspace, gone = tree.workspace, []
-    below = {a.fingerprint for a in [*tree.heads, *tree.covered]} | {a.fingerprint for a in tree.quantized}
-    assert tree.features is not None
-    below.add(tree.features.fingerprint)
-    known = {a.fingerprint for a in workspace.all("train")}
-    for artifact in workspace.all("unlearn"):
-        of = artifact.manifest["inputs"].get("train")
-        if ((artifact.path / WEIGHTS).is_file() and of in below) or of not in known:
-            gone.append(artifact)
-    for artifact in workspace.all("retrained"):
-        never = set(tree.request.classes) <= set(artifact.settings["forget"])
-        if set(artifact.manifest["inputs"].values()) & below and not never:
-            gone.append(artifact)
-    for artifact in gone:
-        erase.shred_folder(artifact.path)
-    names = [artifact.path.name for artifact in gone]
-    for copy in sorted((workspace.root / "membership").glob(f"*-{tree.features.fingerprint[:8]}-*")):
-        erase.shred_folder(copy)
-        names.append(copy.name)
-    return names
+    def delete_unfinished(self) -> Iterator[str]:
+        """Delete what was begun and not finished, or was shredded in part; the names."""
+        for stage in ("quantize", "train", "unlearn", "retrained"):
+            for folder in sorted((self.reach.workspace.root / stage).glob("*")):
+                if folder.is_dir() and not (folder / MANIFEST).is_file():
+                    files.shred_folder(folder)
+                    yield folder.name
 
+    def delete_dependents(self) -> Iterator[str]:
+        """Delete students and retrained models that were trained with the classes, and copies of the features; the
+        names."""
+        reach, lineage = self.reach, Lineage(self.reach.workspace)
+        above = {a.fingerprint for a in (reach.features, *reach.quantized, *reach.heads, *reach.covered)}
+        for artifact in lineage.all("unlearn"):
+            trained = lineage.input_of(artifact, "train")
+            if trained is None or (trained.fingerprint in above and (artifact.path / WEIGHTS).is_file()):
+                files.shred_folder(artifact.path)
+                yield artifact.path.name
+        for artifact in lineage.all("retrained"):
+            with_them = not set(self.classes) <= set(artifact.settings["forget"])
+            if with_them and above & set(artifact.inputs.values()):
+                files.shred_folder(artifact.path)
+                yield artifact.path.name
+        for copy in sorted((reach.workspace.root / "membership").glob(f"*-{reach.features.fingerprint[:8]}-*")):
+            files.shred_folder(copy)
+            yield copy.name
 
-def _values(model: Artifact, request: Request, staging: Path) -> int:
-    mask = request.mask()
+    def zero_values(self, request: Request) -> int:
+        """Zero the values of the pairs that a request masks; how many pairs."""
+        mask = request.mask()
 
-    def zero(arrays: dict[str, np.ndarray]) -> None:
-        arrays["values"][mask] = 0
+        def zero(tensors: dict[str, np.ndarray]) -> None:
+            tensors["values"][mask] = 0
 
-    erase.rewrite_tensors(model.path / VALUES, zero, staging)
-    return int(mask.sum())
+        files.rewrite_tensors(self.reach.model_of(request).path / VALUES, zero, self.staging)
+        return int(mask.sum())
 
+    def zero_counts(self, model: Artifact) -> None:
+        """Zero the counts of the classes in a bottleneck.
 
-def _counts(model: Artifact, classes: Sequence[int], staging: Path) -> None:
-    """Zero the counts of the classes. Where the model passes over pairs that training never selected, those that only
-    these classes selected keep a count of one: else they would be passed over from now on, and predictions on retained
-        samples could change.
-    """
-    counts = arrays.read(model, COUNTS)
-    others = np.delete(counts, list(classes), axis=0).sum(0)
-    only = (counts[list(classes)].sum(0) > 0) & (others == 0)
-    counts[list(classes)] = 0
-    if model.settings["unused"] == "mask":
-        counts[classes[0]][only] = 1
-    erase.rewrite_array(model.path, COUNTS, counts, staging)
+        Where it passes over pairs that training never selected, those that only these classes selected keep a count of
+        one: else they would be passed over from now on, and predictions on retained samples could change.
+        """
+        counts = arrays.read(model, COUNTS)
+        others = np.delete(counts, self.classes, axis=0).sum(0)
+        only_these = (counts[self.classes].sum(0) > 0) & (others == 0)
+        counts[self.classes] = 0
+        if model.settings["unused"] == "mask":
+            counts[self.classes[0]][only_these] = 1
+        files.rewrite_array(model.path, COUNTS, counts, self.staging)
+        self._reseal(model)
 
+    def drop_from_head(self, head: Artifact) -> None:
+        """Take the rows of the classes out of a linear head, so that it never predicts them."""
 
-def _head(head: Artifact, classes: Sequence[int], staging: Path) -> None:
-    def drop(arrays: dict[str, np.ndarray]) -> None:
-        arrays["weight"][list(classes)] = 0
-        arrays["bias"][list(classes)] = NO_BIAS
+        def drop(tensors: dict[str, np.ndarray]) -> None:
+            tensors["weight"][self.classes] = 0
+            tensors["bias"][self.classes] = NO_BIAS
 
-    for name in (LINEAR, CONVERGED):
-        if (head.path / name).is_file():
-            erase.rewrite_tensors(head.path / name, drop, staging)
-    for file in sorted(head.path.glob("*checkpoint*")):
-        erase.shred(file)
-    head.reseal(purged=_purged(head, classes))
+        for name in (LINEAR, CONVERGED):
+            if (head.path / name).is_file():
+                files.rewrite_tensors(head.path / name, drop, self.staging)
+        self._reseal(head)
 
+    def zero_codes(self, codes: Artifact) -> None:
+        """Zero the rows of the classes in codes and neighbour lists."""
+        for split in STORED_SPLITS:
+            self._zero_rows(codes, f"{split}/codes", self.rows[split])
+        self._zero_rows(codes, "test/neighbours", self.rows["test"])
+        self._zero_rows(codes, "validation/neighbours", self._validation_places(codes))
+        self._reseal(codes)
 
-def _codes(tree: Tree, artifact: Artifact, rows: dict[str, np.ndarray], staging: Path) -> None:
-    """Zero the rows of the classes in codes and neighbour lists."""
-    assert tree.features is not None
-    aside = stored_train_rows(tree.features, float(artifact.settings["validation"]), int(artifact.settings["seed"]))[1]
-    there = stored_labels(tree.features, "train")[aside]
-    lists = {f"{split}/codes": rows[split] for split in SPLITS} | {"test/neighbours": rows["test"]}
-    for name, places in lists.items():
-        _zero_rows(artifact, name, places, staging)
-    name = "validation/neighbours"
-    if (artifact.path / name).is_dir():
-        listed = arrays.opened(artifact, name).shape[0]
-        # lists made after an earlier purge have no places for the rows that were purged then
-        kept = aside if listed == len(aside) else aside[(there >= 0) | np.isin(aside, rows["train"])]
-        _zero_rows(artifact, name, np.flatnonzero(np.isin(kept, rows["train"])), staging)
-    artifact.reseal(purged=_purged(artifact, tree.request.classes))
+    def _validation_places(self, codes: Artifact) -> np.ndarray:
+        """Where the rows of the classes stand in the neighbour lists of the validation rows."""
+        features, name = self.reach.features, "validation/neighbours"
+        if not (codes.path / name).is_dir():
+            return np.empty(0, np.int64)
+        validation, seed = float(codes.settings["validation"]), int(codes.settings["seed"])
+        listed = stored_train_rows(features, validation, seed)[1]
+        if arrays.opened(codes, name).shape[0] != len(listed):
+            # lists made after an earlier purge have no places for the rows that were purged then
+            there = stored_labels(features, "train")[listed] >= 0
+            listed = listed[there | np.isin(listed, self.rows["train"])]
+        return np.flatnonzero(np.isin(listed, self.rows["train"]))
 
+    def zero_features(self) -> None:
+        """Zero the rows of the classes in the features; their labels become -1 - c."""
+        features = self.reach.features
+        listing = features.path / FILES
+        if listing.is_file():
+            self.staging.mkdir(parents=True, exist_ok=True)
+            staying = ~polars.col("label").is_in(self.classes)
+            polars.read_parquet(listing).filter(staying).write_parquet(self.staging / FILES)
+            files.replace(listing, self.staging / FILES)
+        for split in STORED_SPLITS:
+            for name in ("features", "ids", "hashes"):
+                self._zero_rows(features, f"{split}/{name}", self.rows[split])
+            self._rewrite(features, f"{split}/labels", self._purged_labels)
+        self._reseal(features)
 
-def _zero_rows(artifact: Artifact, name: str, rows: np.ndarray, staging: Path) -> None:
-    if not (artifact.path / name).is_dir():
-        return
-    values = arrays.plain(artifact.path, name).copy()
-    values[rows] = "" if values.dtype.kind in "TUO" else 0
-    erase.rewrite_array(artifact.path, name, values, staging)
+    def _purged_labels(self, labels: np.ndarray) -> np.ndarray:
+        return np.where(np.isin(labels, self.classes), -1 - labels, labels)
 
+    def _zero_rows(self, artifact: Artifact, name: str, rows: np.ndarray) -> None:
+        """Zero, or empty, some rows of an array, where the artifact has it."""
 
-def _features(tree: Tree, rows: dict[str, np.ndarray], staging: Path) -> None:
-    """Zero the classes' rows; their labels become -1 - c."""
-    features = tree.features
-    assert features is not None
-    listing = features.path / FILES
-    if listing.is_file():
-        staging.mkdir(parents=True, exist_ok=True)
-        table = polars.read_parquet(listing)
-        table.filter(~polars.col("label").is_in(tree.request.classes)).write_parquet(staging / listing.name)
-        erase.replace(listing, staging / listing.name)
-    for split in SPLITS:
-        for name in ("features", "ids", "hashes"):
-            _zero_rows(features, f"{split}/{name}", rows[split], staging)
-        stored = arrays.plain(features.path, f"{split}/labels").copy()
-        mine = np.isin(stored, tree.request.classes)
-        stored[mine] = -1 - stored[mine]
-        erase.rewrite_array(features.path, f"{split}/labels", stored, staging)
-    features.reseal(purged=_purged(features, tree.request.classes))
+        def zero(values: np.ndarray) -> np.ndarray:
+            values[rows] = "" if values.dtype.kind in "TUO" else 0
+            return values
+
+        if (artifact.path / name).is_dir():
+            self._rewrite(artifact, name, zero)
+
+    def _rewrite(self, artifact: Artifact, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+        values = change(arrays.plain(artifact.path, name).copy())
+        files.rewrite_array(artifact.path, name, values, self.staging)
+
+    def _reseal(self, artifact: Artifact) -> None:
+        """Shred checkpoints, which hold what was erased, and say in the manifest which classes are purged."""
+        for checkpoint in sorted(artifact.path.glob("*checkpoint*")):
+            files.shred(checkpoint)
+        artifact.reseal(purged=sorted({*artifact.result.get("purged", []), *self.classes}))

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dkvb.errors import DamagedArtifact
+from dkvb.records.deletion import State
+from dkvb.records.ledger import Ledger, LedgerEntry, LedgerHead
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash, write_json
 from dkvb.workspace.requests import Request, all_requests, change
@@ -25,12 +28,19 @@ START = "0" * 64
 """What stands for the line before the first."""
 
 
-NEEDED = {"masked": ("masked",), "restored": ("masked", "restored"), "purged": ("masked", "purged")}
+NEEDED: dict[State, tuple[str, ...]] = {
+    "masked": ("masked",),
+    "restored": ("masked", "restored"),
+    "purged": ("masked", "purged"),
+}
 """State of a request -> the events that the ledger must hold of it."""
 
 
-def append(workspace: Workspace, event: str, request: Request, **more: Any) -> dict[str, Any]:
-    """Add an event of a request; its entry.
+def append(workspace: Workspace, event: str, request: Request, **more: Any) -> LedgerEntry:
+    """Add an event of a request.
+
+    Args:
+        more: fields of `LedgerEntry` that belong to the event.
 
     Raises:
         DamagedArtifact: the ledger was altered: nothing is added to it.
@@ -41,20 +51,22 @@ def append(workspace: Workspace, event: str, request: Request, **more: Any) -> d
             raise DamagedArtifact(
                 f"Nothing can be added to {workspace.root / LEDGER}: {problem}. `dkvb ledger` shows what is left of it."
             )
-        entry: dict[str, Any] = {
-            "number": len(entries) + 1,
-            "event": event,
-            "request": request.id,
-            "classes": request.classes,
-            "train": request.train,
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        entry = LedgerEntry(
+            number=len(entries) + 1,
+            event=event,
+            request=request.id,
+            classes=request.classes,
+            train=request.train,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
             **more,
-            "previous": entries[-1]["hash"] if entries else START,
-        }
-        entry["hash"] = canonical_hash(entry)
+            previous=entries[-1].hash if entries else START,
+            hash="",
+        )
+        entry = entry.model_copy(update={"hash": _hash(entry.model_dump(mode="json"))})
+        line = entry.model_dump(mode="json")
         # the line is announced first: killed while it is written, the next to come finishes it
-        write_json(_head(workspace), {"entries": len(entries), "hash": entry["previous"], "pending": entry})
-        _finish(workspace, entry)
+        _write_head(workspace, LedgerHead(entries=len(entries), hash=entry.previous, pending=line))
+        _finish(workspace, line)
         return entry
 
 
@@ -67,93 +79,128 @@ def record(workspace: Workspace, event: str, request: Request, **more: Any) -> R
 def catch_up(workspace: Workspace) -> None:
     """Record what a killed process has written into requests but no longer into the ledger. Call with requests held."""
     for request in all_requests(workspace):
-        if event := request.data.get("unrecorded"):
-            known = entries(workspace)
-            if not any(entry["request"] == request.id and entry["event"] == event for entry in known):
+        if event := request.record.unrecorded:
+            if not any(entry.request == request.id and entry.event == event for entry in entries(workspace)):
                 append(workspace, event, request)
             change(request, unrecorded=None)
 
 
-def entries(workspace: Workspace) -> list[dict[str, Any]]:
+def entries(workspace: Workspace) -> list[LedgerEntry]:
     """The entries, up to the first that does not fit."""
     return _read(workspace)[0]
 
 
-def verify(workspace: Workspace) -> dict[str, Any]:
-    """`ledger`: the entries that fit; `valid`; `problem`: the first that was changed, removed or reordered, in words,
-    or None."""
+def verify(workspace: Workspace) -> Ledger:
+    """The entries that fit, and the first that was changed, removed or reordered."""
     with workspace.hold("ledger", "the ledger"):
-        found, problem = _read(workspace, mend=True)
-    events = {(entry["request"], entry["event"]) for entry in found}
-    for request in [] if problem else all_requests(workspace):
-        for event in NEEDED.get(request.state, (request.state,)):
-            if (request.id, event) not in events and request.data.get("unrecorded") != event:
-                problem = problem or f"request {request.id} is {request.state}, and its entry '{event}' was removed"
-    return {"ledger": found, "valid": problem is None, "problem": problem, "path": str(workspace.root / LEDGER)}
+        fitting, problem = _read(workspace, mend=True)
+    if problem is None:
+        problem = _missing(fitting, all_requests(workspace))
+    return Ledger(ledger=fitting, valid=problem is None, problem=problem, path=str(workspace.root / LEDGER))
+
+
+def _missing(fitting: Sequence[LedgerEntry], requests: Sequence[Request]) -> str | None:
+    """The first event of a request that the ledger lacks."""
+    events = {(entry.request, entry.event) for entry in fitting}
+    for request in requests:
+        for event in NEEDED[request.state]:
+            if (request.id, event) not in events and request.record.unrecorded != event:
+                return f"request {request.id} is {request.state}, and its entry '{event}' was removed"
+    return None
+
+
+def _hash(line: Mapping[str, Any]) -> str:
+    """What the hash of an entry must be: over all its fields but `hash` itself."""
+    return canonical_hash({name: value for name, value in line.items() if name != "hash"})
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def _head(workspace: Workspace) -> Path:
     return workspace.root / HEAD
 
 
-def _finish(workspace: Workspace, entry: dict[str, Any]) -> None:
+def _write_head(workspace: Workspace, head: LedgerHead) -> None:
+    write_json(_head(workspace), head.model_dump(mode="json"))
+
+
+def _finish(workspace: Workspace, line: Mapping[str, Any]) -> None:
+    """Write an announced line, and say in the head that it is there."""
     with open(workspace.root / LEDGER, "a", encoding="utf-8") as file:
-        file.write(_line(entry))
+        file.write(_text(line))
         file.flush()
         os.fsync(file.fileno())
-    write_json(_head(workspace), {"entries": entry["number"], "hash": entry["hash"], "pending": None})
+    _write_head(workspace, LedgerHead(entries=line["number"], hash=line["hash"], pending=None))
 
 
-def _line(entry: dict[str, Any]) -> str:
-    return json.dumps(entry, ensure_ascii=False, sort_keys=True) + "\n"
+def _read(workspace: Workspace, mend: bool = False) -> tuple[list[LedgerEntry], str | None]:
+    """The entries up to the first that does not fit, and what is wrong with that one, in words.
 
-
-def _read(workspace: Workspace, mend: bool = False) -> tuple[list[dict[str, Any]], str | None]:
-    """Entries up to the first that does not fit, and what is wrong with that one. `mend`: finish what a killed process
-    was writing."""
+    Args:
+        mend: finish what a killed process was writing.
+    """
     path = workspace.root / LEDGER
     raw = path.read_bytes() if path.is_file() else b""
     try:
-        head = json.loads(_head(workspace).read_text(encoding="utf-8"))
-        count, last, pending = int(head["entries"]), str(head["hash"]), head["pending"]
+        head = LedgerHead.model_validate_json(_head(workspace).read_bytes())
     except FileNotFoundError:
         return [], f"{HEAD}, which holds how many entries there are, is missing" if raw else None
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         return [], f"{HEAD} is damaged"
-    entries: list[dict[str, Any]] = []
-    previous = START
     *lines, half = raw.split(b"\n")  # what follows the last end of line: nothing, or half of a line
-    for number, line in enumerate(lines, 1):
+    entries, problem = _chain(lines)
+    if problem:
+        return entries, problem
+    last = entries[-1].hash if entries else START
+    line = head.pending
+    if line and last == line["hash"] and not half:  # it was written, and the head does not say so yet
+        if mend:
+            _write_head(workspace, LedgerHead(entries=len(entries), hash=last, pending=None))
+        return entries, None
+    as_announced = len(entries) == head.entries and last == head.hash
+    if line and as_announced and _text(line).encode().startswith(half):  # it was not written to its end
+        if not mend:
+            return entries, None
+        if half:
+            os.truncate(path, len(raw) - len(half))
+        _finish(workspace, line)
+        return [*entries, LedgerEntry.model_validate(line)], None
+    return entries, _wrong_end(entries, head, half)
+
+
+def _chain(lines: Sequence[bytes]) -> tuple[list[LedgerEntry], str | None]:
+    """The lines whose hashes fit, and what is wrong with the first that does not."""
+    entries: list[LedgerEntry] = []
+    previous = START
+    for number, text in enumerate(lines, 1):
         try:
-            entry = json.loads(line)
-            found = {name: value for name, value in entry.items() if name != "hash"}
+            line = json.loads(text)
+            unchanged = line.get("hash") == _hash(line)
         except (ValueError, AttributeError):
             return entries, f"entry {number} was changed (it is no JSON object)"
-        if entry.get("hash") != canonical_hash(found):
+        if not unchanged:
             return entries, f"entry {number} was changed"
-        if entry.get("previous") != previous or entry.get("number") != number:
-            return (
-                entries,
-                f"entry {number} does not follow the one before it: entries were removed, added or reordered",
-            )
-        entries.append(entry)
-        previous = entry["hash"]
-    if pending and previous == pending["hash"] and not half:
-        if mend:
-            write_json(_head(workspace), {"entries": len(entries), "hash": previous, "pending": None})
-        return entries, None
-    if pending and len(entries) == count and previous == last and _line(pending).encode().startswith(half):
-        if mend:
-            os.truncate(path, len(raw) - len(half)) if half else None
-            _finish(workspace, pending)
-            return [*entries, pending], None
-        return entries, None
-    if half:
-        return entries, f"entry {len(entries) + 1} was changed (its line is cut off)"
-    if len(entries) < count:
-        return entries, f"entry {len(entries) + 1} was removed (there were {count})"
-    if len(entries) > count or previous != last:
-        return entries, (
-            f"entry {count + 1} was added by other means" if len(entries) > count else f"entry {count} was changed"
-        )
+        if line.get("previous") != previous or line.get("number") != number:
+            problem = f"entry {number} does not follow the one before it: entries were removed, added or reordered"
+            return entries, problem
+        try:
+            entries.append(LedgerEntry.model_validate(line))
+        except ValueError:
+            return entries, f"entry {number} was changed (it is no entry of a ledger)"
+        previous = entries[-1].hash
     return entries, None
+
+
+def _wrong_end(entries: Sequence[LedgerEntry], head: LedgerHead, half: bytes) -> str | None:
+    """What is wrong with the end of a ledger whose lines all fit."""
+    count = len(entries)
+    if half:
+        return f"entry {count + 1} was changed (its line is cut off)"
+    if count < head.entries:
+        return f"entry {count + 1} was removed (there were {head.entries})"
+    if count > head.entries:
+        return f"entry {head.entries + 1} was added by other means"
+    last = entries[-1].hash if entries else START
+    return None if last == head.hash else f"entry {head.entries} was changed"

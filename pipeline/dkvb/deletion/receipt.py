@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from dkvb.deletion import ledger
-from dkvb.metrics.proportions import accuracy
+from dkvb.pages import receipt as pages
+from dkvb.records.deletion import PurgeRecord, RequestRecord
+from dkvb.records.ledger import (
+    LedgerEntry,
+    NamedClass,
+    Receipt,
+    ReceiptEntry,
+    ReceiptMeasure,
+    ReceiptModel,
+    ReceiptSeconds,
+    ReceiptTimes,
+)
+from dkvb.records.proportions import Accuracy
 from dkvb.runtime import progress
 from dkvb.runtime.versions import versions
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import sha256, write_json, write_text
-from dkvb.workspace.requests import MASKED, PURGED, Request
+from dkvb.workspace.files import sha256, write_json
+from dkvb.workspace.requests import PURGED, RESTORED, Request
 
 FOLDER = "receipts"
 
 
-def run(workspace: Workspace, wanted: str) -> dict[str, Any]:
+def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
     """Write a request's receipt, `receipts/<id>.json` and `.html`; the same again where nothing has changed since.
 
     Raises:
@@ -30,152 +41,143 @@ def run(workspace: Workspace, wanted: str) -> dict[str, Any]:
         ledger.catch_up(workspace)
         request = requests.find(workspace, wanted)
         path = workspace.root / FOLDER / f"{request.id}.json"
-        entry = _issued(workspace, request, path)
+        entry = _standing(workspace, request, path)
         skipped = entry is not None
         if entry is None:
             known = ledger.entries(workspace)
-            write_json(path, _receipt(workspace, request, str(known[-1]["hash"]) if known else ledger.START))
+            issued = _receipt(request.record, known[-1].hash if known else ledger.START)
+            write_json(path, issued.model_dump(mode="json"))
             entry = ledger.append(workspace, "receipt", request, state=request.state, receipt=sha256(path))
-        receipt = json.loads(path.read_text(encoding="utf-8"))
-        page = path.with_suffix(".html")
-        write_text(page, _page(receipt, entry))
+        receipt = Receipt.model_validate_json(path.read_bytes())
+        page = pages.write(path.with_suffix(".html"), receipt, entry)
         progress.note(f"receipt of {request.id}: {page}")
-        return (
-            receipt
-            | {"receipt_sha256": entry["receipt"], "entry": entry["number"], "path": str(path), "page": str(page)}
-            | {"skipped": skipped}
+        return ReceiptEntry(
+            **dict(receipt),
+            receipt_sha256=sha256(path),
+            entry=entry.number,
+            path=str(path),
+            page=str(page),
+            skipped=skipped,
         )
 
 
-def _issued(workspace: Workspace, request: Request, path: Path) -> dict[str, Any] | None:
+def _standing(workspace: Workspace, request: Request, path: Path) -> LedgerEntry | None:
     """The ledger's entry of a receipt that still stands: the last event of its request, and its file as it was."""
-    last = [entry for entry in ledger.entries(workspace) if entry["request"] == request.id][-1:]
-    if last and last[0]["event"] == "receipt" and path.is_file() and sha256(path) == last[0]["receipt"]:
-        return last[0]
+    of_request = [entry for entry in ledger.entries(workspace) if entry.request == request.id]
+    last = of_request[-1] if of_request else None
+    if last and last.event == "receipt" and path.is_file() and sha256(path) == last.receipt:
+        return last
     return None
 
 
-def _receipt(workspace: Workspace, request: Request, previous: str) -> dict[str, Any]:
-    data = request.data
-    purge = data.get("purge")
-    return {
-        "request": request.id,
-        "state": request.state,
-        "classes": [{"id": c, "name": name} for c, name in zip(request.classes, request.names, strict=True)],
-        "model": {
-            "train": request.train,
-            "seed": data["seed"],
-            "before_sha256": data.get("model_before_sha256"),
-            "after_sha256": data.get("model_after_sha256"),
-            "of": "sha256 over the packed mask and the values of all pairs that it allows",
-        },
-        "method": data["method"],
-        "settings": data["settings"],
-        "masked": data.get("masked_before_reinit", data["masked"]),
-        "pairs_total": data["pairs_total"],
-        "measures": _measures(data),
-        "purge": purge,
-        "seconds": {"masking": data["seconds"], "forget": data["seconds_total"], "purge": purge and purge["seconds"]},
-        "times": {
-            "forgotten": data["created"],
-            "restored": data.get("restored"),
-            "purged": purge and purge["finished"],
-            "issued": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-        "versions": versions(),
-        "previous": previous,
-        "done": _done(request),
-        "not_claimed": _not_claimed(request),
-    }
+def _receipt(record: RequestRecord, previous: str) -> Receipt:
+    purge = record.purge
+    return Receipt(
+        request=record.id,
+        state=record.state,
+        classes=[NamedClass(id=c, name=name) for c, name in zip(record.classes, record.names, strict=True)],
+        model=ReceiptModel(
+            train=record.train,
+            seed=record.seed,
+            before_sha256=record.model_before_sha256,
+            after_sha256=record.model_after_sha256,
+            of="sha256 over the packed mask and the values of all pairs that it allows",
+        ),
+        method=record.method,
+        settings=record.settings,
+        masked=record.masked_at_first,
+        pairs_total=record.pairs_total,
+        measures=_measures(record),
+        purge=purge,
+        seconds=ReceiptSeconds(
+            masking=record.seconds, forget=record.seconds_total, purge=purge.seconds if purge else None
+        ),
+        times=ReceiptTimes(
+            forgotten=record.created,
+            restored=record.restored,
+            purged=purge.finished if purge else None,
+            issued=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+        versions=versions(),
+        previous=previous,
+        done=_done(record),
+        not_claimed=_not_claimed(record),
+    )
 
 
-def _measures(data: dict[str, Any]) -> list[dict[str, Any]]:
+def _measures(record: RequestRecord) -> list[ReceiptMeasure]:
     """Accuracy of the forgotten and of the other classes, before and after, with Wilson's 95 % interval."""
-    rows = []
+    measures = []
+    sides: tuple[Literal["forget", "retain"], ...] = ("forget", "retain")
+    times: tuple[Literal["before", "after"], ...] = ("before", "after")
     for split in ("validation", "test"):
-        total = data["correct"].get(f"{split}_total")
-        for what in ("forget", "retain") if total else ():
+        total = record.correct.of(split, "total")
+        if total is None:
+            continue
+        for side in sides:
             mine = [
-                c
-                for c in range(len(total))
-                if (c in data["classes"]) == (what == "forget") and c not in data["earlier"]
+                c for c in range(len(total)) if (c in record.classes) == (side == "forget") and c not in record.earlier
             ]
-            for when in ("before", "after"):
-                correct = data["correct"][f"{split}_{when}"]
-                found = accuracy(sum(correct[c] for c in mine), sum(total[c] for c in mine))
-                rows.append({"what": what, "split": split, "when": when} | dict(found or {}))
-    return rows
+            for when in times:
+                correct = record.correct.of(split, when) or []
+                measured = Accuracy.of(sum(correct[c] for c in mine), sum(total[c] for c in mine))
+                measures.append(ReceiptMeasure(what=side, split=split, when=when, **dict(measured or {})))
+    return measures
 
 
-def _done(request: Request) -> list[str]:
+def _done(record: RequestRecord) -> list[str]:
     """What was done, in words."""
-    data, purge = request.data, request.data.get("purge")
-    said = [
-        f"{data.get('masked_before_reinit', data['masked']):,} of {data['pairs_total']:,} key-value pairs were masked:"
-        " never selected."
-    ]
-    if request.state == requests.RESTORED:
-        return [*said, "The request was taken back: its mask no longer applies."]
-    if request.state == MASKED or purge is None:
+    masked = f"{record.masked_at_first:,} of {record.pairs_total:,} key-value pairs were masked: never selected."
+    if record.state == RESTORED:
+        return [masked, "The request was taken back: its mask no longer applies."]
+    if record.state != PURGED or record.purge is None:
         return [
-            *said,
+            masked,
             "Nothing is erased yet: values, features and codes are on disk, and `dkvb restore` takes the mask back.",
         ]
-    rows, scan = purge["rows"], purge["scan"]
-    said += [
+    return [masked, *_erased(record.purge)]
+
+
+def _erased(purge: PurgeRecord) -> list[str]:
+    said = [
         "The values of those pairs were overwritten with zeros.",
-        (
-            f"{rows['train']:,} training and {rows['test']:,} test samples were erased from features, ids, codes and"
-            " neighbour lists, with the selection counts of their classes and the rows of their classes in the linear"
-            " head."
-        ),
+        f"{purge.rows.train:,} training and {purge.rows.test:,} test samples were erased from features, ids, codes and"
+        " neighbour lists, with the selection counts of their classes and the rows of their classes in the linear"
+        " head.",
     ]
-    gone = [*purge["deleted"], *purge["done"]["artifacts"]]
-    if gone:
+    if gone := [*purge.deleted, *purge.done.artifacts]:
         said.append(f"Deleted, since they were trained with the classes, or unfinished: {', '.join(gone)}.")
     said.append(
-        f"All {scan['files']:,} files of workspace and reports ({scan['bytes']:,} bytes, unpacked ones included) were"
-        f" scanned for {scan['needles']:,} marks of the erased rows and values: none was found."
+        f"All {purge.scan.files:,} files of workspace and reports ({purge.scan.bytes:,} bytes, unpacked ones included)"
+        f" were scanned for {purge.scan.needles:,} marks of the erased rows and values: none was found."
     )
-    if purge["shared_rows"]:
+    if purge.shared_rows:
         said.append(
-            f"{purge['shared_rows']:,} erased samples are equal to samples that stay, and could not be looked for."
+            f"{purge.shared_rows:,} erased samples are equal to samples that stay, and could not be looked for."
         )
     return said
 
 
-def _not_claimed(request: Request) -> list[str]:
+def _not_claimed(record: RequestRecord) -> list[str]:
     """What a reader might think and is not said."""
     said = [
         "The frozen encoder is untouched: whatever it learned elsewhere about these classes, it still knows.",
-        (
-            "The original data, outside of the workspace, are untouched, and so are backups, snapshots, exports and"
-            " copies made elsewhere, and old blocks that a disk or file system may keep after a file was overwritten."
-        ),
+        "The original data, outside of the workspace, are untouched, and so are backups, snapshots, exports and copies"
+        " made elsewhere, and old blocks that a disk or file system may keep after a file was overwritten.",
         "No legal conclusion is drawn: whether this answers a request for erasure is for the reader to judge.",
     ]
-    if request.state == PURGED:
-        if request.data["purge"]["keys"] == "reinit":
-            said.append("Keys were fitted anew and values trained again, without the classes.")
-        else:
-            said.append(
-                "The keys were fitted with the classes present and were kept, as were those of the masked pairs."
-            )
-        said.append(
-            "Kept: where erased samples stood and of which class they were, the mask, and aggregates such as accuracies"
-            " and curves."
-        )
-        if request.data["purge"]["keys"] != "reinit":
-            said.append(
-                "Pairs that stay were trained together with these classes: what they hold for the other classes was not"
-                " trained again."
-            )
-    else:
-        said.append("A mask hides and does not erase: with the files, it can be lifted.")
-    return said
-
-
-def _page(receipt: dict[str, Any], entry: dict[str, Any]) -> str:
-    from dkvb.pages.page import render
-
-    return render("receipt.html", r=receipt, entry=entry)
+    if record.state != PURGED or record.purge is None:
+        return [*said, "A mask hides and does not erase: with the files, it can be lifted."]
+    kept = (
+        "Kept: where erased samples stood and of which class they were, the mask, and aggregates such as accuracies and"
+        " curves."
+    )
+    if record.purge.keys == "reinit":
+        return [*said, "Keys were fitted anew and values trained again, without the classes.", kept]
+    return [
+        *said,
+        "The keys were fitted with the classes present and were kept, as were those of the masked pairs.",
+        kept,
+        "Pairs that stay were trained together with these classes: what they hold for the other classes was not trained"
+        " again.",
+    ]

@@ -10,10 +10,9 @@ one half of its test samples, drawn from the seed: accuracy is then that on the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +20,10 @@ import torch
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.evaluation.selections import masked_ids
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
-from dkvb.metrics.proportions import accuracy_on, retain_classes
+from dkvb.metrics.proportions import retain_classes
 from dkvb.recipe import Recipe
+from dkvb.records.proportions import Accuracy
+from dkvb.records.verdict import RelearnRow
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator
 from dkvb.training.linear_head import predict
@@ -88,18 +89,30 @@ class Masked:
                 self.values[change[0]] = before
 
 
-def samples_of(model: StoredBottleneck, forgotten: int, seed: int) -> tuple[str, np.ndarray, np.ndarray]:
-    """The split that samples of a class come from, its rows in the order in which they are drawn, and the test rows to
-    measure on."""
+@dataclass(frozen=True)
+class ClassSamples:
+    """The samples of a forgotten class that are left to learn from."""
+
+    source: str
+    """The split that they come from."""
+    rows: np.ndarray
+    """Its rows of the class, in the order in which they are drawn."""
+    test: np.ndarray
+    """The test rows to measure on."""
+
+
+def samples_of(model: StoredBottleneck, forgotten: int, seed: int) -> ClassSamples:
+    """Of the training split, else of the validation split, else one half of the test split."""
     labels = model.splits.labels
     rng = generator(seed, STAGE, "forget", forgotten)
     test = np.flatnonzero(labels["test"] == forgotten)
     for split in ("train", "validation"):
         rows = np.flatnonzero(labels[split] == forgotten)
         if len(rows):
-            return split, rng.permutation(rows), test
+            return ClassSamples(split, rng.permutation(rows), test)
     drawn = rng.permutation(test)
-    return "test", drawn[: len(drawn) // 2], np.sort(drawn[len(drawn) // 2 :])
+    half = len(drawn) // 2
+    return ClassSamples("test", drawn[:half], np.sort(drawn[half:]))
 
 
 def retain_samples(model: StoredBottleneck, forget: Sequence[int], n: int, seed: int) -> np.ndarray:
@@ -113,62 +126,75 @@ def retain_samples(model: StoredBottleneck, forget: Sequence[int], n: int, seed:
 
 def relearning(
     recipe: Recipe,
-    unlearned: Masked,
-    oracle: Masked,
+    models: Mapping[str, Masked],
     forget: Sequence[int],
     seed: int,
     advance: Callable[[], None] = lambda: None,
-) -> list[dict[str, Any]]:
-    """A row per forgotten class and number of samples, 0 first: accuracies of both models on test, difference and
-    ratio.
+) -> list[RelearnRow]:
+    """A row per forgotten class and number of samples, 0 first: accuracies of both models on test.
 
-    `ratio` is None where the oracle's accuracy is 0; `note` says where samples were missing.
+    Args:
+        models: "unlearned" and "oracle".
+        advance: called once a row.
     """
-    splits = unlearned.model.splits
-    found: list[dict[str, Any]] = []
-    models = {"unlearned": unlearned, "oracle": oracle}
     start = {name: model.predictions() for name, model in models.items()}
-    kept = retain_classes(len(splits.classes), forget)
+    again = _Relearning(recipe, models, start, list(forget), seed)
+    rows = []
     for c in forget:
-        source, drawn, test = samples_of(unlearned.model, c, seed)
+        samples = samples_of(again.bottleneck, c, seed)
         for n in [0, *recipe.verify.samples]:
             advance()
-            used = min(n, len(drawn))
-            row: dict[str, Any] = {
-                "class": c,
-                "name": splits.classes[c],
-                "samples": n,
-                "used": used,
-                "source": source,
-                "note": None,
-            }
-            if n and used == 0:
-                found.append(row | _compared(None, None) | {"note": "no samples of the class are left: not measured"})
-                continue
-            if used < n:
-                row["note"] = f"only {used} samples of the class are left in the {source} split"
-            retain = retain_samples(unlearned.model, forget, n, seed)
-            labels = torch.from_numpy(
-                np.concatenate([splits.labels[source][drawn[:used]], splits.labels["train"][retain]])
-            )
-            accuracy: dict[str, Any] = {}
-            for name, model in models.items():
-                predicted = start[name]
-                if n:
-                    ids = torch.cat([model.ids(source)[drawn[:used]], model.ids("train")[retain]])
-                    # one unit for both: they see the samples in the same order
-                    predicted = model.predictions(
-                        model.relearned(ids, labels, recipe, seed, f"{STAGE} {splits.classes[c]} {n}")
-                    )
-                accuracy[name] = accuracy_on(predicted[test], splits.labels["test"][test], [c])
-                row[f"{name}_retain"] = accuracy_on(predicted, splits.labels["test"], kept)
-            found.append(row | _compared(accuracy["unlearned"], accuracy["oracle"]))
-    return found
+            rows.append(again.row(c, samples, n))
+    return rows
 
 
-def _compared(unlearned: dict[str, Any] | None, oracle: dict[str, Any] | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"unlearned": unlearned, "oracle": oracle, "difference": None, "ratio": None}
-    if unlearned and oracle:
-        row["difference"] = unlearned["accuracy"] - oracle["accuracy"]
-        row["ratio"] = unlearned["accuracy"] / oracle["accuracy"] if oracle["accuracy"] else None
-    return row
+@dataclass(frozen=True)
+class _Relearning:
+    """Two models that learn forgotten classes again, each time from where they started."""
+
+    recipe: Recipe
+    models: Mapping[str, Masked]
+    start: Mapping[str, np.ndarray]
+    """Each model's test predictions (N,) before anything is learned again."""
+    forget: list[int]
+    seed: int
+
+    @property
+    def bottleneck(self) -> StoredBottleneck:
+        return self.models["unlearned"].model
+
+    def row(self, c: int, samples: ClassSamples, n: int) -> RelearnRow:
+        """Both models once they have learned from n samples of a class."""
+        splits, used = self.bottleneck.splits, min(n, len(samples.rows))
+        row = RelearnRow(class_id=c, name=splits.classes[c], samples=n, used=used, source=samples.source)
+        if n and used == 0:
+            return row.model_copy(update={"note": "no samples of the class are left: not measured"})
+        predicted = self._predictions(c, samples, n) if n else self.start
+        labels, test = splits.labels["test"], samples.test
+        kept = retain_classes(len(splits.classes), self.forget)
+        on_retain = {f"{name}_retain": Accuracy.on(those, labels, kept) for name, those in predicted.items()}
+        on_class = {name: Accuracy.on(those[test], labels[test], [c]) for name, those in predicted.items()}
+        note = f"only {used} samples of the class are left in the {samples.source} split" if used < n else None
+        update = {"note": note, **on_retain, **on_class, **_compared(on_class["unlearned"], on_class["oracle"])}
+        return row.model_copy(update=update)
+
+    def _predictions(self, c: int, samples: ClassSamples, n: int) -> dict[str, np.ndarray]:
+        """Test predictions (N,) of each model after learning from n samples of the class and of every retain class."""
+        splits, rows = self.bottleneck.splits, samples.rows[:n]
+        retain = retain_samples(self.bottleneck, self.forget, n, self.seed)
+        wanted = np.concatenate([splits.labels[samples.source][rows], splits.labels["train"][retain]])
+        # one unit for both: they see the samples in the same order
+        unit = f"{STAGE} {splits.classes[c]} {n}"
+        predicted = {}
+        for name, model in self.models.items():
+            ids = torch.cat([model.ids(samples.source)[rows], model.ids("train")[retain]])
+            learned = model.relearned(ids, torch.from_numpy(wanted), self.recipe, self.seed, unit)
+            predicted[name] = model.predictions(learned)
+        return predicted
+
+
+def _compared(unlearned: Accuracy | None, oracle: Accuracy | None) -> dict[str, float | None]:
+    if unlearned is None or oracle is None:
+        return {"difference": None, "ratio": None}
+    difference = unlearned.accuracy - oracle.accuracy
+    return {"difference": difference, "ratio": unlearned.accuracy / oracle.accuracy if oracle.accuracy else None}

@@ -29,7 +29,7 @@ from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import sha256
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import COUNTS, KEYS, LINEAR, MANIFEST, MASK, PROJECTION, VALUES, WEIGHTS
-from dkvb.workspace.requests import PURGED, all_requests, need_features, refuse_half_purged, unite
+from dkvb.workspace.requests import all_requests, need_features, refuse_half_purged, unite
 
 
 def load(
@@ -204,14 +204,9 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
 def _requested(workspace: Workspace, trained: Artifact, model: Model, masked: bool) -> Model:
     """The model under the masks of all deletion requests that were not taken back, or of those alone whose values are
     gone."""
-    found = unite(
-        [
-            r
-            for r in all_requests(workspace, trained.fingerprint)
-            if (r.in_force if masked else r.state == PURGED or "purging" in r.data)
-        ]
-    )
-    return model if found.mask is None else model.masked(found.mask & ~model.unused, found.classes)
+    every = all_requests(workspace, trained.fingerprint)
+    union = unite([request for request in every if (request.in_force if masked else request.values_may_be_gone)])
+    return model if union.mask is None else model.masked(union.mask & ~model.unused, union.classes)
 
 
 def _class_counts(trained: Artifact, classes: Sequence[int]) -> np.ndarray:

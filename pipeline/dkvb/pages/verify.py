@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,36 +11,37 @@ from dkvb.pages.charts import verify as verify_charts
 from dkvb.pages.library import library_being_written
 from dkvb.pages.page import INDEX, VERDICT, render, unchecked
 from dkvb.recipe import Recipe
+from dkvb.records.verdict import Verdict
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import write_text
 
 
-def write(recipe: Recipe, workspace: Workspace, entries: list[dict[str, Any]]) -> Path:
+def write(recipe: Recipe, workspace: Workspace, verdicts: Sequence[Verdict]) -> Path:
     """Write the page, and the charts' library where it is not there yet, into the reports folder; the page's path."""
     path = workspace.reports / VERDICT
     with library_being_written(workspace.reports), unchecked():
-        write_text(path, page(recipe, entries, (workspace.reports / "index.html").is_file()))
+        write_text(path, page(recipe, verdicts, (workspace.reports / "index.html").is_file()))
     return path
 
 
-def page(recipe: Recipe, entries: list[dict[str, Any]], index: bool) -> str:
+def page(recipe: Recipe, verdicts: Sequence[Verdict], index: bool) -> str:
     """The page's HTML. `index`: whether there is an index to link to."""
     charts: dict[str, dict[str, Any]] = {}
-    for entry in entries:
-        for name, going in entry["destinations"].items():
-            key = f"{entry['seed']}-{going['class']}"
-            charts[f"destinations-{key}"] = verify_charts.destinations(name, going, entry["labels"])
-            rows = [row for row in entry["relearning"] if row["class"] == going["class"]]
+    for verdict in verdicts:
+        for name, going in verdict.destinations.items():
+            key = f"{verdict.seed}-{going.class_id}"
+            charts[f"destinations-{key}"] = verify_charts.destinations(name, going, verdict.labels)
+            rows = [row for row in verdict.relearning if row.class_id == going.class_id]
             if spec := verify_charts.relearning(name, rows):
                 charts[f"relearning-{key}"] = spec
     return render(
         "verify.html",
         data=recipe.data_name,
-        entries=entries,
+        verdicts=verdicts,
         settings=recipe.verify,
         lr=recipe.train.lr,
         charts=charts,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        passed=all(entry["passed"] for entry in entries),
+        passed=all(verdict.passed for verdict in verdicts),
         links=[INDEX] if index else [],
     )

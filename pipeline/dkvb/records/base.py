@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 class Record(BaseModel):
     """A frozen record: `model_dump(mode="json")` is its `--json` entry and, in a manifest, its `result`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+    # a field whose key is no name in Python has an alias: `class_id` stands under "class"
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=False, populate_by_name=True, serialize_by_alias=True
+    )
     absent: ClassVar[frozenset[str]] = frozenset()
     """Fields that are left out of the dump where they are None; any other None is dumped as null."""
 

@@ -6,10 +6,9 @@ masks of all requests that are not restored unite. A request whose purge was beg
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,46 +22,54 @@ from safetensors.numpy import load_file, save_file
 from dkvb.bottleneck.mask_order import pack, unpack
 from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
 from dkvb.recipe import Recipe
+from dkvb.records.deletion import Masking, RequestRecord, State
 from dkvb.records.stages import EmbedResult
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
 from dkvb.workspace.names import MASK, REQUEST
 from dkvb.workspace.specs import embed_settings
 
-MASKED, PURGED, RESTORED = "masked", "purged", "restored"
+MASKED: State = "masked"
+PURGED: State = "purged"
+RESTORED: State = "restored"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: its folder, and what `request.json` holds."""
+    """One request: its folder, and what its `request.json` holds."""
 
     path: Path
-    data: dict[str, Any]
+    record: RequestRecord
 
     @property
     def id(self) -> str:
-        return str(self.data["id"])
+        return self.record.id
 
     @property
-    def state(self) -> str:
-        return str(self.data["state"])
+    def state(self) -> State:
+        return self.record.state
 
     @property
     def classes(self) -> list[int]:
-        return [int(c) for c in self.data["classes"]]
+        return self.record.classes
 
     @property
     def names(self) -> list[str]:
-        return [str(name) for name in self.data["names"]]
+        return self.record.names
 
     @property
     def train(self) -> str:
         """Fingerprint of the trained bottleneck."""
-        return str(self.data["train"])
+        return self.record.train
 
     @property
     def in_force(self) -> bool:
         return self.state != RESTORED
+
+    @property
+    def values_may_be_gone(self) -> bool:
+        """Whether it was purged, or a purge of it has begun."""
+        return self.state == PURGED or self.record.purging is not None
 
     def mask(self) -> np.ndarray:
         """(C, M) bool, the pairs that this request masks.
@@ -72,7 +79,7 @@ class Request:
         """
         file = self.path / MASK
         try:
-            if sha256(file) != self.data["mask_sha256"]:
+            if sha256(file) != self.record.mask_sha256:
                 raise ValueError
             arrays = load_file(file)
             return unpack(arrays["mask"], int(arrays["shape"][1]))
@@ -103,20 +110,18 @@ def all_requests(workspace: Workspace, train: str | None = None) -> list[Request
     Raises:
         DamagedArtifact: a request cannot be read.
     """
-    found = []
+    requests = []
     for file in sorted(folder(workspace).glob(f"*/{REQUEST}")):
         try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-            request = Request(file.parent, data)
-            _ = request.id, request.state, request.classes, request.train
-        except (ValueError, KeyError, TypeError):
+            record = RequestRecord.model_validate_json(file.read_bytes())
+        except ValueError:
             raise DamagedArtifact(
                 f"{file} is damaged, and with it is lost what it forgets: put it back from a backup, or delete the"
                 " folder and forget those classes again."
             ) from None
-        if train in (None, request.train):
-            found.append(request)
-    return found
+        if train in (None, record.train):
+            requests.append(Request(file.parent, record))
+    return requests
 
 
 def forgotten(workspace: Workspace, train: Artifact) -> Union:
@@ -162,55 +167,52 @@ def held(workspace: Workspace) -> Iterator[None]:
         yield
 
 
-def open_request(
-    workspace: Workspace, train: Artifact, names: Sequence[str], mask: np.ndarray, data: Mapping[str, Any]
-) -> Request:
+def open_request(workspace: Workspace, train: Artifact, masking: Masking, mask: np.ndarray) -> Request:
     """Write a new request in state masked. Call with `held`.
 
     Args:
-        names: names of its classes.
-        mask: (C, M) bool.
-        data: what else `request.json` holds: `classes`, `method`, `before`, …
+        train: the trained bottleneck.
+        masking: what was measured.
+        mask: (C, M) bool, the pairs that it masks.
     """
     here = folder(workspace)
     here.mkdir(parents=True, exist_ok=True)
-    taken = [
-        int(match[1])
-        for path in here.iterdir()
-        if (match := re.match(r"r(\d+)", path.name)) and (path / REQUEST).is_file()
-    ]
     for path in here.iterdir():
         if path.is_dir() and not (path / REQUEST).is_file():  # begun by a killed process
             shutil.rmtree(path)
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names)).strip("-").lower()[:40].strip("-")
+    taken = [int(match[1]) for path in here.iterdir() if (match := re.match(r"r(\d+)", path.name))]
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(masking.names)).strip("-").lower()[:40].strip("-")
     identity = f"r{max(taken, default=0) + 1:04d}" + (f"-{readable}" if readable else "")
     path = here / identity
     path.mkdir()
+    record = RequestRecord(
+        id=identity,
+        state=MASKED,
+        train=train.fingerprint,
+        mask_sha256=write_mask(path, mask),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        unrecorded=MASKED,
+        **dict(masking),
+    )
+    return _written(path, record)
+
+
+def write_mask(path: Path, mask: np.ndarray) -> str:
+    """Write the mask (C, M) bool of the request in a folder; the hash of its file."""
     with atomic(path / MASK) as temporary:
         save_file({"mask": pack(mask), "shape": np.array(mask.shape)}, temporary)
-    request = Request(
-        path,
-        {
-            "id": identity,
-            "state": MASKED,
-            "train": train.fingerprint,
-            "names": list(names),
-            **data,
-            "mask_sha256": sha256(path / MASK),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "unrecorded": MASKED,
-        },
-    )
-    write_json(path / REQUEST, request.data)
-    return request
+    return sha256(path / MASK)
 
 
 def change(request: Request, **fields: Any) -> Request:
-    """Write a request's fields anew; None takes a field away. Call with `held`."""
-    data = {name: value for name, value in (request.data | fields).items() if value is not None}
+    """Write a request with some fields of its record changed; None takes a field away. Call with `held`."""
     remove_leftovers(request.path)
-    write_json(request.path / REQUEST, data)
-    return Request(request.path, data)
+    return _written(request.path, request.record.model_copy(update=fields))
+
+
+def _written(path: Path, record: RequestRecord) -> Request:
+    write_json(path / REQUEST, record.model_dump(mode="json"))
+    return Request(path, record)
 
 
 def refuse_half_purged(workspace: Workspace) -> None:
@@ -220,7 +222,7 @@ def refuse_half_purged(workspace: Workspace) -> None:
         DamagedArtifact: names the command that ends it.
     """
     for request in all_requests(workspace):
-        if request.data.get("purging", {}).get("stage") == "erase":
+        if request.record.purging and request.record.purging.stage == "erase":
             raise DamagedArtifact(
                 f"The purge of request {request.id} did not come to its end: `dkvb purge {request.id} --yes` ends it."
             )
@@ -247,7 +249,5 @@ def need_features(recipe: Recipe, workspace: Workspace) -> Artifact:
         MissingStage: nothing embedded yet.
         DamagedArtifact: altered since.
     """
-    from dkvb.workspace.requests import refuse_half_purged
-
     refuse_half_purged(workspace)
     return workspace.need("embed", embed_settings(recipe), f"The embedded data set '{recipe.data_name}'")

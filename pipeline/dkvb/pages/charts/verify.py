@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dkvb.pages.charts.base import MANY, SHOWN, data, finish, percent_axis
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.words import percent
+from dkvb.records.verdict import Destination, RelearnRow
 
 MODELS = {"unlearned": ("this model", "@activations"), "oracle": ("retrained without it", "@retrain")}
 
@@ -17,14 +19,15 @@ def _colour() -> alt.Color:
     return alt.Color("model:N", scale=scale, legend=alt.Legend(title=None, orient="top"))
 
 
-def destinations(name: str, going: dict[str, Any], labels: list[str]) -> dict[str, Any]:
+def destinations(name: str, going: Destination, labels: list[str]) -> dict[str, Any]:
     """Bars: the share of a forgotten class's test samples that each model calls each class; of many classes the
     largest."""
     drawn = list(range(len(labels)))
     if len(labels) > MANY:
-        drawn = sorted(drawn, key=lambda c: -(going["unlearned"][c] + going["oracle"][c]))[:SHOWN]
+        drawn = sorted(drawn, key=lambda c: -(going.unlearned[c] + going.oracle[c]))[:SHOWN]
+    shares = {"unlearned": going.unlearned, "oracle": going.oracle}
     rows = [
-        {"label": labels[c], "model": said, "share": going[which][c]}
+        {"label": labels[c], "model": said, "share": shares[which][c]}
         for c in drawn
         for which, (said, _) in MODELS.items()
     ]
@@ -38,8 +41,10 @@ def destinations(name: str, going: dict[str, Any], labels: list[str]) -> dict[st
         .mark_bar()
         .encode(x=x, y=y, yOffset=alt.YOffset("model:N", sort=None), color=_colour(), tooltip=tips)
     )
-    most = {which: max(range(len(labels)), key=lambda c: going[which][c]) for which in MODELS}
-    said = "; ".join(f"{MODELS[which][0]} says {labels[c]} for {percent(going[which][c])}" for which, c in most.items())
+    most = {which: max(range(len(labels)), key=lambda c: shares[which][c]) for which in MODELS}
+    said = "; ".join(
+        f"{MODELS[which][0]} says {labels[c]} for {percent(shares[which][c])}" for which, c in most.items()
+    )
     return finish(
         chart.properties(height=max(90, 30 * len(drawn))),
         f"Bar chart of what samples of {name} are taken for: {said}.",
@@ -47,19 +52,13 @@ def destinations(name: str, going: dict[str, Any], labels: list[str]) -> dict[st
     )
 
 
-def relearning(name: str, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+def relearning(name: str, rows: Sequence[RelearnRow]) -> dict[str, Any] | None:
     """Lines: forget accuracy by samples learned from again, with 95 % intervals; None where nothing was measured."""
-    points = [
-        {
-            "n": row["used"],
-            "model": said,
-            "a": row[which]["accuracy"],
-            "low": row[which]["low"],
-            "high": row[which]["high"],
-        }
+    points: list[dict[str, Any]] = [
+        {"n": row.used, "model": MODELS[which][0], "a": known.accuracy, "low": known.low, "high": known.high}
         for row in rows
-        for which, (said, _) in MODELS.items()
-        if row[which]
+        for which, known in (("unlearned", row.unlearned), ("oracle", row.oracle))
+        if known
     ]
     if not points:
         return None

@@ -1,0 +1,42 @@
+"""`restore`: take a request back, exactly: its mask no longer applies, and the masks of other requests stay."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from dkvb.deletion import ledger
+from dkvb.errors import SettingsClash
+from dkvb.records.deletion import RequestEntry
+from dkvb.runtime import progress
+from dkvb.workspace import requests
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.requests import PURGED, RESTORED
+
+
+def run(workspace: Workspace, wanted: str) -> RequestEntry:
+    """Take a request back, by its id or number.
+
+    Returns:
+        The request; `skipped` where it had been restored before.
+
+    Raises:
+        UsageError: there is no such request.
+        SettingsClash: it was purged, or its purge has begun: there is nothing to take back.
+    """
+    with requests.held(workspace):
+        ledger.catch_up(workspace)
+        request = requests.find(workspace, wanted)
+        if request.values_may_be_gone:
+            raise SettingsClash(
+                f"Request {request.id} was purged{'' if request.state == PURGED else ' in part'}, and a purge is"
+                " irreversible: the values of its pairs are gone. To have the class back, train a new model on its"
+                " original data with another --data-dir."
+            )
+        if request.state == RESTORED:
+            progress.note(f"restore: request {request.id} was restored before")
+            return request.record.entry(skipped=True)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        request = requests.change(request, state=RESTORED, restored=now, unrecorded=RESTORED)
+        request = ledger.record(workspace, RESTORED, request)
+        progress.note(f"restore: request {request.id} restored; its mask no longer applies")
+        return request.record.entry(skipped=False)

@@ -1,0 +1,248 @@
+"""Deletion requests and their purge: what `request.json` holds and `dkvb forget`, `restore` and `purge` print.
+
+Masking            what masking some classes does, measured
+  Plan             `forget --plan --json`: nothing was opened
+  RequestFields    a request was opened; later restored or purged
+    RequestRecord  `requests/<id>/request.json`
+    RequestEntry   the same in `--json`
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from dkvb.records.base import Record
+from dkvb.records.stages import Accuracies
+
+State = Literal["masked", "purged", "restored"]
+Keys = Literal["keep", "reinit"]
+"""What a purge does with the keys: keep them, or fit them anew to the rows that stay."""
+
+Shares = list[float | None]
+"""(L,) accuracy of each class; None where it has no samples."""
+
+
+class MaskSettings(Record):
+    """N, and all else on which the choice of the masked pairs rests."""
+
+    model_config = ConfigDict(extra="allow")  # a method may have settings of its own
+
+    n: int
+    n_name: str
+    """"N_a" or "N_e"."""
+    given: int | str
+    """N as the recipe has it: a number, or "auto"."""
+
+
+class CorrectCounts(Record):
+    """(L,) correct predictions and samples of each class, before and after masking."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"validation_before", "validation_after", "validation_total"})
+
+    test_before: list[int]
+    test_after: list[int]
+    test_total: list[int]
+    validation_before: list[int] | None = None
+    validation_after: list[int] | None = None
+    validation_total: list[int] | None = None
+
+    def of(self, split: str, what: Literal["before", "after", "total"]) -> list[int] | None:
+        """Those of a split ("test" or "validation"); None where there is no validation data."""
+        counts: list[int] | None = getattr(self, f"{split}_{what}")
+        return counts
+
+
+class Masking(Record):
+    """What masking some classes does to a trained bottleneck in which others may be masked already.
+
+    `before` and `after` are accuracies on these classes (forget) and on those that no request forgets (retain).
+    """
+
+    absent: ClassVar[frozenset[str]] = frozenset({"per_class_validation_before", "per_class_validation_after"})
+
+    names: list[str]
+    classes: list[int]
+    """Ids of the classes."""
+    seed: int
+    method: str
+    settings: MaskSettings
+    masked: int
+    """Pairs that this masks."""
+    newly_masked: int
+    """Pairs among them that no earlier request masks."""
+    masked_together: int
+    """Pairs that this and all earlier requests mask."""
+    allowed: int
+    """Pairs that are left."""
+    pairs_total: int
+    earlier: list[int]
+    """Ids of the classes that were forgotten before."""
+    model_before_sha256: str
+    model_after_sha256: str
+    before: Accuracies
+    after: Accuracies
+    correct: CorrectCounts
+    per_class_test_before: Shares
+    per_class_test_after: Shares
+    per_class_validation_before: Shares | None = None
+    per_class_validation_after: Shares | None = None
+    note: str | None = None
+    """What a user should know about the N that was chosen."""
+    seconds: float
+    """Ranking and masking."""
+    seconds_total: float
+    """All of it, choosing N and measuring included."""
+
+
+class Harmed(Record):
+    """A retained class that loses accuracy by a plan."""
+
+    class_id: int = Field(alias="class")
+    name: str
+    split: str
+    """On what it was measured: "validation", or "test" where there is no validation data."""
+    before: float
+    after: float
+    lost: float
+
+
+class Plan(Masking):
+    """What `forget` would do; nothing was written."""
+
+    request: None = None
+    plan: Literal[True] = True
+    harmed: list[Harmed]
+    """The retained classes that lose most, the worst first."""
+
+
+class SplitRows(Record):
+    """Rows of the request's classes in the stored features."""
+
+    train: int
+    test: int
+
+
+class Scan(Record):
+    """A search of all files for rows that were erased."""
+
+    files: int
+    bytes: int
+    needles: int
+    """Marks (salted hashes) of erased rows and values that were looked for."""
+    found: dict[str, int]
+    """File -> how many of the rows it holds."""
+    unreadable: list[str]
+    """Files that could not be looked at, and why."""
+
+
+class Erased(Record):
+    """Names of the artifacts that a purge changed or deleted."""
+
+    values: dict[str, int]
+    """Bottleneck -> pairs whose values were zeroed."""
+    codes: list[str]
+    heads: list[str]
+    artifacts: list[str]
+    """Deleted: trained with the classes, or unfinished."""
+
+
+class PurgePlan(Record):
+    """What a purge would do."""
+
+    request: str
+    state: State
+    names: list[str]
+    models_deleted: list[str]
+    """Bottlenecks that still know one of the classes."""
+    keys: Keys | None
+    """How a purge that was cut short treats the keys; None where none was begun."""
+
+
+class PurgeBegun(Record):
+    """A purge that is under way, or was cut short: what `dkvb purge` needs to end it."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"deleted", "done", "scan"})
+
+    stage: Literal["erase", "reinit", "close"]
+    """The step that comes next."""
+    keys: Keys
+    started: str
+    rows: SplitRows
+    shared_rows: int
+    """Rows that are equal to rows that stay, and can therefore not be looked for."""
+    before_sha256: str
+    """Of the file of values."""
+    together: list[str]
+    """Ids of the requests that are purged with it, its own among them."""
+    deleted: list[str] | None = None
+    """Bottlenecks that were deleted because they still knew the classes."""
+    done: Erased | None = None
+    scan: Scan | None = None
+
+
+class PurgeRecord(Record):
+    """A purge that has ended."""
+
+    keys: Keys
+    started: str
+    rows: SplitRows
+    shared_rows: int
+    deleted: list[str]
+    done: Erased
+    scan: Scan
+    before_sha256: str
+    together: list[str]
+    finished: str
+    seconds: float
+    after_sha256: str | None
+    """Of the file of values; None where that model is gone."""
+
+
+class RequestFields(Masking):
+    """What a request's file and its `--json` entry have in common."""
+
+    model_config = ConfigDict(extra="allow")  # fields of a later version are kept when the file is written again
+    absent: ClassVar[frozenset[str]] = Masking.absent | {
+        *("note", "unrecorded", "restored", "purging", "purge", "masked_before_reinit")
+    }
+
+    state: State
+    created: str
+    unrecorded: str | None = None
+    """An event that happened to the request and has not reached the ledger yet."""
+    restored: str | None = None
+    """When it was taken back."""
+    purging: PurgeBegun | None = None
+    """There while a purge is under way."""
+    purge: PurgeRecord | None = None
+    masked_before_reinit: int | None = None
+    """`masked` as it was before the keys were fitted anew, which empties the mask."""
+
+    @property
+    def masked_at_first(self) -> int:
+        """Pairs that were masked when the request was opened."""
+        return self.masked if self.masked_before_reinit is None else self.masked_before_reinit
+
+
+class RequestRecord(RequestFields):
+    """What `request.json` holds."""
+
+    id: str
+    train: str
+    """Fingerprint of the trained bottleneck."""
+    mask_sha256: str
+    """Of `mask.safetensors`."""
+
+    def entry(self, skipped: bool) -> RequestEntry:
+        """Its entry in `--json`. `skipped`: there was nothing left to do."""
+        fields: dict[str, Any] = {name: value for name, value in self if name not in ("id", "train", "mask_sha256")}
+        return RequestEntry(request=self.id, skipped=skipped, **fields)
+
+
+class RequestEntry(RequestFields):
+    """A request in `--json`."""
+
+    request: str
+    skipped: bool

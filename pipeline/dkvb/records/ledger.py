@@ -1,0 +1,159 @@
+"""The ledger of deletion requests, and the receipt of one."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from dkvb.records.base import Record
+from dkvb.records.deletion import MaskSettings, PurgeRecord, State
+from dkvb.records.proportions import Accuracy
+
+
+class VerifiedMeasures(Record):
+    """What a verdict rests on."""
+
+    forget_test: dict[str, float | None]
+    """Test accuracy of each of the request's classes, by name."""
+    retain_test: Accuracy | None
+    oracle_retain_test: Accuracy | None
+
+
+class LedgerEntry(Record):
+    """An event of a request. Its hash is over all its other fields as they stand in its line."""
+
+    model_config = ConfigDict(extra="allow")  # an event of a later version is no damage
+    absent: ClassVar[frozenset[str]] = frozenset({"mask", "values", "state", "passed", "measured", "receipt"})
+
+    number: int
+    event: str
+    """masked, verified, restored, purged or receipt."""
+    request: str
+    classes: list[int]
+    train: str
+    """Fingerprint of the trained bottleneck."""
+    time: str
+    mask: str | None = None
+    """masked: hash of the mask's file."""
+    values: str | None = None
+    """purged: hash of the file of values."""
+    state: State | None = None
+    """verified, receipt: the request's state then."""
+    passed: bool | None = None
+    measured: VerifiedMeasures | None = None
+    """verified: the verdict."""
+    receipt: str | None = None
+    """receipt: hash of its JSON file."""
+    previous: str
+    """Hash of the entry before; of the first, 64 zeros."""
+    hash: str
+
+
+class LedgerHead(Record):
+    """What `ledger.head.json` holds: how long the ledger is, so that its end cannot be cut off unseen."""
+
+    entries: int
+    hash: str
+    """Of the last entry."""
+    pending: dict[str, Any] | None
+    """An entry that is being written."""
+
+
+class Ledger(Record):
+    """What `dkvb ledger` prints."""
+
+    ledger: list[LedgerEntry]
+    """The entries that fit."""
+    valid: bool
+    problem: str | None
+    """The first entry that was changed, removed or reordered, in words."""
+    path: str
+
+
+class NamedClass(Record):
+    """A class by id and name."""
+
+    id: int
+    name: str
+
+
+class ReceiptModel(Record):
+    """The bottleneck that a request is about."""
+
+    train: str
+    """Its fingerprint."""
+    seed: int
+    before_sha256: str | None
+    after_sha256: str | None
+    of: str
+    """What the two hashes are taken over."""
+
+
+class ReceiptMeasure(Record):
+    """An accuracy as it was measured when the request was opened; without its numbers where there were no samples."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"accuracy", "low", "high", "correct", "samples"})
+
+    what: Literal["forget", "retain"]
+    split: str
+    when: Literal["before", "after"]
+    accuracy: float | None = None
+    low: float | None = None
+    high: float | None = None
+    correct: int | None = None
+    samples: int | None = None
+
+
+class ReceiptSeconds(Record):
+    """Seconds that masking, all of `forget`, and the purge took."""
+
+    masking: float
+    forget: float
+    purge: float | None
+
+
+class ReceiptTimes(Record):
+    """When what was done."""
+
+    forgotten: str
+    restored: str | None
+    purged: str | None
+    issued: str
+
+
+class Receipt(Record):
+    """What was asked for, done and measured on one request: `receipts/<id>.json`."""
+
+    model_config = ConfigDict(extra="allow")  # one that a later version issued is still shown
+
+    request: str
+    state: State
+    classes: list[NamedClass]
+    model: ReceiptModel
+    method: str
+    settings: MaskSettings
+    masked: int
+    pairs_total: int
+    measures: list[ReceiptMeasure]
+    purge: PurgeRecord | None
+    seconds: ReceiptSeconds
+    times: ReceiptTimes
+    versions: dict[str, str]
+    previous: str
+    """Hash of the ledger's last entry before this receipt."""
+    done: list[str]
+    not_claimed: list[str]
+    """What a reader might think and is not said."""
+
+
+class ReceiptEntry(Receipt):
+    """A receipt in `--json`, with its place in the ledger."""
+
+    receipt_sha256: str
+    entry: int
+    """Number of its entry in the ledger."""
+    path: str
+    page: str
+    skipped: bool
+    """Whether nothing had changed since it was issued."""
