@@ -172,7 +172,7 @@ class Fake:
         }
         return self.make("unlearn", f"{method}-{n}", settings, {"train": trained.fingerprint}, result)
 
-    def sweep(self, trained: Artifact, method: str, last: int, steps: int = 20) -> Artifact:
+    def sweep(self, trained: Artifact, method: str, last: int, steps: int = 20, n_name: str = "") -> Artifact:
         seed, model, rows, points = trained.result["seed"], trained.result["model"], [], []
         base, grid = self.base(seed), [round(last * step / steps) for step in range(steps + 1)]
         for n in grid:
@@ -192,7 +192,7 @@ class Fake:
                     for index, value in enumerate(now)
                 ]
             points.append({"n": n, "masked": n, "retain_test": 0.93, "forget_test": now[self.forget]})
-        n_name = {"activations": "N_a", "examples": "N_e"}[method]
+        n_name = {"activations": "N_a", "examples": "N_e"}.get(method, n_name)
         result = {
             "method": method,
             "model": model,

@@ -16,6 +16,7 @@ from dkvb.pages.facts import methods
 from dkvb.pages.facts.gaps import missing_of_paper
 from dkvb.pages.facts.paper_numbers import (
     PublishedPoint,
+    missed_table,
     numbers_table,
     point_numbers,
     published_points,
@@ -97,7 +98,7 @@ def _figures(part: Part, place: str) -> list[Figure]:
     if part.run is None:
         return []
     figures = _curves(part, part.run, place)
-    missed = paper_charts.missed_table(part.setup, part.run.forget)
+    missed = missed_table(part.setup, part.run.forget)
     if spec := paper_charts.missed(missed):
         title = "Figure 5: misclassified test samples per class"
         figures.append(Figure(f"{place}-missed", part, title, spec, missed, said=_best(part, missed)))

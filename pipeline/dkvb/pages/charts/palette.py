@@ -67,6 +67,9 @@ COLOURS: dict[str, dict[str, str]] = {
 
 STAR = "M0,-1L0.25,-0.33L0.95,-0.31L0.4,0.13L0.59,0.81L0,0.42L-0.59,0.81L-0.4,0.13L-0.95,-0.31L-0.25,-0.33Z"
 
+HEXAGON = "M0.9,0L0.45,0.78L-0.45,0.78L-0.9,0L-0.45,-0.78L0.45,-0.78Z"
+"""The mark of the neutral look."""
+
 SHAPES = {
     "activations": "circle",
     "examples": "square",
@@ -94,7 +97,7 @@ class Look:
 def look(method: str) -> Look:
     """A method's look; one of another package gets its own name and a colour of no other."""
     name, plain = methods.title(method), methods.plain(method)
-    return Look(name, plain, method, SHAPES[method]) if method in SHAPES else Look(name, plain, "other", "stroke")
+    return Look(name, plain, method, SHAPES[method]) if method in SHAPES else Look(name, plain, "other", HEXAGON)
 
 
 def vega_config(scheme: str) -> dict[str, Any]:

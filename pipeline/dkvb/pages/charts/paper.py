@@ -7,13 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from dkvb.metrics.intervals import stat
 from dkvb.pages.charts import palette
 from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, data, finish, percent_axis
 from dkvb.pages.charts.lazy import alt
-from dkvb.pages.facts.setups import Setup
 from dkvb.pages.facts.sweeps import Swept
-from dkvb.pages.facts.words import class_label, count, percent, short
+from dkvb.pages.facts.words import count, percent
 
 Published = Sequence[tuple[int, float, float]]
 """(N, forget, retain) of the points that the paper spells out."""
@@ -88,21 +86,9 @@ def _trade_words(rows: list[Row], said: list[Row]) -> str:
     )
 
 
-def missed_table(setup: Setup, forget: Sequence[int]) -> pl.DataFrame:
-    """Misclassified test samples of every class before unlearning, mean over seeds."""
-    columns = zip(*(trained.result.misclassified_test for trained in setup.seeds), strict=True)
-    means = [stat(column) for column in columns]
-    rows: list[Row] = [
-        {"class": index, "name": short(class_label(index, setup.classes[index])), "missed": mean.mean}
-        | {"forget": index in forget}
-        for index, mean in enumerate(means)
-        if mean
-    ]
-    return pl.DataFrame(rows, infer_schema_length=None)
-
-
 def missed(table: pl.DataFrame) -> Spec | None:
-    """Figure 5, of `missed_table`: fewest first, the forgotten classes stand out; None without classes."""
+    """Figure 5, of `paper_numbers.missed_table`: fewest first, the forgotten classes in their colour; None without
+    classes."""
     if table.is_empty():
         return None
     ranked = table.sort("missed", "class").to_dicts()

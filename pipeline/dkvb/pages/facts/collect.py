@@ -30,19 +30,20 @@ def collect(workspace: Workspace) -> Collected:
     """
     lineage = Lineage(workspace)
     setups, by_train, lost = _setups(lineage)
-    unlearned = lineage.all("unlearn")
-    origins = [by_train.get(artifact.inputs.get("train", "")) for artifact in unlearned]
+    unlearned = [(artifact, by_train.get(artifact.inputs.get("train", ""))) for artifact in lineage.all("unlearn")]
 
     def made(kind: str, record: type[R]) -> list[Made[R]]:
-        pairs = zip(unlearned, origins, strict=True)
-        return [Made(found, found.result_as(record), setup) for found, setup in pairs if setup and found.kind == kind]
+        mine = [(artifact, setup) for artifact, setup in unlearned if artifact.kind == kind]
+        return [Made(artifact, artifact.result_as(record), setup) for artifact, setup in mine if setup]
 
     parts = made("forget", UnlearnResult), made("sweep", Sweep), made("retraining", TrainOn)
     runs = [run for setup in setups if setup.model == "dkvb" for run in _runs(setup, *parts)]
-    orphans = [found for found, setup in zip(unlearned, origins, strict=True) if found.kind in KINDS and not setup]
-    attacks = [Attack(found, found.result_as(MembershipResult)) for found in unlearned if found.kind == "membership"]
-    latest_first = sorted(runs, key=lambda run: (run.made, run.slug), reverse=True)
-    return Collected(setups, latest_first, attacks, lost + len(orphans))
+    return Collected(
+        setups,
+        sorted(runs, key=lambda run: (run.made, run.slug), reverse=True),
+        attacks=[Attack(one, one.result_as(MembershipResult)) for one, _ in unlearned if one.kind == "membership"],
+        orphans=lost + sum(artifact.kind in KINDS and setup is None for artifact, setup in unlearned),
+    )
 
 
 def _setups(lineage: Lineage) -> tuple[list[Setup], dict[str, Setup], int]:

@@ -142,7 +142,9 @@ def look_inside(setup: Setup, runs: Sequence[ReportRun]) -> Insight:
         seen.pairs, seen.lookups = (np.mean([one[place] for one in overlaps], axis=0) for place in (0, 1))
     seen.masks = [mask for mask in masks if mask.shares]
     if not masks:
-        seen.lacking.append(Missing("Nothing has been masked in it yet", "dkvb unlearn --method activations"))
+        seen.lacking.append(
+            Missing("Nothing has been masked in it yet", f"dkvb unlearn --method {methods.masking()[0]}")
+        )
     return seen
 
 

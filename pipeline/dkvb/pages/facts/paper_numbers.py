@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
+from dkvb.metrics.intervals import stat
 from dkvb.pages.facts.paper_tables import Cell, PaperTables
+from dkvb.pages.facts.setups import Setup
 from dkvb.pages.facts.sweeps import Swept
+from dkvb.pages.facts.words import class_label, short
 
 
 @dataclass(frozen=True)
@@ -92,4 +96,17 @@ def numbers_table(numbers: Iterable[Number]) -> pl.DataFrame:
                 "difference": one.cell.difference,
             }
         )
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def missed_table(setup: Setup, forget: Sequence[int]) -> pl.DataFrame:
+    """Misclassified test samples of every class before unlearning, mean over seeds."""
+    columns = zip(*(trained.result.misclassified_test for trained in setup.seeds), strict=True)
+    means = [stat(column) for column in columns]
+    rows: list[dict[str, Any]] = [
+        {"class": index, "name": short(class_label(index, setup.classes[index])), "missed": mean.mean}
+        | {"forget": index in forget}
+        for index, mean in enumerate(means)
+        if mean
+    ]
     return pl.DataFrame(rows, infer_schema_length=None)
