@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from dkvb.embedding.leaks import content_hashes, find_leaks
+from dkvb.embedding.leaks import content_hash, find_leaks
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Data
 from dkvb.sources import lacuna100, vggface2
@@ -98,7 +98,7 @@ def test_lacuna_as_scrub_draws_it_leaks_and_says_so(tmp_path):
     assert len(set(train.ids)) < len(train)
     rows = source.manifest()
     hashes = {
-        split: content_hashes(np.array([[float(int(row["sha256"][:6], 16))] for row in rows if row["split"] == split]))
+        split: [content_hash(np.array([int(row["sha256"][:6], 16)])) for row in rows if row["split"] == split]
         for split in ("train", "test")
     }
     labels = {split: found.labels for split, found in source.splits.items()}
