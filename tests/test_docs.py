@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from dkvb import recipe as recipes
 from dkvb.cli import app
 from dkvb.recipe import loading
 from dkvb.runtime import progress
+from dkvb.workspace import names
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -142,20 +143,28 @@ def test_commands_run_and_print_what_is_shown(block: Block, tmp_path: Path, monk
 
 
 def unexplained(workspace: Path, concepts: str) -> set[str]:
-    """Names of the workspace's tables, tensors and arrays that docs/concepts.md does not give."""
-    kinds = ("*.safetensors", "*.parquet", "zarr.json", "*.jsonl")
-    files = [path for kind in kinds for path in workspace.rglob(kind)]
-    arrays = [
-        path.parent for path in files if path.name == "zarr.json" and '"array"' in path.read_text(encoding="utf-8")
-    ]
-    names = {path.name for path in files if path.name != "zarr.json"} | {path.name for path in arrays}
-    folders = {path.name for path in workspace.iterdir() if path.is_dir()}
-    return {name for name in names | folders if name not in concepts}
+    """Names of the workspace's folders and arrays that docs/concepts.md does not give."""
+    groups = [path for path in workspace.rglob("zarr.json") if '"array"' in path.read_text(encoding="utf-8")]
+    found = {path.parent.name for path in groups} | {path.name for path in workspace.iterdir()}
+    return {name for name in found if name not in concepts}
 
 
-def test_the_first_command_and_a_deletion_print_what_is_shown() -> None:
+def test_every_file_name_is_explained() -> None:
+    concepts = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
+    given = [name for name in vars(names).values() if isinstance(name, str) and re.fullmatch(r"[\w.]+\.\w+", name)]
+    assert "manifest.json" in given
+    assert not [name for name in given if name not in concepts and not name.startswith("dkvb.")]
+
+
+def test_the_first_command_the_example_of_the_api_and_a_deletion_print_what_is_shown() -> None:
     shown = re.findall(r"```text\n(.*?)```", section("Two commands"), re.S)[0].splitlines()
     assert_printed(shown, dkvb("dkvb run digits"), "dkvb run digits")
+    api = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    example = re.findall(r"```python\n(.*?)```", api, re.S)[0].replace('"truck"', '"8"').replace("180_000", "900")
+    assert example.count('"8"') == example.count("900") == 1
+    after: dict[str, Any] = {}
+    exec(example, after)
+    assert (after["logits"].shape, after["without"].mask.sum()) == ((32, 10), 900)
     deletion = next(block for block in blocks() if block.section == ON_DIGITS)
     assert_printed(deletion.output, "\n".join(map(dkvb, deletion.commands)), "; ".join(deletion.commands))
     assert not unexplained(Path("data"), (ROOT / "docs/concepts.md").read_text(encoding="utf-8"))
