@@ -136,7 +136,7 @@ def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[M
         earlier=earlier.classes,
         model_before_sha256=model_hash(values, masked_before),
         model_after_sha256=model_hash(values, masked_after),
-        **_measured(trained, masked_before, masked_after, forget, earlier.classes),
+        **_measured(trained, masked_before, chosen.mask, forget, earlier.classes),
         note=chosen.note,
         seconds=round(chosen.seconds, 4),
         seconds_total=round(time.perf_counter() - started, 4),
@@ -205,14 +205,14 @@ def _n(
 def _measured(
     trained: TrainedSeed,
     masked_before: np.ndarray,
-    masked_after: np.ndarray,
+    mask: np.ndarray,
     forget: Sequence[int],
     earlier: Sequence[int],
 ) -> dict[str, Any]:
     """The fields of `Masking` that hold accuracies: together on train, test and validation, per class on the last
     two."""
-    order = np.where(masked_after, 0, trained.no_mask)
-    order[masked_before] = -1  # masked at N = 0; what is new at N = 1; nothing else
+    order = np.where(masked_before, -1, trained.no_mask)
+    order[mask] = 0  # allowed at N = 0 and masked at N = 1, even where an earlier request masks it as well
     splits = dict.fromkeys((*MEASURED_SPLITS, *trained.splits.evaluation))
     predicted = {split: masked_predictions(trained.bottleneck, order, [0, 1], split) for split in splits}
     fields: dict[str, Any] = {}
