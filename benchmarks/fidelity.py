@@ -15,11 +15,11 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dkvb import recipe
+from dkvb.records.stages import QuantizeResult, TrainResult, UnlearnResult
 from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 
@@ -29,17 +29,14 @@ COLUMNS = (
 )
 
 
-def seed_row(keys: dict[str, Any], model: dict[str, Any], forgotten: dict[str, Any]) -> list[float]:
-    """The measures of one seed, in the order of COLUMNS."""
-    zero = next((point for point in forgotten["curve"] if point["forget_test"] == 0), None)
-    before = forgotten["before"]
-    after = (
-        (zero["n"], before["retain_test"] * 100, zero["retain_test"] * 100)
-        if zero
-        else (np.nan, before["retain_test"] * 100, np.nan)
-    )
-    shape = (keys["used"], keys["unique"], keys["dead"], keys["quantisation_error"])
-    return [*shape, model["test"] * 100, before["forget_test"] * 100, *after]
+def seed_row(keys: QuantizeResult, model: TrainResult, unlearned: UnlearnResult) -> list[float | None]:
+    """The measures of one seed, in the order of COLUMNS; None where there are none."""
+    zero = next((point for point in unlearned.curve or [] if point.forget_test == 0), None)
+    n, kept = (zero.n, zero.retain_test) if zero else (None, None)
+    shares = [model.test, unlearned.before.forget_test, unlearned.before.retain_test, kept]
+    test, forget, retain, after = (None if share is None else 100 * share for share in shares)
+    shape = (keys.used, keys.unique, keys.dead, keys.quantisation_error)
+    return [*shape, test, forget, n, retain, after]
 
 
 def main() -> None:
@@ -60,10 +57,10 @@ def main() -> None:
                 settings = chosen.with_(run=run, keys={"init": init}, unlearn={"method": "activations", "sweep": True})
                 embed.run(settings, workspace)
                 keys = quantize.run(settings, workspace)
-                models = [entry for entry in train.run(settings, workspace) if entry["model"] == "dkvb"]
+                models = [entry for entry in train.run(settings, workspace) if entry.model == "dkvb"]
                 forgotten = unlearn.run(settings, workspace)
                 measured = np.array(
-                    [seed_row(*entries) for entries in zip(keys, models, forgotten, strict=True)], float
+                    [seed_row(*entries) for entries in zip(keys, models, forgotten, strict=True)], np.float64
                 )
                 rows.append((f"{chosen.name} {init}", measured))
         print(" | ".join(("recipe and start", *COLUMNS)))

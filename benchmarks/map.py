@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from dkvb import recipe
+from dkvb.records.stages import SweepPoint
 from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 
@@ -47,44 +48,35 @@ def settings(variant: str) -> dict[str, dict[str, Any]]:
     return sections
 
 
+def first_at(curve: list[SweepPoint], level: float) -> tuple[float, float]:
+    """N and retain accuracy of the first point whose forget accuracy is at most a level; NaN where there is none."""
+    for point in curve:
+        if point.forget_test is not None and point.forget_test <= level:
+            return point.n, np.nan if point.retain_test is None else point.retain_test
+    return np.nan, np.nan
+
+
 def measure(chosen: recipe.Recipe, workspace: Workspace) -> np.ndarray:
     """(seeds, columns)."""
     embed.run(chosen, workspace)
-    keys = quantize.run(chosen, workspace)
-    models = train.run(chosen, workspace)
+    keys = {entry.seed: entry for entry in quantize.run(chosen, workspace)}
+    models = {(entry.seed, entry.model): entry for entry in train.run(chosen, workspace)}
     started = time.perf_counter()
-    forgotten = unlearn.run(chosen, workspace)
+    unlearned = {(entry.seed, entry.method): entry for entry in unlearn.run(chosen, workspace)}
     swept = (time.perf_counter() - started) / len(chosen.run.seeds)
     pairs = chosen.keys.codebooks * chosen.keys.pairs
     rows = []
     for seed in chosen.run.seeds:
-        bottleneck, head = (
-            next(m for m in models if m["seed"] == seed and m["model"] == name) for name in ("dkvb", "linear")
-        )
-        masked, logit = (
-            next(f for f in forgotten if f["seed"] == seed and f["method"] == m) for m in ("activations", "logit-mask")
-        )
-        curve = masked["curve"]
-        chance, zero = (
-            next((p for p in curve if p["forget_test"] <= level), {"n": np.nan, "retain_test": np.nan})
-            for level in (1 / len(bottleneck["classes"]), 0.0)
-        )
-        accuracies = [bottleneck["test"], head["test"], masked["before"]["forget_test"]]
-        shares = [chance["n"] / pairs, zero["n"] / pairs]
-        retained = [
-            masked["before"]["retain_test"],
-            chance["retain_test"],
-            zero["retain_test"],
-            curve[-1]["retain_test"],
-        ]
-        cost = [
-            next(k for k in keys if k["seed"] == seed)["seconds"],
-            bottleneck["seconds"],
-            swept,
-            bottleneck["parameters"] * 4 / 1e6,
-        ]
-        percent = 100 * np.array([*accuracies, *shares, *retained, logit["after"]["retain_test"]], float)
-        rows.append(np.concatenate([percent, cost]))
+        bottleneck, masked = models[seed, "dkvb"], unlearned[seed, "activations"]
+        curve, before = masked.curve or [], masked.before
+        chance, zero = (first_at(curve, level) for level in (1 / len(bottleneck.classes), 0.0))
+        accuracies = [bottleneck.test, models[seed, "linear"].test, before.forget_test]
+        shares = [chance[0] / pairs, zero[0] / pairs]
+        retained = [before.retain_test, chance[1], zero[1], curve[-1].retain_test]
+        control = unlearned[seed, "logit-mask"].after.retain_test
+        percent = 100 * np.array([*accuracies, *shares, *retained, control], np.float64)
+        cost = [keys[seed].seconds, bottleneck.seconds, swept, bottleneck.parameters * 4 / 1e6]
+        rows.append(np.concatenate([percent, np.array(cost, np.float64)]))
     return np.array(rows)
 
 

@@ -26,6 +26,7 @@ import psutil
 from PIL import Image
 
 from dkvb.recipe import Recipe, load
+from dkvb.records.stages import EmbedResult
 from dkvb.sources.base import FeatureSource, FeatureSplit, ImageSource, ImageSplit
 from dkvb.stages import embed, quantize
 from dkvb.workspace.artifacts import Workspace
@@ -109,7 +110,8 @@ def run_embed(workspace: Workspace, source: Any, recipe: Recipe) -> None:
     embed.open_source = lambda data: source  # type: ignore[assignment]
     with Watch() as watch:
         entry = embed.run(recipe, workspace)[0]
-    print(f"embed, {entry['train']:,} + {entry['test']:,} rows: {watch}", flush=True)
+    assert isinstance(entry, EmbedResult)  # no range of shards was asked for
+    print(f"embed, {entry.train:,} + {entry.test:,} rows: {watch}", flush=True)
 
 
 def main() -> None:
@@ -131,7 +133,7 @@ def main() -> None:
         with Watch() as watch:
             entry = quantize.run(recipe, workspace)[0]
         print(f"quantize, {arguments.codebooks} codebooks within {arguments.memory} GiB: {watch}")
-        print(f"used {entry['used']:.3f}, quantisation error {entry['quantisation_error']:.3f}")
+        print(f"used {entry.used:.3f}, quantisation error {entry.quantisation_error:.3f}")
         print(f"256 codebooks at this pace: {watch.seconds * 256 / arguments.codebooks / 60:.0f} minutes")
 
 
