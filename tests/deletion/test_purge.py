@@ -129,16 +129,16 @@ def test_everything_of_the_class_is_gone_and_the_rest_keeps_its_bits(recipe: Rec
 
 def test_every_stage_goes_on_afterwards(recipe: Recipe, workspace: Workspace) -> None:
     purge.run(workspace, "r0001")
-    assert embed.run(recipe, workspace)[0]["skipped"]
+    assert embed.run(recipe, workspace)[0].skipped
     with pytest.raises(SettingsClash, match="bring them back"):
         embed.run(recipe, workspace, force=True)
     with pytest.raises(SettingsClash, match="--keys reinit"):
         quantize.run(recipe, workspace, force=True)
-    assert [e["skipped"] for e in train.run(recipe, workspace)][:2] == [True, True]
+    assert [e.skipped for e in train.run(recipe, workspace)][:2] == [True, True]
     entries = unlearn.run(
         recipe.with_(unlearn={"forget": ["dog"], "method": ["activations", "scrub"]}, run={"seeds": [0]}), workspace
     )
-    assert all(entry["after"]["retain_test"] > 0.5 for entry in entries)
+    assert all(entry.after.retain_test > 0.5 for entry in entries)
     second = forget.run(recipe.with_(unlearn={"method": "activations", "na": 60}), workspace, ["dog"])[0]
     done = purge.run(workspace, second.request)
     assert done.purge is not None

@@ -346,17 +346,17 @@ def test_stored_counts_are_those_of_the_training_set(recipe: Recipe, workspace: 
 def test_what_an_artifact_keeps_is_said_and_version_0_1_is_understood(recipe: Recipe, workspace: Workspace) -> None:
     methods = ["activations", "scrub", "logit-mask", "retrain"]
     models = trained(recipe.with_(unlearn={"method": methods, "forget": ["bird"]}), workspace)
-    entries = {entry["method"]: entry for entry in unlearning.run(models.recipe, workspace)}
-    assert [entries[name]["keeps"] for name in methods] == ["mask", "weights", "excluded", "nothing"]
-    assert not list(Path(entries["retrain"]["artifact"]).glob("*.safetensors"))
+    entries = {entry.method: entry for entry in unlearning.run(models.recipe, workspace)}
+    assert [entries[name].keeps for name in methods] == ["mask", "weights", "excluded", "nothing"]
+    assert not list(Path(entries["retrain"].artifact).glob("*.safetensors"))
     x = samples(models)
-    expected = {name: dkvb.load(entries[name]["artifact"])(x) for name in methods[:3]}
+    expected = {name: dkvb.load(entries[name].artifact)(x) for name in methods[:3]}
     for name in methods:
-        path = Path(entries[name]["artifact"]) / "manifest.json"
+        path = Path(entries[name].artifact) / "manifest.json"
         manifest = json.loads(path.read_text())
         del manifest["result"]["keeps"], manifest["checksum"]
         path.write_text(json.dumps(manifest | {"checksum": canonical_hash(manifest)}))
     for name in methods[:3]:
-        assert torch.equal(dkvb.load(entries[name]["artifact"])(x), expected[name])
+        assert torch.equal(dkvb.load(entries[name].artifact)(x), expected[name])
     with pytest.raises(UsageError, match="holds no model to load"):
-        dkvb.load(entries["retrain"]["artifact"])
+        dkvb.load(entries["retrain"].artifact)
