@@ -32,9 +32,7 @@ def test_the_device_is_what_nvidia_smi_and_torchs_build_say(
     workspace: Workspace, smi: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "version", lambda package: "9.1.0")
-    assert checks(workspace)["device"].detail.startswith(
-        "cuda (nvidia-smi lists GPU of a Test; torch 9.1.0 is asked"
-    )
+    assert checks(workspace)["device"].detail.startswith("cuda (nvidia-smi lists GPU of a Test; torch 9.1.0 is asked")
     assert checks(workspace, "cpu")["device"].detail.startswith("cpu (asked for)")
     monkeypatch.setattr(doctor, "version", lambda package: "9.1.0+cpu")
     found = checks(workspace)["device"]

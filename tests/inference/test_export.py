@@ -23,6 +23,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference import export
 from dkvb.inference.bottleneck_model import Model
 from dkvb.recipe import Recipe, load
+from dkvb.records.deletion import PurgeBegun
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features
@@ -137,7 +138,12 @@ def test_no_model_is_loaded_from_a_purge_cut_short(recipe: Recipe, workspace: Wo
     assert CliRunner().invoke(app, ["forget", "cat", *common]).exit_code == 0
     (request,) = requests.all_requests(workspace)
     with requests.held(workspace):
-        requests.change(request, purging={"stage": "erase"})
+        rows = {"train": 1, "test": 1}
+        begun = PurgeBegun.model_validate(
+            {"stage": "erase", "keys": "keep", "started": "now", "rows": rows, "shared_rows": 0, "before_sha256": ""}
+            | {"together": [request.id]}
+        )
+        requests.change(request, purging=begun)
     with pytest.raises(DamagedArtifact, match="dkvb purge r0001-cat --yes"):
         dkvb.load(workspace.root)
 

@@ -279,7 +279,7 @@ def test_the_flag(recipe: Recipe, workspace: Workspace) -> None:
     result = CliRunner().invoke(app, [*flags, "--json"])
     assert result.exit_code == 0, result.output
     activations, mask = json.loads(result.stdout)["unlearn"]
-    assert [p.epoch for p in activations.retraining] == [0, 1, 2]
+    assert [p["epoch"] for p in activations["retraining"]] == [0, 1, 2]
     assert "retraining" not in mask
     assert "Retrained" in CliRunner().invoke(app, flags).stdout
 

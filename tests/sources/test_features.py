@@ -11,6 +11,7 @@ from conftest import SHARED, needs_shared
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Data
 from dkvb.sources.base import FeatureSource
+from dkvb.sources.npz import UnreadableFeatures
 from dkvb.sources.opening import open_source
 from source_files import refused
 
@@ -105,7 +106,7 @@ def test_broken_feature_files_and_paths(tmp_path):
     whole = (tmp_path / "f" / "train.npz").read_bytes()
     for content in (b"", b"junk" * 99, whole[: len(whole) // 2], whole[:200] + b"\0" * 300 + whole[500:]):
         (tmp_path / "f" / "train.npz").write_bytes(content)
-        refused(DkvbError, r"train\.npz", "features", tmp_path / "f")
+        refused(UnreadableFeatures, r"train\.npz", "features", tmp_path / "f")
     refused(UsageError, "is a file", "features", tmp_path / "f" / "test.npz")
     refused(UsageError, "needs data.path", "features", None)
     refused(UsageError, "does not exist", "features", tmp_path / "gone")
