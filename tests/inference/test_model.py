@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import dkvb
 from conftest import CLASSES, prepare
+from deletion_records import a_masking
 from dkvb.bottleneck.mask_order import NEVER, unpack
 from dkvb.cli import app
 from dkvb.encoders.recorded import Encoding
@@ -231,7 +232,7 @@ def test_every_artifact_that_holds_a_model_loads(recipe: Recipe, workspace: Work
         predicted = model(x).argmax(1).numpy()
         for classes, share in (([1], "forget_test"), ([0, 2, 3], "retain_test")):
             of = np.isin(y, classes)
-            assert (predicted == y)[of].mean() == pytest.approx(entries[name].after[share], abs=1e-9), name
+            assert (predicted == y)[of].mean() == pytest.approx(getattr(entries[name].after, share), abs=1e-9), name
     assert dkvb.load(entries["logit-mask"].artifact)(x)[:, 1].isneginf().all()
     head = dkvb.load(models.linear_artifact.path)
     assert float((head(x).argmax(1).numpy() == y).mean()) == pytest.approx(models.linear_artifact.result["test"])
@@ -262,7 +263,7 @@ def test_deletion_requests_are_masked_until_restored(recipe: Recipe, workspace: 
     model, x = loaded(models), samples(models)
     mask = dkvb.unlearn(model, "cat", 120).mask
     with requests.held(workspace):
-        request = requests.open_request(workspace, models.dkvb_artifact, ["cat"], mask, {"classes": [2]})
+        request = requests.open_request(workspace, models.dkvb_artifact, a_masking(2), mask)
     expected = model.masked(mask)(x)
     for path in (workspace.root, models.dkvb_artifact.path):
         found = dkvb.load(path)
