@@ -254,7 +254,7 @@ def test_the_command(embedded: Recipe, workspace: Workspace) -> None:
     result = dkvb("--forget", "bird", "--held-out", "cat", "--methods", "activations,logit-mask", "--json")
     assert result.exit_code == 0, result.output
     entries = json.loads(result.stdout)["membership"]
-    assert [(e.method, e.forget, e.held_out) for e in entries] == [
+    assert [(e["method"], e["forget"], e["held_out"]) for e in entries] == [
         ("activations", [1], 2),
         ("logit-mask", [1], 2),
     ]
