@@ -98,8 +98,6 @@ def test_what_stopped_half_way_goes_on(own: Path, workspace: Workspace, monkeypa
     assert {entry.state for entry in entries} == {"done"}
     other_plan = paper_plan.plan([recipe.with_(unlearn={"na": 151})], workspace)
     other = {step.entry.step: step.entry.state for step in other_plan}
-        step.entry.step: step.entry.state for step in paper_plan.plan([recipe.with_(unlearn={"na": 151})], workspace)
-    }
     assert (other["train"], other["activations"], other["logit-mask"]) == (
         "done",
         "missing",
