@@ -29,7 +29,7 @@ def test_training_quantizes_first_learns_and_reports(embedded: Recipe, workspace
     dkvb, linear = train.run(embedded, workspace)
     assert (dkvb.model, linear.model) == ("dkvb", "linear")
     for entry in (dkvb, linear):
-        assert {"seed", "train", "test", "per_class_test", "seconds"} <= entry.keys()
+        assert {"seed", "train", "test", "per_class_test", "seconds"} <= entry.model_dump(mode="json").keys()
         assert entry.test > 0.9
         assert len(entry.per_class_test) == 4
         assert sum(entry.misclassified_test) == round((1 - entry.test) * 120)
