@@ -189,11 +189,11 @@ def test_logits_of_some_rows_are_those_of_all(embedded: Recipe, workspace: Works
 
 def test_controls(embedded: Recipe, workspace: Workspace) -> None:
     entries = attacked(embedded, workspace, "logit-mask", "retrain", "retrain-linear", "scrub-r")
-    assert entries["logit-mask"]["loss_validation_forget"] == entries["logit-mask"]["loss_test_forget"] == LARGEST
+    assert entries["logit-mask"].loss_validation_forget == entries["logit-mask"].loss_test_forget == LARGEST
     assert entries["logit-mask"].attack_test == 1.0, "an infinite loss gives the class away"
     for oracle in ("retrain", "retrain-linear"):
         assert entries[oracle].retain_test > 0.9
-        assert LARGEST > entries[oracle]["loss_test_forget"] > 1
+        assert LARGEST > entries[oracle].loss_test_forget > 1
     assert [entries[name].model for name in ("retrain", "retrain-linear", "scrub-r")] == ["dkvb", "linear", "linear"]
     assert "rewound to epoch" in entries["scrub-r"].note
     models, held = derived_study(embedded, workspace)
@@ -201,7 +201,7 @@ def test_controls(embedded: Recipe, workspace: Workspace) -> None:
     split, rows = held.rows["test", "forget"]
     logits = torch.from_numpy(models.splits.features_of(split)[rows] @ student["weight"].T + student["bias"])
     loss = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(models.splits.labels[split][rows])))
-    assert entries["scrub-r"]["loss_test_forget"] == pytest.approx(loss, rel=1e-4)
+    assert entries["scrub-r"].loss_test_forget == pytest.approx(loss, rel=1e-4)
 
 
 def test_entries_are_kept_and_a_killed_run_goes_on(
@@ -254,7 +254,7 @@ def test_the_command(embedded: Recipe, workspace: Workspace) -> None:
     result = dkvb("--forget", "bird", "--held-out", "cat", "--methods", "activations,logit-mask", "--json")
     assert result.exit_code == 0, result.output
     entries = json.loads(result.stdout)["membership"]
-    assert [(e.method, e.forget, e.held_out) for e in entries] == [
+    assert [(e["method"], e["forget"], e["held_out"]) for e in entries] == [
         ("activations", [1], 2),
         ("logit-mask", [1], 2),
     ]
@@ -297,7 +297,7 @@ def test_damage_is_named_with_the_command_that_mends_it(embedded: Recipe, worksp
     with pytest.raises(DamagedArtifact, match="has changed.*`dkvb membership --force`"):
         attacked(embedded, workspace, "activations")
     again = attacked(embedded, workspace, "activations", force=True)
-    assert again["activations"]["attack_test"] == first["activations"]["attack_test"]
+    assert again["activations"].attack_test == first["activations"].attack_test
 
 
 def test_a_class_without_samples_is_named() -> None:

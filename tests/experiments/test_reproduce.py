@@ -17,6 +17,7 @@ from dkvb.experiments import paper_plan
 from dkvb.experiments.estimates import Estimator
 from dkvb.metrics.published import EXPERIMENTS, PAPER, SPLITS
 from dkvb.recipe import builtin_names, load
+from dkvb.records.stages import PlanStep
 from dkvb.stages import embed, train
 from dkvb.workspace.artifacts import Workspace
 
@@ -37,10 +38,10 @@ def own(tmp_path: Path) -> Path:
     return path
 
 
-def run(*args: str, code: int = 0) -> list[dict]:
+def run(*args: str, code: int = 0) -> list[PlanStep]:
     result = CliRunner().invoke(app, ["reproduce", "--json", *args])
     assert result.exit_code == code, result.stderr
-    return json.loads(result.stdout)["reproduce"] if code == 0 else []
+    return [PlanStep.model_validate(step) for step in json.loads(result.stdout)["reproduce"]] if code == 0 else []
 
 
 def test_a_dry_run_writes_nothing_and_a_run_does_all_and_a_rerun_nothing(
@@ -91,18 +92,19 @@ def test_what_stopped_half_way_goes_on(own: Path, workspace: Workspace, monkeypa
     with pytest.raises(KeyboardInterrupt):
         paper_plan.run(paper_plan.plan([recipe], workspace), workspace, recipe)
     monkeypatch.setattr(train, "_linear", original)
-    states = {step.name: step.state for step in paper_plan.plan([recipe], workspace)}
+    states = {step.entry.step: step.entry.state for step in paper_plan.plan([recipe], workspace)}
     assert (states["embed"], states["quantize"], states["train"]) == ("done", "done", "missing")
     entries = paper_plan.run(paper_plan.plan([recipe], workspace), workspace, recipe)
     assert {entry.state for entry in entries} == {"done"}
-    other = {step.name: step.state for step in paper_plan.plan([recipe.with_(unlearn={"na": 151})], workspace)}
+    changed = paper_plan.plan([recipe.with_(unlearn={"na": 151})], workspace)
+    other = {step.entry.step: step.entry.state for step in changed}
     assert (other["train"], other["activations"], other["logit-mask"]) == (
         "done",
         "missing",
         "done",
     ), "another N is another result"
     repeated = paper_plan.plan([recipe.with_(run={"seeds": [0, 1]})], workspace)
-    assert {step.estimate_from for step in repeated if step.state == "missing"} == {"workspace"}
+    assert {step.entry.estimate_from for step in repeated if step.entry.state == "missing"} == {"workspace"}
 
 
 @pytest.mark.usefixtures("unmeasured")

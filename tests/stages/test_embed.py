@@ -60,7 +60,7 @@ def test_finished_work_is_skipped_and_changed_data_make_a_new_artifact(
     own_recipe: Recipe, workspace: Workspace, tmp_path: Path
 ) -> None:
     first = embed.run(own_recipe, workspace)[0]
-    assert embed.run(own_recipe, workspace)[0] == first | {"skipped": True}
+    assert embed.run(own_recipe, workspace)[0] == first.model_copy(update={"skipped": True})
     blobs(tmp_path / "tiny-data", seed=1)
     second = embed.run(own_recipe, workspace)[0]
     assert second.artifact != first.artifact
