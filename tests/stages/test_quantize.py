@@ -26,8 +26,7 @@ def artifact(recipe: Recipe, workspace: Workspace, seed: int = 0) -> Artifact:
 
 
 def test_codes_are_the_nearest_keys_of_the_projected_features(embedded: Recipe, workspace: Workspace) -> None:
-    entry = quantize.run(embedded, workspace)[0]
-    assert {"seed", "used", "unique", "dead", "quantisation_error", "seconds"} <= entry.keys()
+    quantize.run(embedded, workspace)
     found = artifact(embedded, workspace)
     keys, r = arrays.read(found, "keys"), group_projections(found.path, range(20))
     features = need_features(embedded, workspace)
