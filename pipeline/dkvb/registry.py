@@ -2,16 +2,17 @@
 
 To add a method, write its file in `methods/` and its line here; everything that lists methods (the recipe, help texts,
 pages, estimates) reads this table. Another package adds its own through the entry point groups `dkvb.methods`,
-`dkvb.sources` and `dkvb.metrics`. Nothing is imported before it is used.
+`dkvb.sources` and `dkvb.metrics`; what this table says of dkvb's own, their classes and functions say of themselves, in
+attributes of the same names. Nothing is imported before it is used.
 """
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from dkvb.errors import UsageError, nearest
 
@@ -26,6 +27,11 @@ class Entry:
     name: str
     target: str
 
+    @property
+    def foreign(self) -> bool:
+        """Whether another package brings it."""
+        return not self.target.startswith("dkvb.")
+
     def load(self) -> Any:
         """Import what the name stands for.
 
@@ -33,14 +39,14 @@ class Entry:
             UsageError: another package's entry that cannot be imported.
         """
         module, _, attribute = self.target.partition(":")
-        if module.startswith("dkvb."):
+        if not self.foreign:
             return getattr(importlib.import_module(module), attribute)
         try:
             return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # another package's module raises what it likes
             raise UsageError(
                 f"'{self.name}' is registered as {self.target}, which cannot be imported: {error}."
-            ) from None
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,8 @@ class SourceEntry(Entry):
     """A kind of data set (a function from a recipe's `[data]` to `dkvb.sources.base`'s ImageSource or
     FeatureSource)."""
 
+    features: bool = False
+    """Whether its rows are ready-made features, so that no encoder takes part."""
     own_data: bool = True
     """Whether data sets of this kind are told apart by their path; any other is one data set, wherever it lies."""
 
@@ -166,12 +174,14 @@ _SOURCES = (
     SourceEntry("lacuna10", "dkvb.sources.lacuna100:open_lacuna", own_data=False),
     SourceEntry("imagenet1k", "dkvb.sources.imagenet1k:open_imagenet1k", own_data=False),
     SourceEntry("folder", "dkvb.sources.folder:open_folder"),
-    SourceEntry("features", "dkvb.sources.features:open_features"),
+    SourceEntry("features", "dkvb.sources.features:open_features", features=True),
 )
 
 _METRICS = (Entry("worst-retained", "dkvb.metrics.accuracy:worst_retained"),)
 """Functions `(predicted (N,), labels (N,), forget) -> float | None`, measured on test data before and after
 unlearning."""
+
+Known = TypeVar("Known", MethodEntry, SourceEntry)
 
 _KINDS: dict[Group, tuple[type[Entry], tuple[Entry, ...], str]] = {
     "methods": (MethodEntry, _METHODS, "unlearning method"),
@@ -195,13 +205,43 @@ def names(group: Group) -> list[str]:
 
 
 def methods() -> dict[str, MethodEntry]:
-    """Every unlearning method by name."""
+    """Every unlearning method by name; of other packages' nothing but the name is known."""
     return {name: entry for name, entry in _table("methods").items() if isinstance(entry, MethodEntry)}
 
 
-def sources() -> dict[str, SourceEntry]:
-    """Every data source by name."""
-    return {name: entry for name, entry in _table("sources").items() if isinstance(entry, SourceEntry)}
+def described_methods() -> dict[str, MethodEntry]:
+    """Every unlearning method by name, other packages' with what their classes say of themselves, which imports
+    them."""
+    return {name: _described(entry) for name, entry in methods().items()}
+
+
+def source(name: str) -> SourceEntry:
+    """A data source; another package's with what its function says of itself.
+
+    Raises:
+        UsageError: there is none.
+    """
+    entry = find("sources", name)
+    assert isinstance(entry, SourceEntry)
+    return _described(entry)
+
+
+@cache
+def _described(entry: Known) -> Known:
+    """An entry with the attributes of another package's class or function, where that can be imported."""
+    if not entry.foreign:
+        return entry
+    try:
+        target = entry.load()
+    except UsageError:
+        return entry
+    fixed = ("name", "target", "default")
+    said: dict[str, Any] = {
+        field.name: getattr(target, field.name, None) for field in fields(entry) if field.name not in fixed
+    }
+    if said.get("family") not in get_args(Family):
+        said.pop("family", None)
+    return replace(entry, **{name: value for name, value in said.items() if type(value) is type(getattr(entry, name))})
 
 
 def find(group: Group, name: str, where: str = "") -> Entry:

@@ -187,9 +187,9 @@ def tables(entries: Sequence[RequestEntry] | Sequence[Plan]) -> Iterable[Any]:
     """Requests for a person: pairs masked, accuracies before and after, neighbours harmed."""
     from rich.markup import escape
 
-    from dkvb.commands.tables import _table, percent
+    from dkvb.commands.tables import new_table, percent
 
-    table = _table("Forgotten", "request", "classes", "pairs masked", "new", "forget test", "retain test", "seconds")
+    table = new_table("Forgotten", "request", "classes", "pairs masked", "new", "forget test", "retain test", "seconds")
     for e in entries:
         forget = f"{percent(e.before.forget_test)} -> {percent(e.after.forget_test)}"
         retain = f"{percent(e.before.retain_test)} -> {percent(e.after.retain_test)}"
@@ -206,10 +206,10 @@ def tables(entries: Sequence[RequestEntry] | Sequence[Plan]) -> Iterable[Any]:
 def _planned(plan: Plan) -> Iterable[Any]:
     from rich.markup import escape
 
-    from dkvb.commands.tables import _table, percent
+    from dkvb.commands.tables import new_table, percent
 
     if plan.harmed:
-        table = _table(f"Retained classes that lose most ({plan.harmed[0].split})", "class", "before", "after")
+        table = new_table(f"Retained classes that lose most ({plan.harmed[0].split})", "class", "before", "after")
         for row in plan.harmed:
             table.add_row(escape(row.name), percent(row.before), percent(row.after))
         yield table
@@ -219,9 +219,9 @@ def _planned(plan: Plan) -> Iterable[Any]:
 def _ledger(result: Ledger) -> Iterable[Any]:
     from rich.markup import escape
 
-    from dkvb.commands.tables import _table
+    from dkvb.commands.tables import new_table
 
-    table = _table("Ledger", "entry", "time", "event", "request", "hash")
+    table = new_table("Ledger", "entry", "time", "event", "request", "hash")
     for e in result.ledger:
         table.add_row(str(e.number), escape(e.time), e.event, escape(e.request), e.hash[:12])
     yield table

@@ -108,7 +108,7 @@ def _data(recipe: Recipe) -> DoctorCheck:
 
 
 def _weights(recipe: Recipe) -> DoctorCheck:
-    if recipe.data.source == "features":
+    if recipe.data.features:
         return DoctorCheck(check="weights", ok=True, detail="none needed: the data are features")
     try:
         weights = weights_fingerprint(recipe.encoder)

@@ -31,7 +31,7 @@ from dkvb.stages.over_seeds import train_summary, unlearn_summary
 Entries = list[dict[str, Any]]
 
 
-def _table(title: str, *columns: str) -> Table:
+def new_table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
@@ -54,7 +54,7 @@ def run(result: Mapping[str, Any]) -> Iterable[Any]:
 
 
 def embed(entries: Sequence[EmbedResult | EmbedPart]) -> Iterable[Any]:
-    table = _table("Embedded", "data", "encoder", "train", "test", "width", "classes", "time")
+    table = new_table("Embedded", "data", "encoder", "train", "test", "width", "classes", "time")
     for e in entries:
         if isinstance(e, EmbedPart):
             yield f"{e.shards - len(e.shards_left)} of {e.shards} shards done; left: {e.shards_left}"
@@ -65,7 +65,7 @@ def embed(entries: Sequence[EmbedResult | EmbedPart]) -> Iterable[Any]:
 
 
 def quantize(entries: Sequence[QuantizeResult]) -> Iterable[Any]:
-    table = _table("Keys", "seed", "codebooks", "pairs", "keys in use", "distinct", "quantisation error", "time")
+    table = new_table("Keys", "seed", "codebooks", "pairs", "keys in use", "distinct", "quantisation error", "time")
     for e in entries:
         row = (str(e.seed), str(e.codebooks), str(e.pairs), percent(e.used), percent(e.unique))
         table.add_row(*row, f"{e.quantisation_error:.4f}", _time(e))
@@ -73,7 +73,7 @@ def quantize(entries: Sequence[QuantizeResult]) -> Iterable[Any]:
 
 
 def train(entries: Sequence[TrainResult]) -> Iterable[Any]:
-    table = _table("Trained", "model", "seed", "train accuracy", "test accuracy", "time")
+    table = new_table("Trained", "model", "seed", "train accuracy", "test accuracy", "time")
     names = {"dkvb": "key-value bottleneck", "linear": "linear head"}
     for e in entries:
         table.add_row(names[e.model], str(e.seed), percent(e.train), percent(e.test), _time(e))
@@ -85,14 +85,14 @@ def train(entries: Sequence[TrainResult]) -> Iterable[Any]:
 
 def unlearn(entries: Sequence[UnlearnResult]) -> Iterable[Any]:
     columns = ("method", "seed", "forgotten", "N", "pairs masked", "forget", "retain", "seconds")
-    table = _table("Unlearned (test accuracy)", *columns)
+    table = new_table("Unlearned (test accuracy)", *columns)
     for e in entries:
         masked = f"{e.masked:,}" if e.pairs_total else "-"
         table.add_row(*_about(e), _n(e), masked, *_change(e.before, e.after), f"{e.seconds:.3f}")
     yield table
     if any(e.retraining for e in entries):
         title = "Retrained on the retain set (test accuracy)"
-        table = _table(title, "method", "seed", "forgotten", "epochs", "forget", "retain")
+        table = new_table(title, "method", "seed", "forgotten", "epochs", "forget", "retain")
         for e in entries:
             if points := e.retraining:
                 table.add_row(*_about(e), str(len(points) - 1), *_change(points[0], points[-1]))
@@ -102,7 +102,7 @@ def unlearn(entries: Sequence[UnlearnResult]) -> Iterable[Any]:
 
 def membership(entries: Sequence[MembershipResult]) -> Iterable[Any]:
     columns = ("method", "seed", "forgotten", "held out", "N", "attacker", "loss forgotten", "loss held out")
-    table = _table("Class membership inference (50% is a perfect defence)", *columns, "retain accuracy")
+    table = new_table("Class membership inference (50% is a perfect defence)", *columns, "retain accuracy")
     for e in entries:
         losses = (f"{e.loss_validation_forget:.3f}", f"{e.loss_validation_held_out:.3f}")
         attacked = (escape(e.held_out_name), _n(e), percent(e.attack_test))
@@ -138,14 +138,16 @@ def summary(rows: Sequence[TrainSummary | UnlearnSummary]) -> Iterable[Any]:
     models = [row for row in rows if isinstance(row, TrainSummary) and row.test and row.test.seeds > 1]
     if models and models[0].test:
         title = f"Over {models[0].test.seeds} seeds (mean, 95% interval)"
-        table = _table(title, "model", "train accuracy", "test accuracy")
+        table = new_table(title, "model", "train accuracy", "test accuracy")
         for model in models:
             table.add_row(model.model, _interval(model.train), _interval(model.test))
         yield table
     methods = [row for row in rows if isinstance(row, UnlearnSummary) and row.seconds and row.seconds.seeds > 1]
     if methods and methods[0].seconds:
         title = f"Over {methods[0].seconds.seeds} seeds (test accuracy: mean, 95% interval)"
-        table = _table(title, "method", "forgotten", "forget after", "retain before", "retain after", "retain change")
+        table = new_table(
+            title, "method", "forgotten", "forget after", "retain before", "retain after", "retain change"
+        )
         for row in methods:
             cells = (row.after.forget_test, row.before.retain_test, row.after.retain_test, row.change.retain_test)
             table.add_row(row.method, ", ".join(map(str, row.forget)), *map(_interval, cells))
@@ -167,7 +169,7 @@ def report(entries: Sequence[ReportResult]) -> Iterable[Any]:
 def predict(entries: Entries) -> Iterable[Any]:
     ranks = max((len(e["top"]) for e in entries), default=1)
     others = [f"then, {rank}" for rank in range(2, ranks + 1)]
-    table = _table("Predicted", "input", "class", "probability", *others)
+    table = new_table("Predicted", "input", "class", "probability", *others)
     for e in entries:
         rest = [f"{at['class']} {percent(at['probability'])}" for at in e["top"][1:]]
         table.add_row(escape(e["input"]), escape(e["class"]), percent(e["probability"]), *map(escape, rest))
@@ -184,7 +186,7 @@ def export(entries: Entries) -> Iterable[Any]:
 def reproduce(steps: Sequence[PlanStep]) -> Iterable[Any]:
     """The plan: a row per data set and step, its seeds together."""
     columns = ("data", "step", "done", "missing", "skipped", "failed", "time to come", "disk")
-    table = _table("Experiments", *columns)
+    table = new_table("Experiments", *columns)
     grouped: dict[tuple[str, str], list[PlanStep]] = {}
     for step in steps:
         grouped.setdefault((step.data, step.step), []).append(step)
@@ -235,13 +237,13 @@ def _estimate(missing: Sequence[PlanStep]) -> Iterable[str]:
 
 
 def status(result: Status) -> Iterable[Any]:
-    table = _table("In the workspace", "stage", "what", "state", "size", "time")
+    table = new_table("In the workspace", "stage", "what", "state", "size", "time")
     for e in result.status:
         amounts = (size(e.bytes) if e.bytes else "-", clock(e.seconds) if e.seconds else "-")
         table.add_row(e.stage, escape(e.what), e.state, *amounts)
     yield table
     if result.requests:
-        table = _table("Deletion requests", "request", "classes", "state", "masked", "created")
+        table = new_table("Deletion requests", "request", "classes", "state", "masked", "created")
         for request in result.requests:
             names = escape(", ".join(request.names))
             table.add_row(escape(request.id), names, request.state, f"{request.masked:,}", request.created)
@@ -257,7 +259,7 @@ def status(result: Status) -> Iterable[Any]:
 
 
 def doctor(checks: Sequence[DoctorCheck]) -> Iterable[Any]:
-    table = _table("This machine", "", "state", "detail")
+    table = new_table("This machine", "", "state", "detail")
     for column in table.columns:
         column.justify = "left"
     for check in checks:

@@ -65,10 +65,10 @@ def tables(verdicts: Sequence[Verdict], path: str) -> Iterable[Any]:
 def _checks(verdict: Verdict) -> Any:
     from rich.markup import escape
 
-    from dkvb.commands.tables import _table, percent
+    from dkvb.commands.tables import new_table, percent
 
     title = f"Verified (seed {verdict.seed}): {'passed' if verdict.passed else 'FAILED'}"
-    table = _table(title, "check", "verdict", "value", "limit", "")
+    table = new_table(title, "check", "verdict", "value", "limit", "")
     table.columns[4].justify = "left"
     for check in verdict.checks:
         said, numbers = "passed" if check.passed else "FAILED", map(percent, (check.value, check.threshold))
@@ -79,10 +79,10 @@ def _checks(verdict: Verdict) -> Any:
 def _classes(verdict: Verdict) -> Any:
     from rich.markup import escape
 
-    from dkvb.commands.tables import _table, percent
+    from dkvb.commands.tables import new_table, percent
 
     title = "Beside a model retrained without them (test)"
-    table = _table(title, "class", "now", "oracle", "mask lifted", "destinations apart")
+    table = new_table(title, "class", "now", "oracle", "mask lifted", "destinations apart")
     for name, going in verdict.destinations.items():
         lifted = verdict.recovery.classes[name].unmasked
         now, oracle = (of.test.per_class[going.class_id].accuracy for of in (verdict.accuracy, verdict.oracle))
@@ -94,9 +94,9 @@ def _classes(verdict: Verdict) -> Any:
 def _relearning(verdict: Verdict) -> Any:
     from rich.markup import escape
 
-    from dkvb.commands.tables import _table, percent
+    from dkvb.commands.tables import new_table, percent
 
-    table = _table("Forget accuracy after relearning (test)", "class", "samples", "now", "oracle")
+    table = new_table("Forget accuracy after relearning (test)", "class", "samples", "now", "oracle")
     for row in verdict.relearning:
         shares = (known.accuracy if known else None for known in (row.unlearned, row.oracle))
         table.add_row(escape(row.name), str(row.used), *map(percent, shares))

@@ -48,11 +48,11 @@ class Splits:
     def labels(self) -> dict[str, np.ndarray]:
         """Split -> (N,) int64."""
         stored = {split: labels(self.features, split) for split in ("train", "test")}
-        return {split: stored[_stored(split)][rows] for split, rows in self.rows.items()}
+        return {split: stored[stored_split(split)][rows] for split, rows in self.rows.items()}
 
     def features_of(self, split: str) -> np.ndarray:
         """(N, D) float32 features of a split."""
-        return arrays.read(self.features, f"{_stored(split)}/features")[self.rows[split]]
+        return arrays.read(self.features, f"{stored_split(split)}/features")[self.rows[split]]
 
     @property
     def evaluation(self) -> list[str]:
@@ -60,6 +60,6 @@ class Splits:
         return ["test", "validation"] if len(self.rows["validation"]) else ["test"]
 
 
-def _stored(split: str) -> str:
+def stored_split(split: str) -> str:
     """The validation split is part of the stored training set."""
     return "test" if split == "test" else "train"

@@ -13,7 +13,7 @@ from dkvb.bottleneck.mask_order import NEVER
 from dkvb.bottleneck.projection import project
 from dkvb.bottleneck.values import Pool
 from dkvb.evaluation.queries import group_projections, group_queries
-from dkvb.evaluation.splits import Splits, _stored
+from dkvb.evaluation.splits import Splits, stored_split
 from dkvb.records.stages import QuantizeResult
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
@@ -69,7 +69,7 @@ class StoredBottleneck:
     def codes(self, split: str) -> np.ndarray:
         """(C, N, k) uint16 codes of a split, codebook by codebook."""
         if split not in self._codes:
-            stored = arrays.read(self.codes_artifact, f"{_stored(split)}/codes")
+            stored = arrays.read(self.codes_artifact, f"{stored_split(split)}/codes")
             self._codes[split] = np.ascontiguousarray(stored[self.splits.rows[split]].transpose(1, 0, 2))
         return self._codes[split]
 
@@ -91,7 +91,7 @@ class StoredBottleneck:
 
     def queries(self, split: str, group: range, pool: ThreadPoolExecutor) -> np.ndarray:
         """(G, N, d) float32 queries of a group of codebooks."""
-        stored = group_queries(self.splits.features, _stored(split), self.codes_artifact.path, group, pool)
+        stored = group_queries(self.splits.features, stored_split(split), self.codes_artifact.path, group, pool)
         rows = self.splits.rows[split]
         return stored if len(rows) == stored.shape[1] else stored[:, rows]
 

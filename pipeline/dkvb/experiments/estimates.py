@@ -89,7 +89,7 @@ def disk(step: str, recipe: Recipe, size: Size) -> int:
 
 def kind(step: str, recipe: Recipe) -> str:
     """What a step's time is scaled from: steps of one kind, and of embeddings those by one encoder, or by none."""
-    encoder = "" if recipe.data.source == "features" else recipe.encoder.name
+    encoder = "" if recipe.data.features else recipe.encoder.name
     return {"embed": f"embed {encoder}", "membership": "train"}.get(step, step)
 
 
@@ -109,7 +109,7 @@ class Estimator:
         rate = self.measured.get(kind(step, recipe))
         if rate is None and step != "embed":
             rate = self._calibration.get(step)
-        if rate is None and step == "embed" and recipe.data.source == "features":
+        if rate is None and step == "embed" and recipe.data.features:
             rate = self._calibration.get("embed pixels")  # no encoder either: rows are read and written
         return None if rate is None else round(rate * work(step, recipe, size), 3), disk(step, recipe, size)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dkvb.bottleneck.mask_order import check_pairs, rank_by_count, selection_counts
@@ -28,14 +30,13 @@ class Activations(Masking):
         return self.recipe.na
 
     def grid(self) -> list[int]:
-        keys = self.trained.recipe.keys
-        pairs = keys.codebooks * keys.pairs
+        pairs = math.prod(self.shape)
         share, steps = OWN_SWEEP
         step, steps = PAPER_SWEEPS.get(self.trained.recipe.data.source, (max(1, round(share * pairs)), steps))
         return [n for n in range(0, step * steps + 1, step) if n <= pairs]
 
     def check(self, n: int) -> None:
-        check_pairs(n, self.trained.recipe.keys.codebooks * self.trained.recipe.keys.pairs)
+        check_pairs(n, math.prod(self.shape))
 
     def gather(self) -> np.ndarray:
         """Counts (C, M)."""

@@ -40,6 +40,12 @@ class Masking:
             self.settings["proxy"] = proxy_fingerprint(self.recipe.proxy)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """(C, M)."""
+        keys = self.trained.recipe.keys
+        return keys.codebooks, keys.pairs
+
+    @property
     def source(self) -> str:
         """Where the selections come from: "forget-set", "last-epoch" or "proxy"."""
         return self.recipe.counts

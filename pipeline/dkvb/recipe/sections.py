@@ -48,7 +48,12 @@ class Data(Section):
     @property
     def own(self) -> bool:
         """Whether this data set is told apart by its path; any other is one data set, wherever it lies."""
-        return registry.sources()[self.source].own_data
+        return registry.source(self.source).own_data
+
+    @property
+    def features(self) -> bool:
+        """Whether its rows are ready-made features, so that no encoder takes part."""
+        return registry.source(self.source).features
 
 
 class Encoder(Section):

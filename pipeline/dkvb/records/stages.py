@@ -44,6 +44,13 @@ class _MaybeValidated(Record):
         return getattr(self, f"{role}_{split}")  # type: ignore[no-any-return]
 
 
+class BeforeAndAfter(Record):
+    """A metric before and after unlearning, None where it cannot be measured."""
+
+    before: float | None
+    after: float | None
+
+
 class Accuracies(_MaybeValidated):
     """Accuracy on retain and forget classes of train, test and, where it was measured, validation data."""
 
@@ -206,7 +213,7 @@ class RetrainedResult(Record):
 class UnlearnResult(Record):
     """One method on one forget set and seed."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"keeps", "curve", "retraining", "skipped", "artifact"})
+    absent: ClassVar[frozenset[str]] = frozenset({"keeps", "measures", "curve", "retraining", "skipped", "artifact"})
 
     method: str
     model: Model
@@ -241,6 +248,8 @@ class UnlearnResult(Record):
     """Test accuracy of each class."""
     after: Accuracies
     per_class_after: list[Share]
+    measures: dict[str, BeforeAndAfter] | None = None
+    """The registry's metrics by name, on test data; version 0.1 had none."""
     curve: list[SweepPoint] | None = None
     """The sweep over n, where one was made."""
     retraining: list[TrainOnPoint] | None = None

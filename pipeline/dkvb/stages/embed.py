@@ -130,7 +130,7 @@ def _lengths(source: Source) -> dict[str, int]:
 
 
 def _encoder_name(recipe: Recipe) -> str | None:
-    return None if recipe.data.source == "features" else recipe.encoder.name
+    return None if recipe.data.features else recipe.encoder.name
 
 
 def _begin(recipe: Recipe, source: Source, path: Path, label: str) -> tuple[Job, FrozenEncoder | None]:

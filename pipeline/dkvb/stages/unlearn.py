@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from dkvb.errors import UsageError
 from dkvb.evaluation.accuracies import Counted, count, measure
 from dkvb.evaluation.forget_sets import forget_sets
+from dkvb.evaluation.measures import measured, metrics
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import Method, Point, curve_on, make
 from dkvb.metrics.accuracy import percent, retain_and_forget
@@ -44,6 +45,7 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Unlea
         UsageError: an unknown class, all classes forgotten, or an N that makes no sense.
         DamagedArtifact: an input has been altered.
     """
+    metrics()  # one that cannot be imported is said before the work
     features = need_features(recipe, workspace)
     seeds = {seed: TrainedSeed(recipe, workspace, features, seed) for seed in recipe.run.seeds}
     units = [(seed, forget) for seed, trained in seeds.items() for forget in forget_sets(trained)]
@@ -170,6 +172,7 @@ def _unlearn(trained: TrainedSeed, method: Method, forget: list[int], choice: Ch
         per_class_before=counts["before"]["test"].per_class,
         after=measure(counts["after"], forget),
         per_class_after=counts["after"]["test"].per_class,
+        measures=measured(outcome.before["test"], outcome.after["test"], trained.splits.labels["test"], forget),
     )
     if outcome.keeps != "nothing":
         with atomic(folder / FILES[outcome.keeps]) as temporary:

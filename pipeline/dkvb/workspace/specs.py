@@ -16,11 +16,11 @@ def embed_settings(recipe: Recipe) -> dict[str, Any]:
     # the named data sets are the same wherever they lie; how bad images and leaks are met changes no feature
     apart = {"validation", "on_bad", "strict"} | (set() if recipe.data.own else {"path"})
     data = recipe.data.model_dump(exclude=apart)
-    return {"data": data, "encoder": recipe.encoder.model_dump() if recipe.data.source != "features" else None}
+    return {"data": data, "encoder": None if recipe.data.features else recipe.encoder.model_dump()}
 
 
 def embed_spec(recipe: Recipe, inputs: dict[str, str]) -> Spec:
-    encoder = "" if recipe.data.source == "features" else f"-{recipe.encoder.name}"
+    encoder = "" if recipe.data.features else f"-{recipe.encoder.name}"
     return Spec("embed", f"{recipe.data_name}{encoder}", embed_settings(recipe), inputs)
 
 

@@ -16,7 +16,7 @@ CONTROL = "logit-mask"
 @cache
 def order() -> list[str]:
     """All methods of the registry, by family."""
-    known = registry.methods()
+    known = registry.described_methods()
     return sorted(known, key=lambda method: FAMILIES.index(known[method].family))
 
 
@@ -27,13 +27,13 @@ def rank(method: str) -> int:
 
 def title(method: str) -> str:
     """What pages call a method; one without a title (of another package, or since removed) goes by its name."""
-    entry = registry.methods().get(method)
+    entry = registry.described_methods().get(method)
     return (entry.title if entry else "") or method.replace("-", " ")
 
 
 def plain(method: str) -> str:
     """What a method does, in plain words; "" where the registry does not say."""
-    entry = registry.methods().get(method)
+    entry = registry.described_methods().get(method)
     return entry.plain if entry else ""
 
 
@@ -51,10 +51,10 @@ def title_among(method: str, model: str) -> str:
 
 def masking() -> list[str]:
     """The registry's methods that mask pairs."""
-    return [method for method in order() if registry.methods()[method].family == "masking"]
+    return [method for method in order() if registry.described_methods()[method].family == "masking"]
 
 
 def by_default(*families: str) -> list[str]:
     """Methods of some families that a recipe runs unless it names others."""
-    known = registry.methods()
+    known = registry.described_methods()
     return [method for method in order() if known[method].default and known[method].family in families]
