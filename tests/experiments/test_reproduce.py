@@ -104,7 +104,7 @@ def test_what_stopped_half_way_goes_on(own: Path, workspace: Workspace, monkeypa
         "done",
     ), "another N is another result"
     repeated = paper_plan.plan([recipe.with_(run={"seeds": [0, 1]})], workspace)
-    assert {step.estimate_from for step in repeated if step.state == "missing"} == {"workspace"}
+    assert {step.entry.estimate_from for step in repeated if step.entry.state == "missing"} == {"workspace"}
 
 
 @pytest.mark.usefixtures("unmeasured")
