@@ -45,3 +45,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
+
+
+def some(names: Iterable[object], limit: int = 3, mark: str = ",") -> str:
+    """The first names of a list, with a mark after each, and how many more there are."""
+    listed = [str(name) for name in names]
+    more = f"{mark.strip(',')} and {len(listed) - limit} more" if len(listed) > limit else ""
+    return f"{mark} ".join(listed[:limit]) + more

@@ -19,7 +19,7 @@ from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.methods.activations import Activations
 from dkvb.methods.base import CurvePoint, make
 from dkvb.methods.examples import Examples
-from dkvb.metrics.accuracy import per_class, retain_and_forget
+from dkvb.metrics.accuracy import per_class, percent, retain_and_forget
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import CorrectCounts, Harmed, Masking, MaskSettings, Plan, RequestEntry, Shares
 from dkvb.runtime import progress
@@ -96,14 +96,10 @@ def _open(trained: TrainedSeed, forget: list[int], earlier: Union) -> RequestEnt
     before, after = masking.before, masking.after
     progress.note(
         f"forget {', '.join(masking.names)}: request {request.id}, {masking.masked:,} pairs masked; forget"
-        f" {_percent(before.forget_test)} -> {_percent(after.forget_test)}, retain {_percent(before.retain_test)} ->"
-        f" {_percent(after.retain_test)}"
+        f" {percent(before.forget_test)} -> {percent(after.forget_test)}, retain {percent(before.retain_test)} ->"
+        f" {percent(after.retain_test)}"
     )
     return request.record.entry(skipped=False)
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
 
 
 def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[Masking, np.ndarray]:

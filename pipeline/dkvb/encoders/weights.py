@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dkvb.errors import NotHere, UsageError
+from dkvb.errors import NotHere, UsageError, some
 from dkvb.recipe import WEIGHTS_FILES
 from dkvb.runtime import progress
 
@@ -132,7 +132,7 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], path: 
         "has in another shape": [key for key in own if key in state and own[key].shape != state[key].shape],
     }
     if any(faults.values()):
-        found = "; it ".join(f"{fault} {_first(keys)}" for fault, keys in faults.items() if keys)
+        found = "; it ".join(f"{fault} {some(keys, 2)}" for fault, keys in faults.items() if keys)
         remedy = "Set encoder.name to what it holds, or give another file."
         raise UsageError(f"{path} does not hold the weights of {what}: it {found}. {remedy}")
     module.load_state_dict(dict(state), strict=False)
@@ -224,10 +224,6 @@ def unreachable(url: str) -> str | None:
     except OSError as error:
         return str(error) or type(error).__name__
     return None
-
-
-def _first(keys: Sequence[str], limit: int = 2) -> str:
-    return ", ".join(keys[:limit]) + (f" and {len(keys) - limit} more" if len(keys) > limit else "")
 
 
 @contextlib.contextmanager

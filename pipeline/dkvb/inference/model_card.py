@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dkvb.metrics.accuracy import percent
+
 
 def card(config: dict[str, Any]) -> str:
     """Markdown, from the export's config."""
@@ -80,7 +82,7 @@ def _accuracy(config: dict[str, Any]) -> list[str]:
             if knew or not config["forgotten"]
             else "As trained, without what is forgotten"
         )
-        parts.append(f"{when}: {_percent(accuracy['test'])} on the test set (seed {config['seed']}).")
+        parts.append(f"{when}: {percent(accuracy['test'])} on the test set (seed {config['seed']}).")
     if now is None:
         parts.append("As exported: not measured, the test set was not at hand.")
     unknown: list[float | None] = [None] * len(classes)
@@ -88,7 +90,7 @@ def _accuracy(config: dict[str, Any]) -> list[str]:
     table = ["| class | trained | exported |", "|---|---|---|"]
     for number, (name, first, last) in enumerate(rows):
         mark = " (forgotten)" if number in config["forgotten"] else ""
-        table.append(f"| {_plain(name)}{mark} | {_percent(first)} | {_percent(last)} |")
+        table.append(f"| {_plain(name)}{mark} | {percent(first)} | {percent(last)} |")
     return [*parts, "\n".join(table)]
 
 
@@ -103,10 +105,6 @@ def _not_claimed(forgotten: list[int]) -> str:
         " and values of other pairs trained, with these classes present, unless the model was made otherwise. The"
         " accuracies are those measured, on this test set. No conclusion about any law or obligation is drawn."
     )
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}%"
 
 
 def _plain(text: str) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from dkvb.encoders.recorded import Encoding
-from dkvb.errors import DkvbError, UsageError
+from dkvb.errors import DkvbError, UsageError, some
 from dkvb.runtime import progress
-from dkvb.sources.checks import rows_not_finite, some
+from dkvb.sources.checks import rows_not_finite
 from dkvb.sources.images import list_images
 from dkvb.sources.npz import read_npz
 from dkvb.workspace.artifacts import Artifact

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dkvb.errors import DkvbError, UsageError
+from dkvb.errors import DkvbError, UsageError, some
 
 
 def data_path(source: str, path: str | None, holds: str) -> Path:
@@ -32,13 +32,6 @@ def data_folder(source: str, path: str | None, holds: str) -> Path:
     if not any(found.iterdir()):
         raise UsageError(f"data.path {found} is empty; the source '{source}' needs {holds}.")
     return found
-
-
-def some(names: Iterable[object], limit: int = 3) -> str:
-    """The first names of a list, and how many more there are."""
-    listed = [str(name) for name in names]
-    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
-    return ", ".join(listed[:limit]) + more
 
 
 def check_classes(classes: Sequence[str], labels: Mapping[str, np.ndarray], where: object, notes: list[str]) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from dkvb.errors import DkvbError, NotHere, UsageError
+from dkvb.errors import DkvbError, NotHere, UsageError, some
 from dkvb.recipe import Data
 from dkvb.runtime import progress
 from dkvb.sources.base import ImageSource, ImageSplit, digest
-from dkvb.sources.checks import check_classes, some
+from dkvb.sources.checks import check_classes
 from dkvb.sources.download import download
 from dkvb.sources.images import ArrayImages, indices
 from dkvb.sources.listing import cache_folder

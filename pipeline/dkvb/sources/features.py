@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dkvb.errors import DkvbError
+from dkvb.errors import DkvbError, some
 from dkvb.recipe import Data
 from dkvb.sources.base import FeatureSource, FeatureSplit, Table, digest, hold_out
-from dkvb.sources.checks import check_classes, data_folder, rows_not_finite, some
+from dkvb.sources.checks import check_classes, data_folder, rows_not_finite
 from dkvb.sources.clip_retrieval import read_clip_retrieval
 from dkvb.sources.images import indices
 from dkvb.sources.npz import read_npz

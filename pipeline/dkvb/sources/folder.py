@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dkvb.errors import DkvbError, UsageError
+from dkvb.errors import DkvbError, UsageError, some
 from dkvb.recipe import Data
 from dkvb.runtime.parallel import in_order
 from dkvb.sources.base import ImageSource, ImageSplit, digest, hold_out
-from dkvb.sources.checks import check_classes, data_folder, some
+from dkvb.sources.checks import check_classes, data_folder
 from dkvb.sources.images import (
     EXTENSIONS,
     ImageFiles,

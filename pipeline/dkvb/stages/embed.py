@@ -23,7 +23,7 @@ from dkvb.embedding.shards import (
 )
 from dkvb.embedding.unreadable import bad_rows, finish_swap, leave_out, left_out
 from dkvb.encoders.networks import FrozenEncoder, load_encoder, weights_fingerprint
-from dkvb.errors import DkvbError, UsageError
+from dkvb.errors import DkvbError, UsageError, some
 from dkvb.recipe import Recipe
 from dkvb.records.stages import EmbedPart, EmbedResult
 from dkvb.runtime import progress
@@ -167,7 +167,7 @@ def _embed(
             for shard in left:
                 unreadable += embed_shard(job, shard, source, encoder, task.advance)
     if unreadable:
-        listed = f"{len(unreadable)} of {total:,} images cannot be read: {_some(unreadable)}"
+        listed = f"{len(unreadable)} of {total:,} images cannot be read: {some(unreadable, SHOWN, ';')}"
         if job.on_bad == "skip":
             progress.note(f"{label}: {listed}; they are left out and recorded in the manifest")
         else:
@@ -175,10 +175,6 @@ def _embed(
                 f"{listed}. Repair them and run `dkvb embed` again (finished shards are kept), or leave them out with"
                 " --on-bad skip."
             )
-
-
-def _some(messages: list[str]) -> str:
-    return "; ".join(messages[:SHOWN]) + (f"; and {len(messages) - SHOWN} more" if len(messages) > SHOWN else "")
 
 
 def _finish(
