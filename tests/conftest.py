@@ -11,7 +11,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from dkvb.cli import app
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.recipe import Recipe, load
 from dkvb.runtime import progress
@@ -134,6 +136,20 @@ def embedded(recipe: Recipe, workspace: Workspace) -> Recipe:
 def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
     """The recipe, with its models in the workspace."""
     return prepare(recipe, workspace)
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder in which `dkvb run digits` has been run, to be copied, and what it printed."""
+    folder = tmp_path_factory.mktemp("digits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("DKVB_DATA", raising=False)
+        progress.silence(False)
+        result = CliRunner().invoke(app, ["run", "digits"])
+        progress.silence()
+    assert result.exit_code == 0, result.stderr
+    return folder, result.stdout + "\n" + result.stderr
 
 
 MADE: dict[str, Path] = {}

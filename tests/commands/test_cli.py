@@ -200,9 +200,9 @@ def test_bad_data(tmp_path: Path, change: str, code: int, says: str) -> None:
         (("train", "--frobnicate"), "No such option"),
     ],
 )
+@pytest.mark.usefixtures("trained")
 def test_bad_usage_exits_2(args: tuple[str, ...], says: str) -> None:
-    dkvb("embed")
-    dkvb("train")
+    Path("tiny.toml").replace("dkvb.toml")
     result = dkvb(*args, code=2)
     assert says in result.stderr
 

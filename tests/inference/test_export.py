@@ -314,5 +314,5 @@ def test_the_example_is_short_and_alone() -> None:
     assert len(text.splitlines()) <= 60
     imported = {line.split()[1].split(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))}
     assert imported == {"json", "sys", "pathlib", "torch", "safetensors"}
-    with pytest.raises(DkvbError):
+    with pytest.raises(DkvbError, match="nowhere"):
         dkvb.load("nowhere")

@@ -131,7 +131,7 @@ def test_usage(models: TrainedSeed, digits: TrainedSeed, tmp_path: Path) -> None
     ):
         result = invoke(models, *words)
         assert (result.exit_code, text in result.stderr) == (code, True), (words, result.stderr)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="is a folder"):
         predict.write_csv([], tmp_path)
     with pytest.raises(DkvbError, match="width 13"):
         predict.run(dkvb.load(models.dkvb_artifact.path), [Path("wide.npz")])

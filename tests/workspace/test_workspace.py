@@ -108,7 +108,7 @@ def test_a_newer_format_is_a_clash(workspace: Workspace) -> None:
 def test_a_folder_of_other_settings_is_a_clash(workspace: Workspace) -> None:
     path = make(workspace)
     rewrite(path, fingerprint="0" * 64)
-    with pytest.raises(SettingsClash):
+    with pytest.raises(SettingsClash, match="holds other settings than its name says"):
         workspace.get(SPEC)
     (path / MANIFEST).unlink()
     files.write_json(path / "claim.json", {"fingerprint": "0" * 64})
