@@ -156,7 +156,7 @@ def test_every_file_name_is_explained() -> None:
     assert not [name for name in given if name not in concepts and not name.startswith("dkvb.")]
 
 
-def test_the_first_command_the_example_of_the_api_and_a_deletion_print_what_is_shown(
+def test_first_command_api_example_and_deletion_print_what_is_shown(
     digits_run: tuple[Path, str],
 ) -> None:
     shown = re.findall(r"```text\n(.*?)```", section("Two commands"), re.S)[0].splitlines()
