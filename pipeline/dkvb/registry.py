@@ -39,11 +39,11 @@ class Entry:
             UsageError: another package's entry that cannot be imported.
         """
         module, _, attribute = self.target.partition(":")
-        if not self.foreign:
-            return getattr(importlib.import_module(module), attribute)
         try:
             return getattr(importlib.import_module(module), attribute)
         except Exception as error:  # another package's module raises what it likes
+            if not self.foreign:
+                raise
             raise UsageError(
                 f"'{self.name}' is registered as {self.target}, which cannot be imported: {error}."
             ) from error

@@ -39,21 +39,18 @@ def fit_keys(
     init: Literal["official", "sample"],
     order: Callable[[int], np.ndarray],
     rng: np.random.Generator,
-    advance: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Fit one codebook's keys.
 
     `official`: K ~ N(0, I), S = K, n = 0. `sample`: K = M distinct training queries, S = K, n = 1, no replacement. Per
     batch, with a_i the key nearest to q_i: n <- decay n + (1 - decay) count; S <- decay S + (1 - decay) sum of assigned
-        queries;
-    K = S / n~ with n~ = N (n + eps) / (N + M eps), N = sum of n; a key with n < 0.1 B / M becomes a random query of the
-    batch.
+    queries; K = S / n~ with n~ = N (n + eps) / (N + M eps), N = sum of n; a key with n < 0.1 B / M becomes a random
+    query of the batch.
 
     Args:
         queries: (N, d) float32 training queries.
         order: epoch -> (N,) permutation; the same for every codebook, as batches are shared in the official code.
         rng: draws the start and the replacements, see `replacement_rows`.
-        advance: called after each epoch.
 
     Returns:
         (M, d) float32.
@@ -89,7 +86,6 @@ def fit_keys(
                 expired = np.flatnonzero(counts[:, 0] < np.float32(threshold))
                 shifted[expired] = batch[table[step % PERIOD :][expired] % len(batch)]
             step += 1
-        advance()
     return shifted + centre
 
 

@@ -103,8 +103,7 @@ def fingerprint(root: Path, splits: dict[str, ImageSplit]) -> str:
 
     One `stat` a file, in threads: seconds for the 1.28 million of ImageNet-1k where the system has their entries in
     memory, minutes where it has not or the disk is across a network. Each `embed` pays it, listing remembered or not: a
-        changed file must never pass for the
-    old one.
+    changed file must never pass for the old one.
 
     Raises:
         DkvbError: a file is gone since it was listed.

@@ -64,9 +64,8 @@ def draw(tree: Path, count: int = 100, images: int = IMAGES, train: int = TRAIN,
 
     With `compat`, draw as SCRUB's public `create_lacuna.py` does: 110 identities with replacement, the first `count` of
     them being the classes in that order, and anew for each class `images` images with replacement, kept in the order
-        drawn. What differs: that script
-    is unseeded, so its own draw cannot be had again; it counts an identity's images by the metadata, here they are
-    counted on disk; and it shrinks images to 32×32, here they stay as they are.
+    drawn. What differs: that script is unseeded, so its own draw cannot be had again; it counts an identity's images by
+    the metadata, here they are counted on disk; and it shrinks images to 32×32, here they stay as they are.
 
     Raises:
         DkvbError: fewer than `count` identities have enough images.
