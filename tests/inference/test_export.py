@@ -186,7 +186,7 @@ def test_what_the_folder_says(recipe: Recipe, workspace: Workspace, tmp_path: Pa
     assert json.loads((folder / "labels.json").read_text()) == {"0": "airplane", "1": "bird", "2": "cat", "3": "dog"}
     right = new(x).argmax(1).numpy() == np.arange(len(x)) % 4
     assert config["accuracy"]["now"] == pytest.approx([right[c::4].mean() for c in range(4)])
-    assert entry["test"] == config["accuracy"]["now"]
+    assert entry.test == config["accuracy"]["now"]
     card = (folder / "README.md").read_text()
     for text in (
         "cat (forgotten)",

@@ -82,14 +82,14 @@ def test_images_and_folders_get_the_same_as_when_embedded(digits: TrainedSeed) -
     expected = model(torch.from_numpy(digits.splits.features_of("test"))[:12])
     result = predict.run(model, [Path("pictures/1/03.png"), Path("pictures"), Path("pictures/0/02.png")], top=10)
     rows = [3, 0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11, 2]
-    assert [int(Path(entry["input"]).stem) for entry in result["predict"]] == rows
+    assert [int(Path(entry.input).stem) for entry in result.predict] == rows
     probabilities = expected.double().softmax(1)
-    for entry, row in zip(result["predict"], rows, strict=True):
-        assert entry["id"] == expected[row].argmax()
-        assert {at["id"]: at["probability"] for at in entry["top"]} == pytest.approx(
+    for entry, row in zip(result.predict, rows, strict=True):
+        assert entry.id == expected[row].argmax()
+        assert {at.id: at.probability for at in entry.top} == pytest.approx(
             dict(enumerate(probabilities[row].tolist()))
         )
-    assert result["unreadable"] == []
+    assert result.unreadable == []
 
 
 def test_what_cannot_be_read_is_named_after_the_rest(digits: TrainedSeed, tmp_path: Path) -> None:

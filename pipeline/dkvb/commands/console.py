@@ -59,25 +59,21 @@ class Options:
 
         return Workspace(self.values["data_dir"], self.values["reports_dir"], self._used)
 
-    def show(self, result: Mapping[str, Any] | Record, table: Callable[[], Iterable[Any]] | None = None) -> None:
-        """Print the result: as JSON, or as tables for a person."""
+    def show(self, answer: Record, tables: Callable[[], Iterable[Any]]) -> None:
+        """Print a command's answer: as JSON, or as tables for a person."""
         if self.json:
-            typer.echo(json.dumps(result, ensure_ascii=False, default=_plain))
-        elif table:
-            from rich.console import Console
-
-            console = Console(width=None if sys.stdout and sys.stdout.isatty() else 120, highlight=False)
-            for part in table():
-                console.print(part)
+            typer.echo(json.dumps(answer.model_dump(mode="json"), ensure_ascii=False))
+        else:
+            print_tables(tables())
 
 
-def _plain(value: Any) -> Any:
-    """A record as `--json` prints it."""
-    from dkvb.records.base import Record
+def print_tables(parts: Iterable[Any]) -> None:
+    """Print tables and lines of text on stdout."""
+    from rich.console import Console
 
-    if isinstance(value, Record):
-        return value.model_dump(mode="json")
-    raise TypeError(f"{type(value).__name__} is no record, and JSON has no way to write it")
+    console = Console(width=None if sys.stdout and sys.stdout.isatty() else 120, highlight=False)
+    for part in parts:
+        console.print(part)
 
 
 def command(

@@ -58,11 +58,12 @@ def forget(
 
     recipe, workspace = options.recipe(), options.workspace()
     check_names(recipe, workspace, classes)
+    from dkvb.commands.answers import Forget
     from dkvb.deletion import forget as forgetting
 
     more = {} if options.values["counts"] else {"counts": "last-epoch"}
     entries = (forgetting.plan if plan else forgetting.run)(recipe.with_(unlearn=more), workspace, classes)
-    options.show({"forget": entries}, lambda: tables(entries))
+    options.show(Forget(forget=list(entries)), lambda: tables(entries))
 
 
 @command(app, HEADING, "data_dir", examples="dkvb restore r0001")
@@ -72,10 +73,11 @@ def restore(options: Options, request: Request) -> None:
     Impossible once it is purged.
     """
     workspace = options.workspace()
+    from dkvb.commands.answers import Restore
     from dkvb.deletion import restore as restoring
 
     entry = restoring.run(workspace, request)
-    options.show({"restore": [entry]}, lambda: [f"{entry.request}: {entry.state}"])
+    options.show(Restore(restore=[entry]), lambda: [f"{entry.request}: {entry.state}"])
 
 
 @command(
@@ -109,6 +111,7 @@ def purge(
     if keys not in ("keep", "reinit"):
         raise UsageError(f"--keys {keys}: give keep or reinit.")
     recipe, workspace = options.recipe(), options.workspace()
+    from dkvb.commands.answers import Purge
     from dkvb.deletion import purge as purging
 
     planned, refit = purging.plan(workspace, request), None
@@ -119,7 +122,7 @@ def purge(
 
         refit = Reinit(recipe, workspace)
     entry = purging.run(workspace, request, refit)
-    options.show({"purge": [entry]}, lambda: _purged(entry))
+    options.show(Purge(purge=[entry]), lambda: _purged(entry))
 
 
 @command(app, HEADING, "data_dir reports_dir", examples="dkvb receipt r0001")
@@ -129,13 +132,11 @@ def receipt(options: Options, request: Request) -> None:
     Its hash goes into the ledger.
     """
     workspace = options.workspace()
+    from dkvb.commands.answers import Receipt
     from dkvb.deletion import receipt as receipts
 
     entry = receipts.run(workspace, request)
-    options.show(
-        {"receipt": [entry]},
-        lambda: [entry.path, entry.page, *entry.done, *entry.not_claimed],
-    )
+    options.show(Receipt(receipt=[entry]), lambda: [entry.path, entry.page, *entry.done, *entry.not_claimed])
 
 
 @command(app, HEADING, "data_dir", examples="dkvb ledger --json")

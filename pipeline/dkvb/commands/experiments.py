@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dkvb.commands import complete
-from dkvb.commands.console import Options, command
+from dkvb.commands.console import Options, command, print_tables
 from dkvb.commands.flags import FORGET, absolute
 
 app = typer.Typer()
@@ -45,6 +45,7 @@ def reproduce(
     """
     own = options.recipe() if options.values["recipe"] else None
     from dkvb.commands import tables
+    from dkvb.commands.answers import Reproduce
     from dkvb.experiments import paper_plan as experiments
 
     root = options.values["data_root"]
@@ -53,10 +54,11 @@ def reproduce(
         chosen = [recipe.with_(run={"seeds": [options.values["seed"]]}) for recipe in chosen]
     workspace = options.workspace()
     steps = experiments.plan(chosen, workspace, options.force)
+    planned = [step.entry for step in steps]
     if not options.json:
-        options.show({}, lambda: tables.reproduce([step.entry for step in steps]))
-    entries = [step.entry for step in steps] if dry_run else experiments.run(steps, workspace, chosen[0])
-    options.show({"reproduce": entries}, None if dry_run else lambda: tables.reproduce(entries))
+        print_tables(tables.reproduce(planned))
+    entries = planned if dry_run else experiments.run(steps, workspace, chosen[0])
+    options.show(Reproduce(reproduce=entries), lambda: [] if dry_run else tables.reproduce(entries))
     if failed := sum(entry.state == "failed" for entry in entries):
         typer.echo(f"error: {failed} of {len(entries)} steps failed; the same command tries them again.", err=True)
         raise typer.Exit(1)
@@ -100,11 +102,12 @@ def membership(
     check_names(recipe, workspace)
     check_names(recipe, workspace, [] if held_out is None else [held_out])
     from dkvb.commands import tables
+    from dkvb.commands.answers import Membership
     from dkvb.experiments import membership as attacks
 
     names = _names(*(methods or [])) or attacks.DEFENCES
     entries = attacks.run(recipe, workspace, held_out, names, force=options.force)
-    options.show({"membership": entries}, lambda: tables.membership(entries))
+    options.show(Membership(membership=entries), lambda: tables.membership(entries))
 
 
 def _names(*given: str | None) -> list[str]:

@@ -5,7 +5,7 @@ A command reads and checks what it is given before it imports the stages, which 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -47,15 +47,19 @@ def run(options: Options, which: Which = None) -> None:
 
     recipe, workspace = options.recipe(which), options.workspace()
     check_names(recipe, workspace)
-    from dkvb.commands import tables
+    from dkvb.commands import answers, tables
     from dkvb.stages import embed, quantize, report, train, unlearn
 
-    result: dict[str, Any] = {"embed": embed.run(recipe, workspace, force=options.force)}
+    embedded = embed.run(recipe, workspace, force=options.force)
     check_names(recipe, workspace)  # the classes are known now: a mistyped one costs no training
-    for stage in (quantize, train, unlearn):
-        result[stage.__name__.rpartition(".")[2]] = stage.run(recipe, workspace, force=options.force)
-    result["report"] = report.run(recipe, workspace)
-    options.show(result, lambda: tables.run(result))
+    answer = answers.Run(
+        embed=embedded,
+        quantize=quantize.run(recipe, workspace, force=options.force),
+        train=train.run(recipe, workspace, force=options.force),
+        unlearn=unlearn.run(recipe, workspace, force=options.force),
+        report=report.run(recipe, workspace),
+    )
+    options.show(answer, lambda: tables.run(answer))
 
 
 @command(
@@ -80,11 +84,11 @@ def embed(
     Features that were computed elsewhere are copied into the workspace and checked.
     """
     recipe, workspace, shards = options.recipe(), options.workspace(), _shard_range(part)
-    from dkvb.commands import tables
+    from dkvb.commands import answers, tables
     from dkvb.stages import embed
 
     entries = embed.run(recipe, workspace, force=options.force, shard_range=shards)
-    options.show({"embed": entries}, lambda: tables.embed(entries))
+    options.show(answers.Embed(embed=entries), lambda: tables.embed(entries))
 
 
 @command(app, HEADING, f"{SPREAD} seed", examples="dkvb quantize --recipe cifar10 --workers 4")
@@ -94,11 +98,11 @@ def quantize(options: Options) -> None:
     Needs `dkvb embed`.
     """
     recipe, workspace = options.recipe(), options.workspace()
-    from dkvb.commands import tables
+    from dkvb.commands import answers, tables
     from dkvb.stages import quantize
 
     entries = quantize.run(recipe, workspace, force=options.force)
-    options.show({"quantize": entries}, lambda: tables.quantize(entries))
+    options.show(answers.Quantize(quantize=entries), lambda: tables.quantize(entries))
 
 
 @command(app, HEADING, f"{SPREAD} seed", examples="dkvb train --recipe cifar10 --seed 1")
@@ -108,13 +112,13 @@ def train(options: Options) -> None:
     Needs `dkvb embed`; does the work of `dkvb quantize` first where that is missing.
     """
     recipe, workspace = options.recipe(), options.workspace()
-    from dkvb.commands import tables
+    from dkvb.commands import answers, tables
     from dkvb.stages import over_seeds, train
 
     entries = train.run(recipe, workspace, force=options.force)
     summary = over_seeds.train_summary(entries)
-    result = {"train": entries, "summary": summary}
-    options.show(result, lambda: [*tables.train(entries), *tables.summary(summary)])
+    answer = answers.Train(train=entries, summary=summary)
+    options.show(answer, lambda: [*tables.train(entries), *tables.summary(summary)])
 
 
 @command(
@@ -137,13 +141,13 @@ def unlearn(options: Options) -> None:
 
     recipe, workspace = options.recipe(), options.workspace()
     check_names(recipe, workspace)
-    from dkvb.commands import tables
+    from dkvb.commands import answers, tables
     from dkvb.stages import over_seeds, unlearn
 
     entries = unlearn.run(recipe, workspace, force=options.force)
     summary = over_seeds.unlearn_summary(entries)
-    result = {"unlearn": entries, "summary": summary}
-    options.show(result, lambda: [*tables.unlearn(entries), *tables.summary(summary)])
+    answer = answers.Unlearn(unlearn=entries, summary=summary)
+    options.show(answer, lambda: [*tables.unlearn(entries), *tables.summary(summary)])
 
 
 @command(
@@ -155,11 +159,11 @@ def report(options: Options) -> None:
     Needs `dkvb train`; pages whose contents have not changed are left as they are.
     """
     recipe, workspace = options.recipe(), options.workspace()
-    from dkvb.commands import tables
+    from dkvb.commands import answers, tables
     from dkvb.stages import report
 
     entries = report.run(recipe, workspace, force=options.force)
-    options.show({"report": entries}, lambda: tables.report(entries))
+    options.show(answers.Report(report=entries), lambda: tables.report(entries))
 
 
 def _shard_range(text: str | None) -> tuple[int, int] | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from dkvb.commands.answers import Run
 from dkvb.metrics.accuracy import percent
 from dkvb.records.stages import (
     Accuracies,
@@ -25,10 +26,9 @@ from dkvb.records.stages import (
     UnlearnResult,
     UnlearnSummary,
 )
+from dkvb.records.use import ExportResult, Prediction
 from dkvb.runtime.progress import clock
 from dkvb.stages.over_seeds import train_summary, unlearn_summary
-
-Entries = list[dict[str, Any]]
 
 
 def new_table(title: str, *columns: str) -> Table:
@@ -46,11 +46,11 @@ def size(count: float) -> str:
     return f"{count:.3g} GB"
 
 
-def run(result: Mapping[str, Any]) -> Iterable[Any]:
-    yield from train(result["train"])
-    yield from unlearn(result["unlearn"])
-    yield from summary([*train_summary(result["train"]), *unlearn_summary(result["unlearn"])])
-    yield from report(result["report"])
+def run(answer: Run) -> Iterable[Any]:
+    yield from train(answer.train)
+    yield from unlearn(answer.unlearn)
+    yield from summary([*train_summary(answer.train), *unlearn_summary(answer.unlearn)])
+    yield from report(answer.report)
 
 
 def embed(entries: Sequence[EmbedResult | EmbedPart]) -> Iterable[Any]:
@@ -166,21 +166,20 @@ def report(entries: Sequence[ReportResult]) -> Iterable[Any]:
         yield escape(f"Report: {e.index}")
 
 
-def predict(entries: Entries) -> Iterable[Any]:
-    ranks = max((len(e["top"]) for e in entries), default=1)
+def predict(entries: Sequence[Prediction]) -> Iterable[Any]:
+    ranks = max((len(e.top) for e in entries), default=1)
     others = [f"then, {rank}" for rank in range(2, ranks + 1)]
     table = new_table("Predicted", "input", "class", "probability", *others)
     for e in entries:
-        rest = [f"{at['class']} {percent(at['probability'])}" for at in e["top"][1:]]
-        table.add_row(escape(e["input"]), escape(e["class"]), percent(e["probability"]), *map(escape, rest))
+        rest = [f"{at.class_name} {percent(at.probability)}" for at in e.top[1:]]
+        table.add_row(escape(e.input), escape(e.class_name), percent(e.probability), *map(escape, rest))
     yield table
 
 
-def export(entries: Entries) -> Iterable[Any]:
-    for e in entries:
-        names = ", ".join(e["classes"][c] for c in e["forgotten"])
-        forgotten = f"; without {names} ({e['masked']:,} pairs left out)" if e["forgotten"] else ""
-        yield escape(f"Exported to {e['path']} ({size(e['bytes'])}){forgotten}")
+def export(result: ExportResult) -> Iterable[Any]:
+    names = ", ".join(result.classes[c] for c in result.forgotten)
+    forgotten = f"; without {names} ({result.masked:,} pairs left out)" if result.forgotten else ""
+    yield escape(f"Exported to {result.path} ({size(result.bytes)}){forgotten}")
 
 
 def reproduce(steps: Sequence[PlanStep]) -> Iterable[Any]:

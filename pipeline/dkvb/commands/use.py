@@ -65,14 +65,14 @@ def predict(
 
     result = predict.run(model, paths, top)
     if table == "-":
-        typer.echo(predict.as_csv(result["predict"]), nl=False)
+        typer.echo(predict.as_csv(result.predict), nl=False)
     elif table is not None:
-        predict.write_csv(result["predict"], Path(table))
+        predict.write_csv(result.predict, Path(table))
     if table is None or options.json:
-        options.show(result, lambda: tables.predict(result["predict"]))
-    for bad in result["unreadable"]:
-        progress.note(f"cannot be read: {bad['input']}: {bad['error']}")
-    if result["unreadable"]:
+        options.show(result, lambda: tables.predict(result.predict))
+    for bad in result.unreadable:
+        progress.note(f"cannot be read: {bad.input}: {bad.error}")
+    if result.unreadable:
         raise typer.Exit(1)
 
 
@@ -96,13 +96,14 @@ def export(
     """
     model, workspace = _model(options, which), options.workspace()
     from dkvb.commands import tables
+    from dkvb.commands.answers import Export
     from dkvb.inference import export
     from dkvb.inference.bottleneck_model import Model
 
     if not isinstance(model, Model):
         raise UsageError(f"{which} is a linear head: only a key-value bottleneck can be exported.")
-    entries = [export.run(model, folder, workspace, options.force)]
-    options.show({"export": entries}, lambda: tables.export(entries))
+    result = export.run(model, folder, workspace, options.force)
+    options.show(Export(export=[result]), lambda: tables.export(result))
 
 
 def _model(options: Options, which: Path | None) -> Classifier:

@@ -39,12 +39,13 @@ def verify(
     recipe, workspace = options.recipe(), options.workspace()
     if not every_seed:
         recipe = recipe.with_(run={"seeds": recipe.run.seeds[:1]})
+    from dkvb.commands.answers import Verify
     from dkvb.deletion import verify as verifying
     from dkvb.pages import verify as page
 
     verdicts = verifying.run(recipe, workspace)
     path = page.write(recipe, workspace, verdicts)
-    options.show({"verify": verdicts, "page": str(path)}, lambda: tables(verdicts, str(path)))
+    options.show(Verify(verify=verdicts, page=str(path)), lambda: tables(verdicts, str(path)))
     if not all(verdict.passed for verdict in verdicts):
         raise typer.Exit(1)
 

@@ -37,6 +37,7 @@ def init(
 
     Commands run in this folder then use it without being told.
     """
+    from dkvb.commands.answers import Init, RecipeWritten
     from dkvb.recipe import builtin_text
     from dkvb.workspace.files import write_text
 
@@ -45,8 +46,8 @@ def init(
     if path.exists() and not options.force:
         raise UsageError(f"{path} is already there: edit it, or give --force to replace it.")
     write_text(path, text)
-    entries = [{"path": str(path), "recipe": name}]
-    options.show({"init": entries}, lambda: [f"wrote {path} (from the built-in recipe {name})"])
+    answer = Init(init=[RecipeWritten(path=str(path), recipe=name)])
+    options.show(answer, lambda: [f"wrote {path} (from the built-in recipe {name})"])
 
 
 @command(
@@ -70,7 +71,8 @@ def doctor(options: Options) -> None:
     """
     recipe, workspace = options.recipe(), options.workspace()
     from dkvb.commands import tables
+    from dkvb.commands.answers import Doctor
     from dkvb.commands.doctor import examine
 
     entries = examine(recipe, workspace)
-    options.show({"doctor": entries}, lambda: tables.doctor(entries))
+    options.show(Doctor(doctor=entries), lambda: tables.doctor(entries))

@@ -21,6 +21,7 @@ from dkvb.inference.bottleneck_model import Model
 from dkvb.inference.model_card import card
 from dkvb.metrics.accuracy import accuracies, per_class
 from dkvb.recipe import WEIGHTS_FILES
+from dkvb.records.use import ExportResult
 from dkvb.runtime import progress
 from dkvb.version import __version__
 from dkvb.workspace import arrays
@@ -47,7 +48,7 @@ PIXELS = (
 )
 
 
-def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -> dict[str, Any]:
+def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -> ExportResult:
     """Write a model to a folder, all of it or nothing.
 
     Args:
@@ -67,16 +68,16 @@ def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -
             _place(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    return {
-        "path": str(folder),
-        "files": sorted((CONFIG, TENSORS, LABELS, CARD)),
-        "bytes": sum((folder / name).stat().st_size for name in (CONFIG, TENSORS, LABELS, CARD)),
-        "sha256": config["sha256"],
-        "classes": config["classes"],
-        "forgotten": config["forgotten"],
-        "masked": config["masked"],
-        "test": config["accuracy"]["now"],
-    }
+    return ExportResult(
+        path=str(folder),
+        files=sorted((CONFIG, TENSORS, LABELS, CARD)),
+        bytes=sum((folder / name).stat().st_size for name in (CONFIG, TENSORS, LABELS, CARD)),
+        sha256=config["sha256"],
+        classes=config["classes"],
+        forgotten=config["forgotten"],
+        masked=config["masked"],
+        test=config["accuracy"]["now"],
+    )
 
 
 def _refuse(folder: Path, force: bool) -> None:

@@ -7,12 +7,12 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dkvb.errors import DkvbError, UsageError
 from dkvb.inference.classifier import Classifier
+from dkvb.records.use import ClassProbability, Prediction, Predictions, UnreadableInput
 from dkvb.runtime import progress
 from dkvb.sources.checks import rows_not_finite
 from dkvb.sources.images import list_images
@@ -31,18 +31,14 @@ class Inputs:
     """First place among the names, (N, D)."""
     images: list[tuple[int, Path]] = field(default_factory=list)
     """Place among the names, file."""
-    unreadable: list[dict[str, str]] = field(default_factory=list)
+    unreadable: list[UnreadableInput] = field(default_factory=list)
 
 
-def run(model: Classifier, paths: Sequence[Path], top: int = 1) -> dict[str, list[dict[str, Any]]]:
+def run(model: Classifier, paths: Sequence[Path], top: int = 1) -> Predictions:
     """Predict everything that can be read.
 
     Args:
         top: classes listed for each input, most probable first.
-
-    Returns:
-        `predict`: an entry an input with `input`, `class`, `id`, `probability` and `top`; `unreadable`: `input` and
-        `error` of each file that cannot be read.
 
     Raises:
         UsageError: a path that does not exist, a folder without images, images for a model without an encoder.
@@ -63,7 +59,7 @@ def run(model: Classifier, paths: Sequence[Path], top: int = 1) -> dict[str, lis
         _images(model, inputs, logits)
     predicted = [(name, row) for name, row in zip(inputs.names, logits, strict=True) if row is not None]
     entries = [_entry(name, row, model.classes, top) for name, row in predicted]
-    return {"predict": entries, "unreadable": inputs.unreadable}
+    return Predictions(predict=entries, unreadable=inputs.unreadable)
 
 
 def gather(paths: Sequence[Path], width: int) -> Inputs:
@@ -98,7 +94,7 @@ def _add_features(inputs: Inputs, path: Path, width: int) -> None:
     try:
         x = read_npz(path)["x"]
     except UnreadableFeatures as error:
-        inputs.unreadable.append({"input": str(path), "error": error.reason})
+        inputs.unreadable.append(UnreadableInput(input=str(path), error=error.reason))
         return
     if x.shape[1] != width:
         raise DkvbError(
@@ -107,7 +103,7 @@ def _add_features(inputs: Inputs, path: Path, width: int) -> None:
     x = np.ascontiguousarray(x, np.float32)
     if len(bad := rows_not_finite(x)):
         reason = f"NaN or infinite features in {len(bad)} rows, the first {bad[0]}"
-        inputs.unreadable.append({"input": str(path), "error": reason})
+        inputs.unreadable.append(UnreadableInput(input=str(path), error=reason))
         return
     inputs.features.append((len(inputs.names), x))
     inputs.names += [f"{path}[{row}]" for row in range(len(x))]
@@ -117,24 +113,26 @@ def _images(model: Classifier, inputs: Inputs, logits: list[np.ndarray | None]) 
     places = [place for place, _ in inputs.images]
     with progress.task("predict", len(places), "images") as task:
         features, kept, bad = model.about.encoding.of_files([file for _, file in inputs.images], task.advance)
-    inputs.unreadable += [{"input": inputs.names[places[row]], "error": message} for row, message in bad.items()]
+    inputs.unreadable += [
+        UnreadableInput(input=inputs.names[places[row]], error=message) for row, message in bad.items()
+    ]
     for row, values in zip(kept, model(features) if len(kept) else (), strict=True):
         logits[places[row]] = values
 
 
-def _entry(name: str, logits: np.ndarray, classes: Sequence[str], top: int) -> dict[str, Any]:
+def _entry(name: str, logits: np.ndarray, classes: Sequence[str], top: int) -> Prediction:
     shares = np.exp(logits.astype(np.float64) - logits.max())
     probabilities = shares / shares.sum()
     # of equals the lowest id, as argmax has it
     best = np.argsort(-logits, kind="stable")[:top].tolist()
-    listed = [{"class": classes[c], "id": c, "probability": float(probabilities[c])} for c in best]
-    return {"input": name, **listed[0], "top": listed}
+    listed = [ClassProbability(class_name=classes[c], id=c, probability=float(probabilities[c])) for c in best]
+    return Prediction(input=name, **dict(listed[0]), top=listed)
 
 
-def as_csv(entries: Sequence[dict[str, Any]]) -> str:
+def as_csv(entries: Sequence[Prediction]) -> str:
     """A header and a line an input: `input,class,id,probability`, and the same for the 2nd, 3rd, … most probable
     class."""
-    ranks = max((len(entry["top"]) for entry in entries), default=1)
+    ranks = max((len(entry.top) for entry in entries), default=1)
     columns = [
         f"{name}{'' if rank == 1 else f'_{rank}'}"
         for rank in range(1, ranks + 1)
@@ -144,11 +142,11 @@ def as_csv(entries: Sequence[dict[str, Any]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["input", *columns])
     for entry in entries:
-        writer.writerow([entry["input"], *(value for at in entry["top"] for value in at.values())])
+        writer.writerow([entry.input, *(cell for at in entry.top for cell in (at.class_name, at.id, at.probability))])
     return text.getvalue()
 
 
-def write_csv(entries: Sequence[dict[str, Any]], path: Path) -> None:
+def write_csv(entries: Sequence[Prediction], path: Path) -> None:
     """`as_csv` into a file, all of it or nothing."""
     if path.is_dir():
         raise UsageError(f"--csv {path} is a folder: give a file, or - for standard output.")

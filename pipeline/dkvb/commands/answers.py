@@ -1,0 +1,176 @@
+"""What each command prints with `--json`: one record, its answer. docs/cli.md is made from this table."""
+
+from __future__ import annotations
+
+from dkvb.records.base import Record
+from dkvb.records.deletion import Plan, RequestEntry
+from dkvb.records.ledger import Ledger, ReceiptEntry
+from dkvb.records.stages import (
+    DoctorCheck,
+    EmbedPart,
+    EmbedResult,
+    MembershipResult,
+    PlanStep,
+    QuantizeResult,
+    ReportResult,
+    Status,
+    TrainResult,
+    TrainSummary,
+    UnlearnResult,
+    UnlearnSummary,
+)
+from dkvb.records.use import ExportResult, Predictions
+from dkvb.records.verdict import Verdict
+
+
+class Run(Record):
+    """The entries of all five stages."""
+
+    embed: list[EmbedResult | EmbedPart]
+    quantize: list[QuantizeResult]
+    train: list[TrainResult]
+    unlearn: list[UnlearnResult]
+    report: list[ReportResult]
+
+
+class Embed(Record):
+    """One entry."""
+
+    embed: list[EmbedResult | EmbedPart]
+    """The features; with `--shard-range`, what is still missing of them."""
+
+
+class Quantize(Record):
+    """An entry a seed."""
+
+    quantize: list[QuantizeResult]
+    """Of each seed."""
+
+
+class Train(Record):
+    """An entry a seed and model."""
+
+    train: list[TrainResult]
+    """Of each seed, the bottleneck and the linear head."""
+    summary: list[TrainSummary]
+    """The same over all seeds."""
+
+
+class Unlearn(Record):
+    """An entry a seed, method and forget set."""
+
+    unlearn: list[UnlearnResult]
+    """Of each seed, method and forget set."""
+    summary: list[UnlearnSummary]
+    """The same over all seeds."""
+
+
+class Report(Record):
+    """One entry."""
+
+    report: list[ReportResult]
+    """One: the pages."""
+
+
+class Forget(Record):
+    """The request that was opened, or, with `--plan`, what it would do."""
+
+    forget: list[RequestEntry | Plan]
+    """One; where all classes are forgotten already, the requests that forgot them. With `--plan`, the plan."""
+
+
+class Restore(Record):
+    """The request that was taken back."""
+
+    restore: list[RequestEntry]
+    """One: the request."""
+
+
+class Purge(Record):
+    """The request that was purged."""
+
+    purge: list[RequestEntry]
+    """One: the request, with what was erased."""
+
+
+class Receipt(Record):
+    """The receipt of a request."""
+
+    receipt: list[ReceiptEntry]
+    """One: the receipt."""
+
+
+class Verify(Record):
+    """A verdict a seed."""
+
+    verify: list[Verdict]
+    """Of each seed."""
+    page: str
+    """Path of the page that shows them."""
+
+
+class Export(Record):
+    """The folder that was written."""
+
+    export: list[ExportResult]
+    """One: the folder."""
+
+
+class Reproduce(Record):
+    """The plan, step by step."""
+
+    reproduce: list[PlanStep]
+    """Every step, in the order in which they run."""
+
+
+class Membership(Record):
+    """An entry a seed, method and forget set."""
+
+    membership: list[MembershipResult]
+    """Of each seed, method and forget set."""
+
+
+class RecipeWritten(Record):
+    """The recipe file that was written."""
+
+    path: str
+    """The file."""
+    recipe: str
+    """The built-in recipe that it was copied from."""
+
+
+class Init(Record):
+    """The recipe file."""
+
+    init: list[RecipeWritten]
+    """One: the file."""
+
+
+class Doctor(Record):
+    """All checks of the machine."""
+
+    doctor: list[DoctorCheck]
+    """Each check."""
+
+
+ANSWERS: dict[str, type[Record]] = {
+    "run": Run,
+    "embed": Embed,
+    "quantize": Quantize,
+    "train": Train,
+    "unlearn": Unlearn,
+    "report": Report,
+    "forget": Forget,
+    "restore": Restore,
+    "purge": Purge,
+    "receipt": Receipt,
+    "ledger": Ledger,
+    "verify": Verify,
+    "predict": Predictions,
+    "export": Export,
+    "reproduce": Reproduce,
+    "membership": Membership,
+    "init": Init,
+    "status": Status,
+    "doctor": Doctor,
+}
