@@ -19,7 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from dkvb import recipe
-from dkvb.records.stages import QuantizeResult, TrainResult, UnlearnResult
+from dkvb.records.quantize import QuantizeResult
+from dkvb.records.train import TrainResult
+from dkvb.records.unlearn import UnlearnResult
 from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 

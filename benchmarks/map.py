@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from dkvb import recipe
-from dkvb.records.stages import SweepPoint
+from dkvb.records.unlearn import SweepPoint
 from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 

@@ -26,7 +26,7 @@ import psutil
 from PIL import Image
 
 from dkvb.recipe import Recipe, load
-from dkvb.records.stages import EmbedResult
+from dkvb.records.embed import EmbedResult
 from dkvb.sources.base import FeatureSource, FeatureSplit, ImageSource, ImageSplit
 from dkvb.stages import embed, quantize
 from dkvb.workspace.artifacts import Workspace

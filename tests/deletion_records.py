@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from conftest import CLASSES
+from dkvb.records.accuracies import Accuracies
 from dkvb.records.deletion import (
     CorrectCounts,
     Erased,
@@ -15,7 +16,6 @@ from dkvb.records.deletion import (
     Scan,
     SplitRows,
 )
-from dkvb.records.stages import Accuracies
 
 
 def a_masking(*classes: int) -> Masking:

@@ -14,15 +14,11 @@ from conftest import TOML, blobs
 from dkvb.pages.facts.collect import collect
 from dkvb.recipe import Recipe, load
 from dkvb.records.base import Record
-from dkvb.records.stages import (
-    EmbedResult,
-    MembershipResult,
-    QuantizeResult,
-    Sweep,
-    TrainOn,
-    TrainResult,
-    UnlearnResult,
-)
+from dkvb.records.embed import EmbedResult
+from dkvb.records.experiments import MembershipResult
+from dkvb.records.quantize import QuantizeResult
+from dkvb.records.train import TrainResult
+from dkvb.records.unlearn import Sweep, TrainOn, UnlearnResult
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, report, train, unlearn
 from dkvb.workspace.artifacts import Artifact, Workspace

@@ -8,7 +8,7 @@ import pytest
 
 from dkvb.commands import doctor
 from dkvb.recipe import load
-from dkvb.records.stages import DoctorCheck
+from dkvb.records.status import DoctorCheck
 from dkvb.workspace.artifacts import Workspace
 
 

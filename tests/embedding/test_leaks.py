@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dkvb.embedding.leaks import content_hash, describe, find_leaks
-from dkvb.records.stages import Leaks
+from dkvb.records.embed import Leaks
 
 CLASSES = ["ant", "bee", "cat", "dog"]
 

@@ -17,7 +17,7 @@ from dkvb.experiments import paper_plan
 from dkvb.experiments.estimates import Estimator
 from dkvb.metrics.published import EXPERIMENTS, PAPER, SPLITS
 from dkvb.recipe import builtin_names, load
-from dkvb.records.stages import PlanStep
+from dkvb.records.experiments import PlanStep
 from dkvb.stages import embed, train
 from dkvb.workspace.artifacts import Workspace
 

@@ -22,7 +22,8 @@ from dkvb.evaluation.queries import group_projections
 from dkvb.methods import train_on
 from dkvb.methods.scrub import ScrubMethod
 from dkvb.recipe import Recipe, load
-from dkvb.records.stages import Accuracies, TrainOn, TrainOnPoint, UnlearnResult
+from dkvb.records.accuracies import Accuracies
+from dkvb.records.unlearn import TrainOn, TrainOnPoint, UnlearnResult
 from dkvb.runtime.seeding import generator
 from dkvb.stages import train, unlearn
 from dkvb.training import loop

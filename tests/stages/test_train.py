@@ -15,7 +15,7 @@ from dkvb.errors import DamagedArtifact, DkvbError, MissingStage
 from dkvb.evaluation.queries import group_projections
 from dkvb.evaluation.under_masks import masked_logits
 from dkvb.recipe import Recipe
-from dkvb.records.stages import OverSeeds
+from dkvb.records.over_seeds import OverSeeds
 from dkvb.stages import embed, train, unlearn
 from dkvb.stages.over_seeds import over_seeds
 from dkvb.training import loop

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from dkvb.records.base import Record
 from dkvb.records.deletion import Plan, RequestEntry
+from dkvb.records.embed import EmbedPart, EmbedResult
+from dkvb.records.experiments import MembershipResult, PlanStep
 from dkvb.records.ledger import Ledger, ReceiptEntry
-from dkvb.records.stages import (
-    DoctorCheck,
-    EmbedPart,
-    EmbedResult,
-    MembershipResult,
-    PlanStep,
-    QuantizeResult,
-    ReportResult,
-    Status,
-    TrainResult,
-    TrainSummary,
-    UnlearnResult,
-    UnlearnSummary,
-)
+from dkvb.records.over_seeds import TrainSummary, UnlearnSummary
+from dkvb.records.quantize import QuantizeResult
+from dkvb.records.report import ReportResult
+from dkvb.records.status import DoctorCheck, Status
+from dkvb.records.train import TrainResult
+from dkvb.records.unlearn import UnlearnResult
 from dkvb.records.use import ExportResult, Predictions
 from dkvb.records.verdict import Verdict
 

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from dkvb.encoders.networks import weights_fingerprint
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe
-from dkvb.records.stages import DoctorCheck
+from dkvb.records.status import DoctorCheck
 from dkvb.runtime.device import gpus_listed
 from dkvb.runtime.parallel import cores
 from dkvb.runtime.versions import versions

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dkvb.recipe import Recipe
-from dkvb.records.stages import ArtifactStatus, Capacity, RequestStatus, Status
+from dkvb.records.status import ArtifactStatus, Capacity, RequestStatus, Status
 from dkvb.workspace import arrays, requests
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import size_of

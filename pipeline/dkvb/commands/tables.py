@@ -10,22 +10,15 @@ from rich.table import Table
 
 from dkvb.commands.answers import Run
 from dkvb.metrics.accuracy import percent
-from dkvb.records.stages import (
-    Accuracies,
-    DoctorCheck,
-    EmbedPart,
-    EmbedResult,
-    MembershipResult,
-    OverSeeds,
-    PlanStep,
-    QuantizeResult,
-    ReportResult,
-    Status,
-    TrainResult,
-    TrainSummary,
-    UnlearnResult,
-    UnlearnSummary,
-)
+from dkvb.records.accuracies import Accuracies
+from dkvb.records.embed import EmbedPart, EmbedResult
+from dkvb.records.experiments import MembershipResult, PlanStep
+from dkvb.records.over_seeds import OverSeeds, TrainSummary, UnlearnSummary
+from dkvb.records.quantize import QuantizeResult
+from dkvb.records.report import ReportResult
+from dkvb.records.status import DoctorCheck, Status
+from dkvb.records.train import TrainResult
+from dkvb.records.unlearn import UnlearnResult
 from dkvb.records.use import ExportResult, Prediction
 from dkvb.runtime.progress import clock
 from dkvb.stages.over_seeds import train_summary, unlearn_summary

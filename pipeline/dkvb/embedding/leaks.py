@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dkvb.records.stages import Leaks
+from dkvb.records.embed import Leaks
 from dkvb.workspace.names import STORED_SPLITS
 
 if TYPE_CHECKING:

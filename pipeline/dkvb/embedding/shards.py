@@ -19,7 +19,7 @@ from dkvb.encoders.batches import encode_rows
 from dkvb.encoders.networks import FrozenEncoder, load_encoder, stack
 from dkvb.errors import DkvbError
 from dkvb.recipe import Data, Encoder
-from dkvb.records.stages import EmbedResult
+from dkvb.records.embed import EmbedResult
 from dkvb.sources.base import FeatureSource, ImageSource, UnreadableImage
 from dkvb.sources.opening import open_source
 from dkvb.workspace import arrays

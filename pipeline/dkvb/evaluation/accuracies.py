@@ -9,7 +9,7 @@ import numpy as np
 
 from dkvb.evaluation.splits import Splits
 from dkvb.metrics.accuracy import accuracies, per_class, retain_and_forget
-from dkvb.records.stages import Accuracies
+from dkvb.records.accuracies import Accuracies
 
 
 @dataclass(frozen=True)

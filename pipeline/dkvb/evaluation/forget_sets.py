@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from dkvb.errors import UsageError, nearest
 from dkvb.recipe import Recipe
-from dkvb.records.stages import EmbedResult, TrainResult
+from dkvb.records.embed import EmbedResult
+from dkvb.records.train import TrainResult
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.specs import embed_settings
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dkvb import registry
 from dkvb.errors import DkvbError
-from dkvb.records.stages import BeforeAndAfter
+from dkvb.records.accuracies import BeforeAndAfter
 
 Metric = Callable[[np.ndarray, np.ndarray, Sequence[int]], float | None]
 """(predicted (N,), labels (N,), ids of the forget classes) -> a number, or None where there is nothing to measure."""

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dkvb.records.stages import EmbedResult
+from dkvb.records.embed import EmbedResult
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.rows import labels, present, stored_train_rows, train_rows

@@ -14,7 +14,7 @@ from dkvb.bottleneck.projection import project
 from dkvb.bottleneck.values import Pool
 from dkvb.evaluation.queries import group_projections, group_queries
 from dkvb.evaluation.splits import Splits, stored_split
-from dkvb.records.stages import QuantizeResult
+from dkvb.records.quantize import QuantizeResult
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.names import KEYS

@@ -11,7 +11,8 @@ from typing import Any
 
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe, load
-from dkvb.records.stages import EmbedResult, UnlearnResult
+from dkvb.records.embed import EmbedResult
+from dkvb.records.unlearn import UnlearnResult
 from dkvb.runtime import progress
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.lineage import Lineage

@@ -17,7 +17,7 @@ from dkvb.embedding.shards import ARRAYS, create_split
 from dkvb.errors import UsageError
 from dkvb.evaluation.splits import Splits
 from dkvb.recipe import Recipe
-from dkvb.records.stages import EmbedResult
+from dkvb.records.embed import EmbedResult
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator, stratified_split
 from dkvb.workspace import arrays

@@ -27,7 +27,8 @@ from dkvb.methods.pair_masking import Masking
 from dkvb.metrics.accuracy import percent
 from dkvb.metrics.membership import LARGEST, cross_entropy, score
 from dkvb.recipe import Recipe
-from dkvb.records.stages import EmbedResult, MembershipResult
+from dkvb.records.embed import EmbedResult
+from dkvb.records.experiments import MembershipResult
 from dkvb.runtime import progress
 from dkvb.runtime.parallel import each_unit
 from dkvb.stages import quantize, train

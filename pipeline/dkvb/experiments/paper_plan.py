@@ -19,7 +19,7 @@ from dkvb.methods.base import make
 from dkvb.methods.train_on import plan_for
 from dkvb.metrics.published import EXPERIMENTS
 from dkvb.recipe import Recipe, load
-from dkvb.records.stages import PlanStep
+from dkvb.records.experiments import PlanStep
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, report, train, unlearn
 from dkvb.workspace.artifacts import Artifact, Workspace

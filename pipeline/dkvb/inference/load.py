@@ -21,7 +21,7 @@ from dkvb.inference.classifier import About, Classifier, LinearModel
 from dkvb.inference.export import CONFIG, FORMAT, TENSORS
 from dkvb.recipe import Recipe
 from dkvb.recipe import load as load_recipe
-from dkvb.records.stages import Keeps
+from dkvb.records.unlearn import Keeps
 from dkvb.runtime.device import choose_device
 from dkvb.version import __version__
 from dkvb.workspace import arrays

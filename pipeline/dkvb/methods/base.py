@@ -13,7 +13,8 @@ from dkvb.errors import UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.splits import Splits
 from dkvb.metrics.accuracy import per_class
-from dkvb.records.stages import Keeps, Model, SweepPoint
+from dkvb.records.accuracies import Model
+from dkvb.records.unlearn import Keeps, SweepPoint
 from dkvb.workspace.names import MEASURED_SPLITS
 
 

@@ -10,7 +10,7 @@ import torch
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.methods.base import Control, Outcome
-from dkvb.records.stages import RetrainedResult
+from dkvb.records.train import RetrainedResult
 from dkvb.training.linear_head import new_head, predict
 from dkvb.training.on_retain_set import What, load_bottleneck, load_head, retrained
 

@@ -27,7 +27,7 @@ from dkvb.methods.base import Method, make
 from dkvb.methods.pair_masking import Masking
 from dkvb.methods.scrub import ScrubMethod
 from dkvb.metrics.accuracy import percent
-from dkvb.records.stages import TrainOn, TrainOnPoint, UnlearnResult
+from dkvb.records.unlearn import TrainOn, TrainOnPoint, UnlearnResult
 from dkvb.runtime import progress
 from dkvb.training.linear_head import predict
 from dkvb.training.loop import Schedule, Unit, fit

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from dkvb.records.accuracies import Accuracies
 from dkvb.records.base import Record
-from dkvb.records.stages import Accuracies
 
 State = Literal["masked", "purged", "restored"]
 Keys = Literal["keep", "reinit"]

@@ -25,7 +25,7 @@ from dkvb.embedding.unreadable import bad_rows, finish_swap, leave_out, left_out
 from dkvb.encoders.networks import FrozenEncoder, load_encoder, weights_fingerprint
 from dkvb.errors import DkvbError, UsageError, some
 from dkvb.recipe import Recipe
-from dkvb.records.stages import EmbedPart, EmbedResult
+from dkvb.records.embed import EmbedPart, EmbedResult
 from dkvb.runtime import progress
 from dkvb.runtime.device import choose_device
 from dkvb.runtime.parallel import distributed_run, spread

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dkvb.metrics.intervals import stat
-from dkvb.records.stages import (
-    Accuracies,
-    AccuraciesOverSeeds,
-    OverSeeds,
-    TrainResult,
-    TrainSummary,
-    UnlearnResult,
-    UnlearnSummary,
-)
+from dkvb.records.accuracies import Accuracies
+from dkvb.records.over_seeds import AccuraciesOverSeeds, OverSeeds, TrainSummary, UnlearnSummary
+from dkvb.records.train import TrainResult
+from dkvb.records.unlearn import UnlearnResult
 
 
 def over_seeds(values: Iterable[float | None]) -> OverSeeds | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dkvb.errors import SettingsClash
 from dkvb.recipe import Recipe
-from dkvb.records.stages import QuantizeResult
+from dkvb.records.quantize import QuantizeResult
 from dkvb.training.codes import quantize_seed
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features

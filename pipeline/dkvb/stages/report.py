@@ -19,7 +19,7 @@ from dkvb.pages.facts.runs import Collected
 from dkvb.pages.library import library_being_written, library_name
 from dkvb.pages.page import VERDICT, Page, data_name, sources
 from dkvb.recipe import Recipe
-from dkvb.records.stages import ReportResult
+from dkvb.records.report import ReportResult
 from dkvb.runtime import progress
 from dkvb.version import __version__
 from dkvb.workspace.artifacts import Workspace

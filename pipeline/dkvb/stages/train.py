@@ -22,7 +22,8 @@ from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.recipe import Linear, Recipe, Train
-from dkvb.records.stages import ConvergedHead, Model, TrainResult
+from dkvb.records.accuracies import Model
+from dkvb.records.train import ConvergedHead, TrainResult
 from dkvb.runtime.parallel import each_unit
 from dkvb.training.codes import quantize_seed
 from dkvb.training.linear_head import converged_head, new_head, predict

@@ -24,7 +24,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import Method, Point, curve_on, make
 from dkvb.metrics.accuracy import percent, retain_and_forget
 from dkvb.recipe import Recipe
-from dkvb.records.stages import Sweep, SweepPoint, UnlearnResult
+from dkvb.records.unlearn import Sweep, SweepPoint, UnlearnResult
 from dkvb.runtime import progress
 from dkvb.runtime.parallel import distributed_run, each_unit
 from dkvb.workspace.artifacts import Artifact, Workspace

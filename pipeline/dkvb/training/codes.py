@@ -22,7 +22,8 @@ from dkvb.bottleneck.projection import GROUP, UNIT, draw_projections, groups
 from dkvb.errors import UsageError
 from dkvb.evaluation.queries import group_queries
 from dkvb.recipe import Keys, Recipe
-from dkvb.records.stages import EmbedResult, QuantizeResult
+from dkvb.records.embed import EmbedResult
+from dkvb.records.quantize import QuantizeResult
 from dkvb.runtime import progress
 from dkvb.runtime.device import choose_device
 from dkvb.runtime.parallel import cores, distributed_run, one_thread_per_worker, spread

@@ -25,7 +25,7 @@ from dkvb.evaluation.selections import Rows
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.metrics.flops import linear_flops, selection_flops, values_flops
 from dkvb.recipe import Linear, Train
-from dkvb.records.stages import RetrainedResult
+from dkvb.records.train import RetrainedResult
 from dkvb.runtime import progress
 from dkvb.training.codes import quantize_without
 from dkvb.training.linear_head import new_head

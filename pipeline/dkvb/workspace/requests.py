@@ -23,7 +23,7 @@ from dkvb.bottleneck.mask_order import pack, unpack
 from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import Masking, RequestRecord, State
-from dkvb.records.stages import EmbedResult
+from dkvb.records.embed import EmbedResult
 from dkvb.workspace.artifacts import Artifact, Workspace
 from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
 from dkvb.workspace.names import MASK, REQUEST

@@ -10,7 +10,8 @@ from dkvb.pages.facts import methods
 from dkvb.pages.facts.runs import Attack, Collected, MethodResult, ReportRun
 from dkvb.pages.facts.setups import Made, R, Setup, Trained, flatten, without
 from dkvb.pages.facts.sweeps import Swept
-from dkvb.records.stages import MembershipResult, Sweep, TrainOn, UnlearnResult
+from dkvb.records.experiments import MembershipResult
+from dkvb.records.unlearn import Sweep, TrainOn, UnlearnResult
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.lineage import Lineage

@@ -11,7 +11,7 @@ import polars as pl
 from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.facts.retraining import points_table
 from dkvb.pages.facts.runs import SPLITS, MethodResult, ReportRun, When, accuracy
-from dkvb.records.stages import UnlearnResult
+from dkvb.records.unlearn import UnlearnResult
 
 PLAIN = ("seed", "n", "masked", "seconds", "seconds_counts", "flops", "flops_counts")
 

@@ -12,7 +12,8 @@ from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.setups import Made, Setup
 from dkvb.pages.facts.sweeps import Swept
-from dkvb.records.stages import MembershipResult, Sweep, TrainOn, UnlearnResult
+from dkvb.records.experiments import MembershipResult
+from dkvb.records.unlearn import Sweep, TrainOn, UnlearnResult
 from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.files import canonical_hash
 

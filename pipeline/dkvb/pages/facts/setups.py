@@ -10,7 +10,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 from dkvb.metrics.intervals import Stat, stat
 from dkvb.records.base import Record
-from dkvb.records.stages import EmbedResult, QuantizeResult, TrainResult
+from dkvb.records.embed import EmbedResult
+from dkvb.records.quantize import QuantizeResult
+from dkvb.records.train import TrainResult
 from dkvb.workspace.artifacts import Artifact
 
 DATA_NAMES = {

@@ -7,16 +7,11 @@ import pytest
 
 from dkvb.errors import SettingsClash
 from dkvb.recipe import Recipe
-from dkvb.records.stages import (
-    Accuracies,
-    EmbedResult,
-    QuantizeResult,
-    Sweep,
-    SweepPoint,
-    TrainOn,
-    TrainResult,
-    UnlearnResult,
-)
+from dkvb.records.accuracies import Accuracies
+from dkvb.records.embed import EmbedResult
+from dkvb.records.quantize import QuantizeResult
+from dkvb.records.train import TrainResult
+from dkvb.records.unlearn import Sweep, SweepPoint, TrainOn, UnlearnResult
 from dkvb.stages import unlearn
 from dkvb.workspace.artifacts import Artifact, Workspace
 

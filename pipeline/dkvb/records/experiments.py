@@ -1,0 +1,59 @@
+"""What the experiments return: `dkvb membership` and `dkvb reproduce`."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from dkvb.records.accuracies import Model, Share
+from dkvb.records.base import Record
+
+
+class MembershipResult(Record):
+    """Class membership inference on one unlearned model: a perfect defence leaves the attacker at 0.5."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"skipped", "artifact"})
+
+    seed: int
+    method: str
+    model: Model
+    forget: list[int]
+    forget_names: list[str]
+    held_out: int
+    held_out_name: str
+    n: int | None
+    n_name: str
+    attack_test: float
+    """Share of test samples of which the attacker tells rightly whether their class was trained on."""
+    attack_validation: float
+    loss_validation_forget: float
+    """Mean cross-entropy of the split's samples of the forget or the held-out class."""
+    loss_validation_held_out: float
+    loss_test_forget: float
+    loss_test_held_out: float
+    retain_test: Share
+    seconds: float
+    note: str | None
+    skipped: bool | None = None
+    artifact: str | None = None
+
+
+StepState = Literal["done", "missing", "skipped", "failed"]
+
+
+class PlanStep(Record):
+    """One step of the plan of the paper's experiments."""
+
+    data: str
+    """Name of the recipe."""
+    step: str
+    """embed, quantize, train, an unlearning method, or membership."""
+    seed: int | None
+    state: StepState
+    seconds: float | None
+    """What it took, where it was done just now."""
+    estimate_seconds: float | None
+    estimate_bytes: int | None
+    estimate_from: Literal["workspace", "digits"] | None
+    """What the estimate of time was scaled from: steps that ran in the workspace, or a measurement made now."""
+    why: str | None
+    """Why it was skipped, or how it failed."""

@@ -1,0 +1,71 @@
+"""What `dkvb status` and `dkvb doctor` return."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dkvb.records.base import Record
+
+
+class ArtifactStatus(Record):
+    """An artifact of the recipe and how far it has come."""
+
+    stage: str
+    what: str
+    state: Literal["done", "unfinished", "missing"]
+    """"unfinished": begun, and stopped before its end."""
+    bytes: int
+    seconds: float
+    path: str | None
+    fingerprint: str | None
+
+
+class RequestStatus(Record):
+    """A deletion request, as `dkvb status` lists it."""
+
+    id: str
+    classes: list[int]
+    names: list[str]
+    state: str
+    masked: int
+    created: str
+    seed: int
+    of_recipe: bool
+    """Whether it belongs to a model of the recipe."""
+    purging: bool
+    """Whether a purge was begun and has not ended."""
+
+
+class Capacity(Record):
+    """How much room the requests of one seed's model have left for more."""
+
+    seed: int
+    classes: list[int]
+    """Classes that it forgets already."""
+    allowed: float
+    """Share of all pairs that no request masks."""
+    least: int
+    """Unmasked pairs in the codebook that has fewest."""
+    pairs: int
+    """Pairs in each codebook."""
+    dry: list[int]
+    """Codebooks that run dry."""
+    warning: str | None
+
+
+class Status(Record):
+    """What of a recipe is done, and what to run next."""
+
+    status: list[ArtifactStatus]
+    requests: list[RequestStatus]
+    capacity: list[Capacity]
+    next: str
+    """The command to run next."""
+
+
+class DoctorCheck(Record):
+    """One check of the machine."""
+
+    check: str
+    ok: bool
+    detail: str

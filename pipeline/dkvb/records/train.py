@@ -1,0 +1,58 @@
+"""What `dkvb train` returns, and what a model trained without the forget classes keeps."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from dkvb.records.accuracies import Model, Share
+from dkvb.records.base import Record
+
+
+class ConvergedHead(Record):
+    """The linear head that is trained to convergence, beside the recipe's epochs."""
+
+    iterations: int
+    seconds: float
+    train: float
+    per_class_train: list[Share]
+    test: float
+    per_class_test: list[Share]
+
+
+class TrainResult(Record):
+    """A trained model of one seed: the bottleneck's values, or the linear head."""
+
+    absent: ClassVar[frozenset[str]] = frozenset(
+        {"selected_pairs", "converged", "purged", "seconds", "skipped", "artifact"}
+    )
+
+    seed: int
+    model: Model
+    train: float
+    test: float
+    per_class_train: list[Share]
+    per_class_test: list[Share]
+    misclassified_test: list[int]
+    """Wrong test predictions of each class."""
+    tested: list[int]
+    """Test samples of each class."""
+    classes: list[str]
+    parameters: int
+    selected_pairs: int | None = None
+    """Pairs that some training sample selected in the last epoch; of the bottleneck."""
+    converged: ConvergedHead | None = None
+    purged: list[int] | None = None
+    seconds: float | None = None
+    skipped: bool | None = None
+    artifact: str | None = None
+
+
+class RetrainedResult(Record):
+    """A model that was trained from scratch without the forget classes (the oracle)."""
+
+    what: Literal["retrain", "retrain-keys", "retrain-linear"]
+    forget: list[int]
+    seed: int
+    seconds: float
+    """What training took, fitting new keys included."""
+    flops: int

@@ -1,0 +1,105 @@
+"""What `dkvb unlearn` returns: of a method, of its sweep over n, and of training on afterwards."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from dkvb.records.accuracies import Accuracies, BeforeAndAfter, MaybeValidated, Model, Share
+from dkvb.records.base import Record
+
+Keeps = Literal["mask", "weights", "excluded", "nothing"]
+"""What unlearning leaves on disk: masked pairs; weights, of the linear head or the bottleneck's values; classes whose
+logits are minus infinity; or nothing of its own (a control)."""
+
+
+class SweepPoint(MaybeValidated):
+    """One point of a sweep: accuracies at one n, with `masked` pairs."""
+
+    n: int
+    masked: int
+    retain_test: Share
+    forget_test: Share
+
+
+class TrainOnPoint(Accuracies):
+    """Accuracies after `epoch` epochs of training on; epoch 0 is the unlearned model."""
+
+    epoch: int
+
+
+class UnlearnResult(Record):
+    """One method on one forget set and seed."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"keeps", "measures", "curve", "retraining", "skipped", "artifact"})
+
+    method: str
+    model: Model
+    forget: list[int]
+    forget_names: list[str]
+    classes: list[str]
+    seed: int
+    n: int
+    n_name: str
+    """What n counts: "N_a", "N_e", "epochs", or "" where there is nothing to choose."""
+    chosen: Literal["given", "validation", "test"]
+    """By whom n was chosen: given by the recipe, or by the accuracy on this split."""
+    masked: int
+    activated: int | None
+    """Pairs that the forget set selects."""
+    pairs_total: int | None
+    """Pairs of the bottleneck; None for the linear head."""
+    seconds: float
+    """Of unlearning itself, without counting selections and without measuring."""
+    seconds_counts: float
+    flops: int | None
+    flops_counts: int
+    seconds_evaluate: float
+    note: str | None
+    """What a user should know about this result."""
+    not_in_paper: list[str]
+    """Settings whose values the paper does not give."""
+    keeps: Keeps | None = None
+    """What the artifact keeps; version 0.1 did not say."""
+    before: Accuracies
+    per_class_before: list[Share]
+    """Test accuracy of each class."""
+    after: Accuracies
+    per_class_after: list[Share]
+    measures: dict[str, BeforeAndAfter] | None = None
+    """The registry's metrics by name, on test data; version 0.1 had none."""
+    curve: list[SweepPoint] | None = None
+    """The sweep over n, where one was made."""
+    retraining: list[TrainOnPoint] | None = None
+    """The course of training on, where the recipe asks for it."""
+    skipped: bool | None = None
+    artifact: str | None = None
+
+
+class Sweep(Record):
+    """Accuracies at every n of a grid; shared by every n that is chosen from it."""
+
+    method: str
+    model: Model
+    forget: list[int]
+    seed: int
+    n_name: str
+    grid: list[int]
+    points: list[SweepPoint]
+
+
+class TrainOn(Record):
+    """Training on after unlearning, on the retain set."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"from_original"})
+
+    method: str
+    model: Model
+    forget: list[int]
+    forget_names: list[str]
+    seed: int
+    n: int
+    n_name: str
+    epochs: int
+    points: list[TrainOnPoint]
+    from_original: list[TrainOnPoint] | None = None
+    """SCRUB's whole course from the trained model on, where the paper's curve begins."""
