@@ -29,8 +29,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from dkvb.encoders.base import FrozenEncoder, stack
 from dkvb.encoders.batches import encode_rows
-from dkvb.encoders.networks import FrozenEncoder, load_encoder, stack
+from dkvb.encoders.networks import load_encoder
 from dkvb.recipe import Data, Encoder
 from dkvb.runtime.device import choose_device
 from dkvb.runtime.parallel import cores

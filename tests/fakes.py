@@ -21,7 +21,8 @@ from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import Sweep, TrainOn, UnlearnResult
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, report, train, unlearn
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dkvb.encoders.networks import load_encoder, stack
+from dkvb.encoders.base import stack
+from dkvb.encoders.networks import load_encoder
 from dkvb.recipe import Encoder
 
 SMALL = "open_clip:tiny"

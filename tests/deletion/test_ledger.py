@@ -12,8 +12,9 @@ from deletion_records import a_masking
 from dkvb.deletion import ledger
 from dkvb.errors import DamagedArtifact
 from dkvb.workspace import requests
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
+from dkvb.workspace.finished import Artifact
 
 
 @pytest.fixture

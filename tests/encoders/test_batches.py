@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from dkvb.encoders import batches
+from dkvb.encoders.base import stack
 from dkvb.encoders.batches import encode_rows
-from dkvb.encoders.networks import load_encoder, stack
+from dkvb.encoders.networks import load_encoder
 from dkvb.errors import DkvbError
 from dkvb.recipe import Encoder
 from dkvb.sources.base import ImageSplit, UnreadableImage

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from dkvb.encoders import weights
-from dkvb.encoders.networks import load_encoder, stack
+from dkvb.encoders.base import stack
+from dkvb.encoders.networks import load_encoder
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Encoder
 from tiny_clip import SMALL, features, picture

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dkvb.encoders.networks import load_encoder, stack
+from dkvb.encoders.base import stack
+from dkvb.encoders.networks import load_encoder
 from dkvb.errors import DkvbError
 from dkvb.recipe import Encoder
 from tiny_clip import features, picture

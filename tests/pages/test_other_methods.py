@@ -12,7 +12,7 @@ from dkvb.pages.facts.run_tables import measures
 from dkvb.pages.facts.runs import MethodResult, ReportRun
 from dkvb.pages.facts.setups import Made
 from dkvb.records.unlearn import UnlearnResult
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 from fakes import PAIRS, Fake, workspace_at
 from page_text import payload, text, written
 

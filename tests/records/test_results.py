@@ -13,7 +13,8 @@ from dkvb.records.quantize import QuantizeResult
 from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import Sweep, SweepPoint, TrainOn, UnlearnResult
 from dkvb.stages import unlearn
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.finished import Artifact
 
 KINDS = {
     "embed": EmbedResult,

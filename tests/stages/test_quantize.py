@@ -15,7 +15,8 @@ from dkvb.runtime import parallel
 from dkvb.stages import embed, quantize
 from dkvb.training import codes
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.requests import need_features
 from dkvb.workspace.rows import train_rows
 from dkvb.workspace.specs import quantize_spec

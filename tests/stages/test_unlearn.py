@@ -23,7 +23,7 @@ from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 
-SPLITS = {"retain_test", "forget_test", "retain_train", "forget_train"}
+ACCURACIES = {"retain_test", "forget_test", "retain_train", "forget_train"}
 
 
 def only(recipe: Recipe, workspace: Workspace, method: str, **unlearned: object) -> dict:
@@ -42,7 +42,7 @@ def test_every_method_forgets_one_class_and_measures_all_four_splits(
 ) -> None:
     entry = only(trained, workspace, method, sweep=True)
     assert (entry.forget, entry.forget_names, entry.seed) == ([2], ["cat"], 0)
-    assert set(entry.before.model_dump()) == set(entry.after.model_dump()) == SPLITS
+    assert set(entry.before.model_dump()) == set(entry.after.model_dump()) == ACCURACIES
     assert entry.before.forget_test > 0.9
     assert entry.after.forget_test < 0.5 * entry.before.forget_test
     assert entry.after.retain_test > entry.before.retain_test - 0.15

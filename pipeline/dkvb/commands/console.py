@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dkvb.commands.choose import choose
+from dkvb.commands.declare import Flag
 from dkvb.commands.failures import INTERRUPTED, attempt
-from dkvb.commands.flags import EVERYWHERE, Flag, overrides
+from dkvb.commands.flags import EVERYWHERE, overrides
 from dkvb.commands.layout import Command
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import typer
 
 from dkvb.commands import complete
 from dkvb.commands.console import Options, command, print_tables
-from dkvb.commands.flags import FORGET, absolute
+from dkvb.commands.declare import absolute
+from dkvb.commands.flags import FORGET
 
 app = typer.Typer()
 HEADING = "Experiments"

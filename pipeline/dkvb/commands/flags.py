@@ -5,9 +5,6 @@ Every command accepts `EVERYWHERE`; its help shows those of them that it uses.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,52 +12,7 @@ import typer
 
 from dkvb import registry
 from dkvb.commands import complete
-from dkvb.errors import UsageError
-
-
-@dataclass(frozen=True)
-class Flag:
-    """An option: its type and declaration for typer, and what becomes of its value."""
-
-    kind: Any
-    declared: Any
-    """What `typer.Option` returned."""
-    default: Any
-    sets: str
-    """The key of the recipe that it overrides, such as "run.device"; "" where it overrides none."""
-    read: Callable[[Any], Any]
-    """From the option's value to the recipe's; raises UsageError where it cannot be read."""
-
-
-def flag(
-    kind: Any, name: str, *, default: Any = None, sets: str = "", read: Callable[[Any], Any] | None = None, **more: Any
-) -> Flag:
-    """An option; `more` is what `typer.Option` takes."""
-    return Flag(kind, typer.Option(name, **more), default, sets, read or (lambda value: value))
-
-
-def absolute(path: Path) -> str:
-    """A path of the command line from the root on, with `~` as the home folder."""
-    return str(Path(os.path.expanduser(path)).resolve())
-
-
-def number_or(word: str, kind: type[int] | type[float], name: str) -> Callable[[str], int | float | str]:
-    """A reader of numbers, also as 180,000 and 180_000, that lets one word pass."""
-
-    def read(text: str) -> int | float | str:
-        try:
-            return text if text == word else kind(text.replace(",", "").replace("_", ""))
-        except ValueError:
-            wanted = "a whole number" if kind is int else "a number"
-            raise UsageError(f"{name} {text}: give {wanted}, or {word}.") from None
-
-    return read
-
-
-def word_or_classes(names: Sequence[str]) -> str | list[str]:
-    """What `unlearn.forget` takes: one of its two words by itself, or a list of classes."""
-    return names[0] if list(names) in (["best"], ["each"]) else list(names)
-
+from dkvb.commands.declare import Flag, absolute, flag, number_or, word_or_classes
 
 _RECIPE: dict[str, Any] = {"rich_help_panel": "Recipe"}
 _WORKSPACE: dict[str, Any] = {"rich_help_panel": "Workspace"}

@@ -9,8 +9,9 @@ import numpy as np
 from dkvb.recipe import Recipe
 from dkvb.records.status import ArtifactStatus, Capacity, RequestStatus, Status
 from dkvb.workspace import arrays, requests
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import size_of
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CLAIM, COUNTS
 from dkvb.workspace.specs import dkvb_spec, embed_settings, linear_spec, quantize_spec

@@ -10,7 +10,7 @@ from dkvb.evaluation.splits import Splits
 from dkvb.metrics.proportions import destination, total_variation
 from dkvb.records.proportions import Difference, SplitAccuracy
 from dkvb.records.verdict import Destination, OracleDifference, OracleRecord
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 
 Predictions = Mapping[str, np.ndarray]
 """Split -> predicted classes (N,)."""

@@ -14,7 +14,7 @@ from dkvb.deletion import erase as files
 from dkvb.deletion.reach import Reach
 from dkvb.records.deletion import Erased
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import CONVERGED, COUNTS, FILES, LINEAR, MANIFEST, STORED_SPLITS, VALUES, WEIGHTS
 from dkvb.workspace.requests import Request

@@ -9,7 +9,8 @@ import numpy as np
 
 from dkvb.errors import MissingStage
 from dkvb.workspace import requests
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.requests import MASKED, Request
 from dkvb.workspace.rows import labels

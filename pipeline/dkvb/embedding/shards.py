@@ -15,15 +15,16 @@ import numpy as np
 import zarr
 
 from dkvb.embedding.leaks import content_hash
+from dkvb.encoders.base import FrozenEncoder, stack
 from dkvb.encoders.batches import encode_rows
-from dkvb.encoders.networks import FrozenEncoder, load_encoder, stack
+from dkvb.encoders.networks import load_encoder
 from dkvb.errors import DkvbError
 from dkvb.recipe import Data, Encoder
 from dkvb.records.embed import EmbedResult
 from dkvb.sources.base import FeatureSource, ImageSource, UnreadableImage
 from dkvb.sources.opening import open_source
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import KEPT, STORED_SPLITS
 
 ARRAYS = ("features", "labels", "ids", "hashes")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dkvb.encoders.networks import FrozenEncoder, stack
+from dkvb.encoders.base import FrozenEncoder, stack
 from dkvb.runtime.parallel import cores, in_order
 from dkvb.sources.base import ImageSplit, UnreadableImage
 

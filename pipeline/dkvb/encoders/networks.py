@@ -1,16 +1,15 @@
-"""Frozen encoders: images to feature vectors, weights never trained (paper, section 5.1 and Appendix G)."""
+"""Frozen encoders by name: images to feature vectors, weights never trained (paper, section 5.1 and Appendix G)."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from dkvb.encoders.base import FrozenEncoder
+from dkvb.encoders.pixels import PixelEncoder
 from dkvb.encoders.weights import (
     closest,
     fetch,
@@ -23,7 +22,7 @@ from dkvb.encoders.weights import (
     state_hash,
     unknown_tag,
 )
-from dkvb.errors import DkvbError, UsageError, nearest
+from dkvb.errors import UsageError, nearest
 from dkvb.recipe import Encoder
 from dkvb.runtime.device import full_precision
 from dkvb.workspace.files import sha256
@@ -39,32 +38,6 @@ LAYERS = ("layer1", "layer2", "layer3", "layer4", "avgpool")
 
 
 CLIP_ARCH = "ViT-B-32-quickgelu"  # plain ViT-B-32 computes another activation than OpenAI's weights were trained with
-
-
-class FrozenEncoder(Protocol):
-    """What every encoder does; `preprocess` may be called from several threads."""
-
-    name: str
-    device: str
-
-    @property
-    def weights_hash(self) -> str | None:
-        """sha256 hex digest of the parameters that compute the features; None where there are none."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """Width D of a feature vector."""
-        ...
-
-    def preprocess(self, image: Image.Image) -> torch.Tensor:
-        """One image of any 8-bit mode to (channels, H, W) float32 on the CPU."""
-        ...
-
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, channels, H, W) to (B, D) float32 on the CPU, computed on the encoder's device; may be called from
-        several threads."""
-        ...
 
 
 def load_encoder(settings: Encoder, device: str, mode: str) -> FrozenEncoder:
@@ -105,66 +78,6 @@ def weights_fingerprint(settings: Encoder) -> str:
     return f"tag:{settings.weights or _default_tag(settings.name)}"
 
 
-def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
-    """B tensors (channels, H, W) to one (B, channels, H, W).
-
-    Raises:
-        DkvbError: they are not of one size.
-    """
-    import torch
-
-    shapes = sorted({tuple(image.shape) for image in images})
-    if len(shapes) > 1:
-        raise _sizes_differ(*shapes[:2])
-    return torch.stack(list(images))
-
-
-class PixelEncoder:
-    """Pixels as a vector, each image standardised by its own mean and standard deviation, so nothing is learnt from the
-    data.
-
-    Without `size`, the first image sets the size that all must have; `dim` is known from then on.
-    """
-
-    name = "pixels"
-    device = "cpu"
-    weights_hash = None
-
-    def __init__(self, size: int | None, mode: str) -> None:
-        self.size, self.mode = size, "L" if mode == "L" else "RGB"
-        self.shape: tuple[int, ...] | None = (len(self.mode), size, size) if size else None
-        self.lock = threading.Lock()
-
-    @property
-    def dim(self) -> int:
-        if self.shape is None:
-            raise DkvbError(
-                "The encoder 'pixels' without encoder.size has no width before its first image; preprocess one image"
-                " first."
-            )
-        return int(np.prod(self.shape))
-
-    def preprocess(self, image: Image.Image) -> torch.Tensor:
-        import torch
-        from PIL.Image import Resampling
-
-        image = image if image.mode == self.mode else image.convert(self.mode)
-        if self.size and image.size != (self.size, self.size):
-            image = image.resize((self.size, self.size), Resampling.BICUBIC)
-        # per image and in double precision, so that the batch an image falls into cannot change its features
-        pixels = np.asarray(image, np.float64) / 255
-        pixels = (pixels - pixels.mean()) / (pixels.std() + 1e-6)
-        channels_first = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        with self.lock:
-            self.shape = self.shape or channels_first.shape
-        if channels_first.shape != self.shape:
-            raise _sizes_differ(*sorted((channels_first.shape, self.shape)))
-        return torch.from_numpy(np.ascontiguousarray(channels_first, np.float32))
-
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
-        return images.flatten(1).float().cpu()
-
-
 class NetworkEncoder:
     """A network in evaluation mode and the transform that its weights were trained for.
 
@@ -202,14 +115,6 @@ class NetworkEncoder:
             # a copy from pinned memory need not be waited for
             features: torch.Tensor = self.forward(images.to(self.device, non_blocking=True))
             return features.float().cpu()
-
-
-def _sizes_differ(one: tuple[int, ...], other: tuple[int, ...]) -> DkvbError:
-    sizes = " and ".join(f"{shape[-1]}×{shape[-2]}" for shape in (one, other))
-    return DkvbError(
-        f"The encoder needs images of one size and found {sizes} pixels; set `encoder.size = 32` (say) to resize them"
-        " all."
-    )
 
 
 def _default_tag(name: str) -> str:

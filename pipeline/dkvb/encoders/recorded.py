@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dkvb.encoders.base import FrozenEncoder, stack
 from dkvb.encoders.batches import encode_rows
-from dkvb.encoders.networks import FrozenEncoder, load_encoder, stack
+from dkvb.encoders.networks import load_encoder
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Encoder
 from dkvb.runtime.device import choose_device
 from dkvb.sources.base import ImageSplit
 from dkvb.sources.images import ImageFiles, convert
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from dkvb.bottleneck.projection import project
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import PROJECTION
 
 

@@ -13,7 +13,8 @@ from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.recipe import Recipe
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import SeedModels, seed_models
 from dkvb.workspace.names import COUNTS, LINEAR, VALUES
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dkvb.records.embed import EmbedResult
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.rows import labels, present, stored_train_rows, train_rows
 
 

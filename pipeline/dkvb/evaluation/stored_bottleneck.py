@@ -16,7 +16,7 @@ from dkvb.evaluation.queries import group_projections, group_queries
 from dkvb.evaluation.splits import Splits, stored_split
 from dkvb.records.quantize import QuantizeResult
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import KEYS
 
 

@@ -14,7 +14,8 @@ from dkvb.recipe import Recipe, load
 from dkvb.records.embed import EmbedResult
 from dkvb.records.unlearn import UnlearnResult
 from dkvb.runtime import progress
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.specs import embed_settings
 

@@ -21,7 +21,8 @@ from dkvb.records.embed import EmbedResult
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator, stratified_split
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import STORED_SPLITS
 from dkvb.workspace.rows import labels

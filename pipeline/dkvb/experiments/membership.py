@@ -33,8 +33,9 @@ from dkvb.runtime import progress
 from dkvb.runtime.parallel import each_unit
 from dkvb.stages import quantize, train
 from dkvb.training.on_retain_set import load_bottleneck, load_head
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import LOSSES
 from dkvb.workspace.requests import need_features

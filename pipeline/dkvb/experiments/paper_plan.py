@@ -22,7 +22,8 @@ from dkvb.recipe import Recipe, load
 from dkvb.records.experiments import PlanStep
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, report, train, unlearn
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import SeedModels, seed_models
 from dkvb.workspace.specs import embed_settings
 

@@ -25,8 +25,9 @@ from dkvb.records.unlearn import Keeps
 from dkvb.runtime.device import choose_device
 from dkvb.version import __version__
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import sha256
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import COUNTS, KEYS, LINEAR, MANIFEST, MASK, PROJECTION, VALUES, WEIGHTS
 from dkvb.workspace.requests import all_requests, need_features, refuse_half_purged, unite

@@ -12,8 +12,8 @@ from dkvb.runtime import progress
 from dkvb.sources.checks import rows_not_finite
 from dkvb.sources.images import list_images
 from dkvb.sources.npz import read_npz
-from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.files import canonical_hash, sha256
+from dkvb.workspace.finished import Artifact
 
 
 def proxy_fingerprint(path: str | None) -> str:

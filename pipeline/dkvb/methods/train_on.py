@@ -31,8 +31,9 @@ from dkvb.records.unlearn import TrainOn, TrainOnPoint, UnlearnResult
 from dkvb.runtime import progress
 from dkvb.training.linear_head import predict
 from dkvb.training.loop import Schedule, Unit, fit
-from dkvb.workspace.artifacts import Artifact, Claim
+from dkvb.workspace.artifacts import Claim
 from dkvb.workspace.files import atomic
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CHECKPOINT, CURVE, MASK, MEASURED_SPLITS, METRICS
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-SPLITS = ("train", "retain_train", "forget_train", "test", "retain_test", "forget_test")
-"""Columns of Table 1."""
+TABLE_1_COLUMNS = ("train", "retain_train", "forget_train", "test", "retain_test", "forget_test")
+"""The accuracies that Table 1 gives of a model, in its order."""
 
 FIGURES = {"activations": "Figure 2", "examples": "Figure 3"}
 """The figures of the main text that show a method's sweep."""
 
 
 def _shares(*percent: float) -> dict[str, float]:
-    return dict(zip(SPLITS, (round(value / 100, 6) for value in percent), strict=True))
+    return dict(zip(TABLE_1_COLUMNS, (round(value / 100, 6) for value in percent), strict=True))
 
 
 @dataclass(frozen=True)

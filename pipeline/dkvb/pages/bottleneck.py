@@ -16,8 +16,8 @@ from dkvb.pages.facts.runs import Collected, ReportRun
 from dkvb.pages.facts.setups import Setup
 from dkvb.pages.facts.words import class_label
 from dkvb.pages.page import INDEX, Content, Page, data_name, render
-from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.files import canonical_hash
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import COUNTS, MASK, VALUES
 
 PARTS = ("masked", "kept", "others", "unused")

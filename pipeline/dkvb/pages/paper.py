@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from dkvb.metrics.published import FIGURES, SPLITS
+from dkvb.metrics.published import FIGURES, TABLE_1_COLUMNS
 from dkvb.pages.charts import paper as paper_charts
 from dkvb.pages.charts import retraining as retraining_charts
 from dkvb.pages.charts.base import Spec
@@ -84,7 +84,7 @@ def content(parts: Sequence[Part]) -> Content:
         tables=rows,
         charts={figure.id: figure.spec for figure in figures},
         figures=figures,
-        splits=SPLITS,
+        splits=TABLE_1_COLUMNS,
         settings=[(part, _settings(part)) for part in parts],
         missing=missing_of_paper(parts),
         beside=any(part.published for part in parts),

@@ -22,7 +22,8 @@ from dkvb.embedding.shards import (
     units,
 )
 from dkvb.embedding.unreadable import bad_rows, finish_swap, leave_out, left_out
-from dkvb.encoders.networks import FrozenEncoder, load_encoder, weights_fingerprint
+from dkvb.encoders.base import FrozenEncoder
+from dkvb.encoders.networks import load_encoder, weights_fingerprint
 from dkvb.errors import DkvbError, UsageError, some
 from dkvb.recipe import Recipe
 from dkvb.records.embed import EmbedPart, EmbedResult
@@ -32,7 +33,8 @@ from dkvb.runtime.parallel import distributed_run, spread
 from dkvb.sources.base import ImageSource
 from dkvb.sources.opening import open_source
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact, Claim, Workspace
+from dkvb.workspace.artifacts import Claim, Workspace
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import FILES, STORED_SPLITS
 from dkvb.workspace.requests import refuse_half_purged, refuse_return

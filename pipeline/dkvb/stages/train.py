@@ -29,8 +29,9 @@ from dkvb.training.codes import quantize_seed
 from dkvb.training.linear_head import converged_head, new_head, predict
 from dkvb.training.loop import History, Schedule, Unit, fit
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact, Claim, Workspace
+from dkvb.workspace.artifacts import Claim, Workspace
 from dkvb.workspace.files import atomic
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import CHECKPOINT, CONVERGED, COUNTS, LINEAR, MEASURED_SPLITS, METRICS, VALUES
 from dkvb.workspace.requests import need_features
 from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec

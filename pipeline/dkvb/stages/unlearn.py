@@ -27,8 +27,9 @@ from dkvb.recipe import Recipe
 from dkvb.records.unlearn import Sweep, SweepPoint, UnlearnResult
 from dkvb.runtime import progress
 from dkvb.runtime.parallel import distributed_run, each_unit
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CURVE, MASK, METRICS, STORED_SPLITS, WEIGHTS
 from dkvb.workspace.requests import need_features

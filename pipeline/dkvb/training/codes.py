@@ -29,8 +29,9 @@ from dkvb.runtime.device import choose_device
 from dkvb.runtime.parallel import cores, distributed_run, one_thread_per_worker, spread
 from dkvb.runtime.seeding import generator
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import KEYS, PROJECTION
 from dkvb.workspace.rows import labels, train_rows
 from dkvb.workspace.specs import quantize_spec

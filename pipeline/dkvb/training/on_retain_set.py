@@ -30,8 +30,8 @@ from dkvb.runtime import progress
 from dkvb.training.codes import quantize_without
 from dkvb.training.linear_head import new_head
 from dkvb.training.loop import Schedule, Unit, fit
-from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.files import atomic
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CHECKPOINT, LINEAR, VALUES
 from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec

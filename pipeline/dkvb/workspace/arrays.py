@@ -14,8 +14,8 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from dkvb.errors import DamagedArtifact
 from dkvb.runtime import progress
-from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.files import write_json
+from dkvb.workspace.finished import Artifact
 
 CHUNK, SHARD = 1024, 8192
 """Rows of features in a chunk and in a shard. Parallel writes inside one shard lose data: one task is one whole

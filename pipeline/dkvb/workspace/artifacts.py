@@ -14,129 +14,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
-
-from dkvb.errors import DamagedArtifact, MissingStage, SettingsClash, UsageError
+from dkvb.errors import MissingStage, SettingsClash, UsageError
 from dkvb.records.base import Record
-from dkvb.runtime import progress
-from dkvb.version import __version__
 from dkvb.workspace import last_recipe, locks, manifest
-from dkvb.workspace.files import canonical_hash, differences, remove_leftovers, write_json
+from dkvb.workspace.files import canonical_hash, remove_leftovers, write_json
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.last_recipe import LastRecipe
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CLAIM, MANIFEST
-
-R = TypeVar("R", bound=Record)
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A finished artifact."""
-
-    path: Path
-    manifest: dict[str, Any]
-
-    @property
-    def stage(self) -> str:
-        return str(self.manifest["stage"])
-
-    @property
-    def fingerprint(self) -> str:
-        return str(self.manifest["fingerprint"])
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return dict(self.manifest["settings"])
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        """Stage -> fingerprint of the artifact that this one was made from."""
-        return dict(self.manifest["inputs"])
-
-    @property
-    def kind(self) -> str:
-        """What it is: the stage, and of those that stage 4 makes, "forget", "sweep", "retraining" or "membership"."""
-        return str(self.settings.get("kind", self.stage))
-
-    @property
-    def result(self) -> dict[str, Any]:
-        return dict(self.manifest["result"])
-
-    @property
-    def purged(self) -> list[int]:
-        """Classes whose data `dkvb purge` erased from it."""
-        return list(self.manifest["result"].get("purged") or [])
-
-    def result_as(self, kind: type[R]) -> R:
-        """The result as the record that wrote it.
-
-        Raises:
-            SettingsClash: another version of dkvb wrote it, with other fields.
-        """
-        try:
-            return kind.model_validate(self.manifest["result"])
-        except ValidationError as error:
-            at = error.errors()[0]
-            field = ".".join(map(str, at["loc"]))
-            writer = self.manifest.get("versions", {}).get("dkvb", "an unknown version")
-            raise SettingsClash(
-                f"{self.path / MANIFEST} was written by dkvb {writer} and does not hold what dkvb {__version__} reads"
-                f" (`result.{field}`: {at['msg'].lower()}):"
-                f" delete {self.path}, then run `dkvb {self.maker}` to make it again."
-            ) from None
-
-    def entry(self, kind: type[R], skipped: bool, **more: Any) -> R:
-        """Its entry in `--json`: the result with `skipped`, `artifact` and, where the result has none, `seconds`."""
-        result = self.result_as(kind)
-        if getattr(result, "seconds", 0.0) is None:
-            more["seconds"] = self.manifest["seconds"]
-        return result.model_copy(update={"skipped": skipped, "artifact": str(self.path), **more})
-
-    def wrong_files(self) -> dict[str, str]:
-        """Files that are missing or are not as the manifest lists them, and what is wrong with each."""
-        return differences(self.path, self.manifest["files"])
-
-    def check(self) -> None:
-        """Raise if any file differs from the manifest.
-
-        Raises:
-            DamagedArtifact: a file is missing, truncated or altered.
-        """
-        for what in self.wrong_files().values():
-            raise self.damaged(what)
-
-    def damaged(self, what: str, force: bool | None = None) -> DamagedArtifact:
-        """The error that says what is damaged, and names the command that makes it again.
-
-        Args:
-            force: whether that command needs --force; by default, where its stage does not mend single parts itself.
-        """
-        forced = self.stage not in ("embed", "quantize", "retrained") if force is None else force
-        return DamagedArtifact(
-            f"{self.path} is damaged: {what}. `dkvb {self.maker}{' --force' if forced else ''}` makes it again."
-        )
-
-    @property
-    def maker(self) -> str:
-        """The command that makes it: of its stage, or of what needs it where it belongs to none."""
-        if self.kind == "membership":
-            return "membership"
-        return "unlearn" if self.stage == "retrained" else self.stage
-
-    def say_done(self, label: str, more: str = "") -> None:
-        """Tell a person that the work of this label was done by an earlier run."""
-        progress.note(f"{label}: already done ({self.path.name}){more}")
-
-    def reseal(self, **result: Any) -> None:
-        """Make the manifest agree with files that were rewritten, and change some of its `result`; fingerprint and
-        settings stay."""
-        manifest.rewrite(self.path, self.manifest, **result)
-
-    def reopen(self) -> None:
-        """Take the done mark away, so that missing units can be made again."""
-        (self.path / MANIFEST).unlink()
 
 
 @dataclass

@@ -16,8 +16,9 @@ from functools import cached_property
 
 from dkvb.errors import MissingStage
 from dkvb.recipe import Recipe
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
 
 

@@ -24,8 +24,9 @@ from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import Masking, RequestRecord, State
 from dkvb.records.embed import EmbedResult
-from dkvb.workspace.artifacts import Artifact, Workspace
+from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import MASK, REQUEST
 from dkvb.workspace.specs import embed_settings
 

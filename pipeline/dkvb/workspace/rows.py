@@ -6,7 +6,7 @@ import numpy as np
 
 from dkvb.runtime.seeding import generator, stratified_split
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 
 
 def stored_labels(features: Artifact, split: str) -> np.ndarray:

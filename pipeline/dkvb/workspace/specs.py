@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dkvb.recipe import Recipe
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 
 

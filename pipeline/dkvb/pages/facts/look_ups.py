@@ -18,7 +18,7 @@ from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.pages.facts.setups import Trained
 from dkvb.workspace import arrays
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import COUNTS, MASK, VALUES
 
 ROOM = 2**30

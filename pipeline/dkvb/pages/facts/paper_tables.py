@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dkvb.metrics.intervals import Stat, stat
-from dkvb.metrics.published import PAPER, SPLITS, Published
+from dkvb.metrics.published import PAPER, TABLE_1_COLUMNS, Published
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.paper_parts import Part
 from dkvb.pages.facts.runs import MethodResult, ReportRun
@@ -116,7 +116,7 @@ def _trained(parts: Sequence[Part]) -> list[TrainedRow]:
         for setup in (part.setup, *part.heads):
             said = part.published.trained.get(setup.model, {}) if part.published else {}
             measured = {"train": setup.accuracy("train"), "test": setup.accuracy("test")} | _before(part.run, setup)
-            cells = {split: Cell(measured.get(split), said.get(split)) for split in SPLITS}
+            cells = {split: Cell(measured.get(split), said.get(split)) for split in TABLE_1_COLUMNS}
             rows.append(TrainedRow(part.title, MODELS[setup.model], cells))
         if part.published and not part.heads and "linear" in part.published.trained:
             rows.append(_untrained(part.title, "linear", part.published))
@@ -124,14 +124,14 @@ def _trained(parts: Sequence[Part]) -> list[TrainedRow]:
 
 
 def _untrained(title: str, model: str, published: Published) -> TrainedRow:
-    cells = {split: Cell(None, published.trained[model][split]) for split in SPLITS}
+    cells = {split: Cell(None, published.trained[model][split]) for split in TABLE_1_COLUMNS}
     return TrainedRow(title, MODELS[model], cells)
 
 
 def _before(run: ReportRun | None, setup: Setup) -> dict[str, Stat | None]:
     """Accuracies on retain and forget classes before unlearning."""
     result = next((result for result in run.methods if result.setup is setup), None) if run else None
-    return {split: result.split("before", split) for split in SPLITS if "_" in split} if result else {}
+    return {split: result.split("before", split) for split in TABLE_1_COLUMNS if "_" in split} if result else {}
 
 
 def _changes(parts: Sequence[Part]) -> list[ChangeRow]:

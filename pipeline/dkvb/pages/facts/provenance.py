@@ -10,7 +10,7 @@ from typing import Any
 from dkvb.metrics.intervals import stat
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.setups import Setup, flatten, without
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 
 KEYS_MEASURED = ("used", "unique", "dead", "quantisation_error")
 

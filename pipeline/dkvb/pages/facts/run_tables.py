@@ -10,7 +10,7 @@ import polars as pl
 
 from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.facts.retraining import points_table
-from dkvb.pages.facts.runs import SPLITS, MethodResult, ReportRun, When, accuracy
+from dkvb.pages.facts.runs import ACCURACIES, MethodResult, ReportRun, When, accuracy
 from dkvb.records.unlearn import UnlearnResult
 
 PLAIN = ("seed", "n", "masked", "seconds", "seconds_counts", "flops", "flops_counts")
@@ -70,7 +70,7 @@ def method_table(run: ReportRun) -> pl.DataFrame:
         for one in result.results:
             row: dict[str, Any] = {"method": result.label, "model": result.setup.model}
             row |= {name: getattr(one, name) for name in PLAIN}
-            row |= {f"{when}_{split}": accuracy(one, when, split) for split in SPLITS for when in WHEN}
+            row |= {f"{when}_{split}": accuracy(one, when, split) for split in ACCURACIES for when in WHEN}
             rows.append(row | {f"{when}_{name}": pair.get(when) for name, pair in _measured(one) for when in WHEN})
     return pl.DataFrame(rows, infer_schema_length=None)
 

@@ -14,12 +14,13 @@ from dkvb.pages.facts.setups import Made, Setup
 from dkvb.pages.facts.sweeps import Swept
 from dkvb.records.experiments import MembershipResult
 from dkvb.records.unlearn import Sweep, TrainOn, UnlearnResult
-from dkvb.workspace.artifacts import Artifact
 from dkvb.workspace.files import canonical_hash
+from dkvb.workspace.finished import Artifact
 
 When = Literal["before", "after"]
 
-SPLITS = ("retain_test", "forget_test", "retain_train", "forget_train")
+ACCURACIES = ("retain_test", "forget_test", "retain_train", "forget_train")
+"""Accuracies that every run has, as fields of `Accuracies`."""
 
 
 @dataclass

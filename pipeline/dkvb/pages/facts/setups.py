@@ -13,7 +13,7 @@ from dkvb.records.base import Record
 from dkvb.records.embed import EmbedResult
 from dkvb.records.quantize import QuantizeResult
 from dkvb.records.train import TrainResult
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 
 DATA_NAMES = {
     "digits": "scikit-learn digits",

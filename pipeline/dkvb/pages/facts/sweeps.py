@@ -12,7 +12,7 @@ import polars as pl
 from dkvb.metrics.intervals import Stat, stat, student
 from dkvb.pages.facts.setups import Made
 from dkvb.records.unlearn import Sweep
-from dkvb.workspace.artifacts import Artifact
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import CURVE
 
 Role = Literal["retain", "forget"]
