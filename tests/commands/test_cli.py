@@ -78,11 +78,11 @@ def test_unlearn_takes_flags_over_the_recipe() -> None:
     (entry,) = as_json("unlearn", "--method", "activations", "--na", "123", "--forget", "dog")["unlearn"]
     assert (entry["method"], entry["n"], entry["masked"], entry["forget"]) == ("activations", 123, 123, [3])
     assert "curve" not in entry
-    (entry,) = as_json(
-        "unlearn", "--method", "examples", "--ne", "auto", "--forget", "0", "--forget", "cat", "--sweep"
-    )["unlearn"]
+    (entry,) = as_json("unlearn", "--method", "examples", "--ne", "auto", "--id", "0", "--forget", "cat", "--sweep")[
+        "unlearn"
+    ]
     assert (entry["forget"], entry["forget_names"], entry["chosen"]) == ([0, 2], ["airplane", "cat"], "validation")
-    entries = as_json("unlearn", "--method", "logit-mask", "--forget", "each")["unlearn"]
+    entries = as_json("unlearn", "--method", "logit-mask", "--each")["unlearn"]
     assert [e["forget"] for e in entries] == [[0], [1], [2], [3]]
 
 
@@ -192,6 +192,13 @@ def test_bad_data(tmp_path: Path, change: str, code: int, says: str) -> None:
         (("unlearn", "--na", "641"), "all 640 pairs"),
         (("unlearn", "--method", "examples", "--ne", "65"), "the 64 examples"),
         (("unlearn", "--forget", "cow"), "There is no class 'cow'"),
+        (("unlearn", "--forget", "0"), "'airplane': give --id 0, or '#0' in quotes"),
+        (("unlearn", "--forget", "each"), "give --each for each class in turn"),
+        (("unlearn", "--forget", "#4"), "ids go from #0 to #3"),
+        (("unlearn", "--id", "4"), "no class of id 4: ids go from 0 to 3"),
+        (("unlearn", "--id", "0", "--best"), "or --best, or --each"),
+        (("forget", "best"), "There is no class 'best'"),
+        (("forget",), "Name at least one class"),
         (("unlearn", *(part for name in CLASSES for part in ("--forget", name))), "All 4 classes"),
         (("unlearn", "--counts", "guess"), "unlearn.counts"),
         (("embed", "--device", "tpu"), "run.device"),

@@ -73,6 +73,6 @@ def test_a_mask_that_has_gone_is_named_and_the_rest_is_shown(reported, tmp_path)
     report.run(reported[0], workspace)
     [page] = workspace.reports.glob("bottleneck-*.html")
     html = text(page.read_text(encoding="utf-8"))
-    assert "dkvb unlearn --force --method activations --seed 0 --forget 1" in html
+    assert "dkvb unlearn --force --method activations --seed 0 --forget" in html
     assert "class 1" not in html
     assert "What is looked up instead" in html

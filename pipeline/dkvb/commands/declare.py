@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,15 @@ def number_or(word: str, kind: type[int] | type[float], name: str) -> Callable[[
     return read
 
 
-def word_or_classes(names: Sequence[str]) -> str | list[str]:
-    """What `unlearn.forget` takes: one of its two words by itself, or a list of classes."""
-    return names[0] if list(names) in (["best"], ["each"]) else list(names)
+def classes_to_forget(values: Mapping[str, Any]) -> str | list[str | int] | None:
+    """What the options of `FORGET` set `unlearn.forget` to: a keyword, or a list of names and ids; None where none is
+    given.
+
+    Raises:
+        UsageError: a keyword beside classes, or beside another.
+    """
+    named: list[str | int] = [*(values.get("forget") or []), *(values.get("id_") or [])]
+    words = [word for word in ("best", "each") if values.get(word)]
+    if len(words) + bool(named) > 1:
+        raise UsageError("Give classes (--forget NAME, --id N), or --best, or --each: one of the three.")
+    return words[0] if words else named or None

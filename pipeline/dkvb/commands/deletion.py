@@ -10,7 +10,7 @@ import typer
 
 from dkvb.commands import complete
 from dkvb.commands.console import Options, command
-from dkvb.commands.flags import MASKING
+from dkvb.commands.flags import MASKING, by_id
 from dkvb.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,23 +30,24 @@ Request = Annotated[
     app,
     HEADING,
     "recipe data_root seed data_dir",
-    MASKING,
+    {"id_": by_id("Class by id, its position from 0 on, rather than by name; may be repeated."), **MASKING},
     examples="""
     dkvb forget truck --plan             # what it would cost, writing nothing
     dkvb forget truck
+    dkvb forget --id 9                   # by position, from 0 on; or '#9', in quotes
     dkvb forget truck ship --method examples --ne auto
     """,
 )
 def forget(
     options: Options,
     classes: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            help="Names or ids of the classes; several make one request.",
+            help="Names of the classes; several make one request. An id as '#3' (in quotes) or --id 3.",
             metavar="CLASS",
             autocompletion=complete.classes,
         ),
-    ],
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only measure what it would do; write nothing.")] = False,
 ) -> None:
     """Open a deletion request: mask classes, beside all masked before.
@@ -57,12 +58,13 @@ def forget(
     from dkvb.evaluation.forget_sets import check_names
 
     recipe, workspace = options.recipe(), options.workspace()
-    check_names(recipe, workspace, classes)
+    named = [*(classes or []), *(options.values["id_"] or [])]
+    check_names(recipe, workspace, named)
     from dkvb.commands.answers import Forget
     from dkvb.deletion import forget as forgetting
 
     more = {} if options.values["counts"] else {"counts": "last-epoch"}
-    entries = (forgetting.plan if plan else forgetting.run)(recipe.with_(unlearn=more), workspace, classes)
+    entries = (forgetting.plan if plan else forgetting.run)(recipe.with_(unlearn=more), workspace, named)
     options.show(Forget(forget=list(entries)), lambda: tables(entries))
 
 

@@ -78,7 +78,7 @@ def membership(
         str | None,
         typer.Option(
             "--held-out",
-            help="Class that takes no part in training [default: the last one].",
+            help="Class that takes no part in training, by name, or by id as '#3' [default: the last one].",
             metavar="CLASS",
             autocompletion=complete.classes,
         ),

@@ -12,7 +12,7 @@ import typer
 
 from dkvb import registry
 from dkvb.commands import complete
-from dkvb.commands.declare import Flag, absolute, flag, number_or, word_or_classes
+from dkvb.commands.declare import Flag, absolute, classes_to_forget, flag, number_or
 
 _RECIPE: dict[str, Any] = {"rich_help_panel": "Recipe"}
 _WORKSPACE: dict[str, Any] = {"rich_help_panel": "Workspace"}
@@ -20,6 +20,12 @@ _RUN: dict[str, Any] = {"rich_help_panel": "Run"}
 _OUTPUT: dict[str, Any] = {"rich_help_panel": "Output"}
 _UNLEARNING: dict[str, Any] = {"rich_help_panel": "Unlearning"}
 _LIMITS: dict[str, Any] = {"rich_help_panel": "Limits"}
+
+
+def by_id(told: str, **more: Any) -> Flag:
+    """`--id`, which may be repeated."""
+    return flag(list[int] | None, "--id", metavar="N", help=told, **more)
+
 
 EVERYWHERE = {
     "recipe": flag(
@@ -119,13 +125,15 @@ FORGET = {
         list[str] | None,
         "--forget",
         metavar="CLASS",
-        help="Class to forget, by name or id; repeat it for several together. Or 'best', or 'each' in turn.",
+        help="Class to forget, by name; repeat it for several together.",
         autocompletion=complete.classes,
-        sets="unlearn.forget",
-        read=word_or_classes,
         **_UNLEARNING,
-    )
+    ),
+    "id_": by_id("Class to forget, by id: its position, from 0 on. As '#N' with --forget.", **_UNLEARNING),
+    "best": flag(bool, "--best", default=False, help="Forget the best-learned class.", **_UNLEARNING),
+    "each": flag(bool, "--each", default=False, help="Forget each class in turn.", **_UNLEARNING),
 }
+"""Which classes are forgotten; together they set `unlearn.forget`."""
 
 MASKING = {
     "method": flag(
@@ -263,4 +271,6 @@ def overrides(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if name in ALL and ALL[name].sets and value not in (None, [], ALL[name].default):
             section, key = ALL[name].sets.split(".")
             sections.setdefault(section, {})[key] = ALL[name].read(value)
+    if "best" in values and (wanted := classes_to_forget(values)) is not None:
+        sections.setdefault("unlearn", {})["forget"] = wanted
     return sections

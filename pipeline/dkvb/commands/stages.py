@@ -128,7 +128,7 @@ def train(options: Options) -> None:
     {**sweep(None), **UNLEARNING},
     examples="""
     dkvb unlearn --forget truck --method activations --na 180000
-    dkvb unlearn --forget each --method examples --ne auto --sweep
+    dkvb unlearn --each --method examples --ne auto --sweep
     """,
 )
 def unlearn(options: Options) -> None:

@@ -32,11 +32,11 @@ HARMED = 5
 """How many of the classes that lose most a plan lists."""
 
 
-def run(recipe: Recipe, workspace: Workspace, names: Sequence[str]) -> list[RequestEntry]:
+def run(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> list[RequestEntry]:
     """Forget some classes in the trained bottleneck of the recipe's first seed, on top of what is forgotten already.
 
     Args:
-        names: class names or ids; those already forgotten are passed over.
+        names: class names, or ids as ints; those already forgotten are passed over.
 
     Returns:
         The request that was opened; where all classes are forgotten already, the requests that forgot them, with
@@ -54,7 +54,7 @@ def run(recipe: Recipe, workspace: Workspace, names: Sequence[str]) -> list[Requ
         return [_open(trained, new, earlier)] if new else _already(trained, wanted, earlier)
 
 
-def plan(recipe: Recipe, workspace: Workspace, names: Sequence[str]) -> list[Plan] | list[RequestEntry]:
+def plan(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> list[Plan] | list[RequestEntry]:
     """Like `run`, but only measure what it would do, and write nothing."""
     trained, wanted = _wanted(recipe, workspace, names)
     earlier, new = _earlier(trained, wanted)
@@ -64,7 +64,7 @@ def plan(recipe: Recipe, workspace: Workspace, names: Sequence[str]) -> list[Pla
     return [Plan(harmed=_harmed(trained, masking), **dict(masking))]
 
 
-def _wanted(recipe: Recipe, workspace: Workspace, names: Sequence[str]) -> tuple[TrainedSeed, list[int]]:
+def _wanted(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> tuple[TrainedSeed, list[int]]:
     """The trained models of the recipe's first seed, and the ids of the named classes."""
     trained = TrainedSeed(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
     _ = trained.dkvb_artifact  # without one there is nothing to forget in

@@ -6,10 +6,11 @@ refused at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dkvb.errors import UsageError, nearest
+from dkvb.errors import UsageError, nearest, some
 from dkvb.recipe import Recipe
 from dkvb.records.embed import EmbedResult
 from dkvb.records.train import TrainResult
@@ -18,6 +19,9 @@ from dkvb.workspace.specs import embed_settings
 
 if TYPE_CHECKING:
     from dkvb.evaluation.seed import TrainedSeed
+
+KEYWORDS = {"best": "the best-learned class", "each": "each class in turn"}
+"""What `unlearn.forget` may be by itself, beside a class: word -> what is forgotten."""
 
 
 def check_names(recipe: Recipe, workspace: Workspace, names: Sequence[str | int] | None = None) -> None:
@@ -38,7 +42,7 @@ def check_names(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]
     if names is not None:
         for name in names:
             class_id(name, classes)
-    elif recipe.unlearn.forget not in ("best", "each"):
+    elif keyword(recipe) is None:
         class_ids(_listed(recipe), classes)
 
 
@@ -47,13 +51,21 @@ def _listed(recipe: Recipe) -> list[str | int]:
     return list(forget) if isinstance(forget, list) else [forget]
 
 
+def keyword(recipe: Recipe) -> str | None:
+    """ "best" or "each" where `unlearn.forget` is that word by itself, with or without a # before it. In a list it is a
+    class's name."""
+    forget = recipe.unlearn.forget
+    word = forget.removeprefix("#") if isinstance(forget, str) else None
+    return word if word in KEYWORDS else None
+
+
 def forget_sets(trained: TrainedSeed) -> list[list[int]]:
     """The classes to forget, together or in turn, as ids.
 
     Raises:
         UsageError: a name or id that is no class, a class named twice, or all of them.
     """
-    wanted, classes = trained.recipe.unlearn.forget, trained.splits.classes
+    wanted, classes = keyword(trained.recipe), trained.splits.classes
     if wanted == "best":
         return [[_best_learned(trained)]]
     if wanted == "each":
@@ -69,7 +81,7 @@ def class_ids(names: Sequence[str | int], classes: Sequence[str]) -> list[int]:
     """
     ids = [class_id(name, classes) for name in names]
     if not ids:
-        raise UsageError("The list of classes to forget is empty: name at least one, or 'best'.")
+        raise UsageError("The list of classes to forget is empty: name at least one.")
     if twice := [classes[c] for c in ids if ids.count(c) > 1]:
         raise UsageError(f"Class '{twice[0]}' is named twice among the classes to forget; name it once.")
     if len(ids) == len(classes):
@@ -77,21 +89,41 @@ def class_ids(names: Sequence[str | int], classes: Sequence[str]) -> list[int]:
     return sorted(ids)
 
 
-def class_id(name: str | int, classes: Sequence[str]) -> int:
-    """The id of a class given by name or, where no class is called that, by id.
+def class_id(given: str | int, classes: Sequence[str]) -> int:
+    """The id of a class: its position among the classes, from 0 on.
+
+    Args:
+        given: a name, compared exactly, or "#3" for the class of id 3 (unless a class is called that); an int is an id.
 
     Raises:
         UsageError: there is no such class.
     """
-    if str(name) in classes:
-        return list(classes).index(str(name))
-    try:
-        number = int(name)
-    except ValueError:
-        raise UsageError(f"There is no class '{name}'{nearest(str(name), classes)}") from None
-    if not 0 <= number < len(classes):
-        raise UsageError(f"There is no class {number}: ids go from 0 to {len(classes) - 1}.")
-    return number
+    names = list(classes)
+    if isinstance(given, str):
+        by_id = {f"#{c}": c for c in range(len(names))}
+        if given in names:
+            return names.index(given)
+        if given in by_id:
+            return by_id[given]
+        raise UsageError(_no_class(given, names, by_id))
+    if not 0 <= given < len(names):
+        raise UsageError(f"There is no class of id {given}: ids go from 0 to {len(names) - 1}.")
+    return int(given)
+
+
+def _no_class(given: str, names: list[str], by_id: dict[str, int]) -> str:
+    """What to say of a name that no class has."""
+    said = f"There is no class '{given}'"
+    if f"#{given}" in by_id:
+        return (
+            f"{said}; known: {some(names, 10)}. If you mean the class at position {given}, counted from 0, which is"
+            f" '{names[by_id[f'#{given}']]}': give --id {given}, or '#{given}' in quotes."
+        )
+    if given in KEYWORDS:
+        return f'{said}: give --{given} for {KEYWORDS[given]} (in a recipe, unlearn.forget = "{given}").'
+    if re.fullmatch("#[0-9]+", given):
+        return f"{said}, and none of that id: ids go from #0 to #{len(names) - 1}."
+    return said + nearest(given, names)
 
 
 def _best_learned(trained: TrainedSeed) -> int:

@@ -17,7 +17,7 @@ import polars
 
 from dkvb.bottleneck.mask_order import NEVER
 from dkvb.errors import DamagedArtifact, UsageError
-from dkvb.evaluation.forget_sets import class_id, forget_sets
+from dkvb.evaluation.forget_sets import class_id, forget_sets, keyword
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.evaluation.under_masks import masked_logits, masked_logits_at
@@ -72,7 +72,8 @@ def run(
     """Train without a class, unlearn another, and attack; for each seed and forget set of the recipe and each method.
 
     Args:
-        held_out: name or id of the class that takes no part in training; the last one by default.
+        held_out: the class that takes no part in training, by name, or "#3" for the one of id 3; the last one by
+            default.
 
     Raises:
         MissingStage: nothing embedded yet.
@@ -133,7 +134,7 @@ def _seed(recipe: Recipe, attack: Attack, seed: int) -> list[MembershipResult]:
 
 def _forget_sets(trained: TrainedSeed, held_out: int) -> list[list[int]]:
     wanted = forget_sets(trained)
-    if trained.recipe.unlearn.forget == "each":
+    if keyword(trained.recipe) == "each":
         return [forget for forget in wanted if forget != [held_out]]
     name = trained.splits.classes[held_out]
     if any(held_out in forget for forget in wanted):

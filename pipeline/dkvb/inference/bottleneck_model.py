@@ -212,7 +212,7 @@ def unlearn(
     changed.
 
     Args:
-        forget: names or ids of the classes.
+        forget: the classes: a str is a name, or "#3" for the one of id 3; an int is an id.
         counts: "last-epoch", the selection counts kept from training; "forget-set", those of `features`.
         features: (N, D), array or tensor, the forget set or a proxy of it; counts are then taken from these.
         labels: (N,) class ids, where `features` holds other classes as well.

@@ -123,7 +123,9 @@ class Scrub(Section):
 
 class Unlearn(Section):
     forget: str | int | list[str | int] = "best"
-    """"best", the class with the fewest test misclassifications; "each", all in turn; or class names or ids."""
+    """"best", the best-learned class; "each", all in turn; or classes: a text is a name ("#3": the class of id 3), a
+    number is an id. A class that is called best or each is named in a list, `["best"]`; "#best" is always the
+    keyword."""
     method: str | Annotated[list[str], Distinct] = [name for name, entry in registry.methods().items() if entry.default]
     na: Whole | Auto = 180_000
     ne: Whole | Auto = 3_200

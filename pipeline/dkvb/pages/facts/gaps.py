@@ -66,9 +66,7 @@ def _forget_flags(run: ReportRun) -> str:
     best = [min(range(len(wrong)), key=wrong.__getitem__) for wrong in mistakes]
     if len(run.forget) == 1 and set(best) == set(run.forget):
         return ""
-    # a number is read as a name first, so a class that is called by a number goes by its name
-    names = [name if name.isdecimal() else str(index) for index, name in zip(run.forget, run.names, strict=True)]
-    return "".join(f" --forget {name}" for name in names)
+    return run.flags
 
 
 def missing_of_paper(parts: Sequence[Part]) -> list[Missing]:

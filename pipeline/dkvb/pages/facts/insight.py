@@ -160,8 +160,7 @@ def _look_at(
             hide = look_ups.mask_of(artifact, counts.shape[1])
             forget = counts.of(mask.run.forget).sum(0, dtype=np.int64)
         except UNREADABLE:
-            flags = f"--method {mask.result.method} --seed {trained.seed}"
-            flags += "".join(f" --forget {index}" for index in mask.run.forget)
+            flags = f"--method {mask.result.method} --seed {trained.seed}{mask.run.flags}"
             what = f"The mask of {mask.label}, seed {trained.seed}, is missing or damaged"
             lacking.append(Missing(what, f"dkvb unlearn --force {flags}"))
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -109,6 +110,11 @@ class ReportRun:
     @property
     def names(self) -> list[str]:
         return [self.setup.classes[index] for index in self.forget]
+
+    @property
+    def flags(self) -> str:
+        """The options of `dkvb unlearn` that name its classes, with a space before each."""
+        return "".join(f" --forget {shlex.quote(name)}" for name in self.names)
 
     @property
     def chance(self) -> float:
