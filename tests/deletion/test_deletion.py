@@ -33,7 +33,7 @@ def union(recipe: Recipe, workspace: Workspace) -> requests.Union:
 
 def test_masks_unite_and_measures_start_from_what_is_forgotten(masks: Recipe, workspace: Workspace) -> None:
     first = forget.run(masks, workspace, ["cat"])[0]
-    second = forget.run(masks, workspace, ["1"])[0]
+    second = forget.run(masks, workspace, ["#1"])[0]
     assert first.masked == second.masked == 60
     assert second.classes == [1]
     assert second.names == ["bird"]

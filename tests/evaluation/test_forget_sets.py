@@ -34,7 +34,7 @@ def test_a_name_that_is_a_number_is_a_name_and_never_a_position() -> None:
 
 
 @pytest.mark.parametrize(
-@pytest.mark.parametrize("given", ["02", " 2", "2 ", "２", "2.0", "+2", "#02", "# 2", "#-1", "#10", "-1", "", 10, -1])
+    "given", ["02", " 2", "2 ", "\uff12", "2.0", "+2", "#02", "# 2", "#-1", "#10", "-1", "", 10, -1]
 )
 def test_nothing_that_is_only_like_a_name_or_an_id_is_taken_for_one(given: str | int) -> None:
     with pytest.raises(UsageError, match="There is no class"):
