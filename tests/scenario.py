@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,10 +149,17 @@ def keys(value: Any) -> dict[str, str]:
     return {path: " ".join(sorted(kinds)) for path, kinds in sorted(found.items())}
 
 
-def everything(folder: Path) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
-    """The keys of what every command prints and of every kind of file, from before and after the purge."""
+def everything(
+    folder: Path, look: Callable[[str, dict[str, Any]], None] = lambda command, answer: None
+) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """The keys of what every command prints and of every kind of file, from before and after the purge.
+
+    Args:
+        look: called with each command's name and what it printed.
+    """
     printed, kept = {}, {}
     for label, entry in play(folder):
+        look(EVERYTHING[label].split()[0], entry)
         printed[label] = keys(entry)
         if label in ("reproduce", "doctor"):
             for kind, contents in files(folder).items():

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dkvb.commands.answers import ANSWERS
 from dkvb.experiments.estimates import Estimator
 from scenario import ASKED, everything, play, steady
 
@@ -19,12 +20,17 @@ def golden(name: str) -> Any:
     return json.loads((GOLDEN / name).read_text(encoding="utf-8"))
 
 
+def assert_its_record(command: str, answer: dict[str, Any]) -> None:
+    """What a command printed is, key by key, the record that ANSWERS names for it, and so docs/cli.md."""
+    assert ANSWERS[command].model_validate(answer).model_dump(mode="json") == answer, command
+
+
 @pytest.fixture(scope="session")
 def now(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, str]]]:
     """Keys and types of what this version prints and writes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Estimator, "_calibration", {})  # what this machine takes was not asked
-        printed, files = everything(tmp_path_factory.mktemp("scenario"))
+        printed, files = everything(tmp_path_factory.mktemp("scenario"), assert_its_record)
     return {"printed": printed, "files": files}
 
 
@@ -46,8 +52,15 @@ def test_a_workspace_of_an_earlier_version_answers_as_it_did(tmp_path: Path) -> 
     for label, entry in play(tmp_path, ASKED):
         answers[label] = entry
         same(steady(entry), before[label], label)
-    more = {"verify": "verify --max-forget 1 --max-retain-drop 1", "report": "report", "purge": "purge r0001 --yes"}
+    more = {
+        "run": "run --method activations --na 40",
+        "verify": "verify --max-forget 1 --max-retain-drop 1",
+        "report": "report",
+        "purge": "purge r0001 --yes",
+    }
     answers.update(play(tmp_path, more))
+    for label in more:
+        assert_its_record(more[label].split()[0], answers[label])
     (verdict,), (request,) = answers["verify"]["verify"], answers["forget"]["forget"]
     assert verdict["accuracy"]["test"]["forget"]["accuracy"] == request["after"]["forget_test"]
     assert len(answers["report"]["report"][0]["pages"]) > 2

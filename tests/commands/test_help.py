@@ -33,9 +33,12 @@ def dkvb(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def help_of(*command: str) -> str:
-    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "80"}, prog_name="dkvb")
-    assert result.exit_code == 0
-    return result.stdout
+    short, long = (
+        CliRunner().invoke(app, [*command, word], env={"COLUMNS": "80"}, prog_name="dkvb") for word in ("-h", "--help")
+    )
+    assert short.exit_code == 0
+    assert short.stdout == long.stdout
+    return long.stdout
 
 
 def test_help_imports_no_heavy_library() -> None:

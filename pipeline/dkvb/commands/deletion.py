@@ -10,7 +10,7 @@ import typer
 
 from dkvb.commands import complete
 from dkvb.commands.console import Options, command
-from dkvb.commands.flags import MASKING, by_id
+from dkvb.commands.flags import BY_MASKING, by_id
 from dkvb.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Request = Annotated[
     app,
     HEADING,
     "recipe data_root seed data_dir",
-    {"id_": by_id("Class by id, its position from 0 on, rather than by name; may be repeated."), **MASKING},
+    {"id_": by_id("Class by id, its position from 0 on, rather than by name; may be repeated."), **BY_MASKING},
     examples="""
     dkvb forget truck --plan             # what it would cost, writing nothing
     dkvb forget truck
@@ -99,7 +99,7 @@ def purge(
         str,
         typer.Option(
             "--keys",
-            help="keep them, or reinit: fit keys and train values anew without the classes.",
+            help="Keep them, or reinit: fit keys and train values anew without the classes.",
             metavar="keep|reinit",
             autocompletion=complete.one_of("keep", "reinit"),
         ),

@@ -42,7 +42,8 @@ def reproduce(
 ) -> None:
     """Plan the paper's experiments, then run them.
 
-    Steps that are done are kept; one that fails is named at the end, and the same command tries it again.
+    Steps that are done are kept. Exit code 1 where a step failed; the others are done, and the same command tries it
+    again.
     """
     own = options.recipe() if options.values["recipe"] else None
     from dkvb.commands import tables

@@ -92,7 +92,7 @@ EVERYWHERE = {
         sets="run.scheduler",
         **_RUN,
     ),
-    "force": flag(bool, "--force", default=False, help="Make again what is already there.", **_RUN),
+    "force": flag(bool, "--force", default=False, help="Make again, or replace, what is already there.", **_RUN),
     "json_": flag(
         bool, "--json", default=False, help="Print one JSON object on stdout and nothing else there.", **_OUTPUT
     ),
@@ -167,7 +167,8 @@ MASKING = {
         str | None,
         "--counts",
         metavar="SOURCE",
-        help="Where selections come from: forget-set, last-epoch or proxy.",
+        help="Whose selections choose the pairs: those of the forget-set, of training's last-epoch (no data needed), or"
+        " of a proxy.",
         autocompletion=complete.one_of("forget-set", "last-epoch", "proxy"),
         sets="unlearn.counts",
         **_UNLEARNING,
@@ -201,6 +202,22 @@ MASKING = {
     ),
 }
 """Which pairs a method masks."""
+
+_CHOOSING_PAIRS = [name for name, entry in registry.methods().items() if entry.family == "masking"]
+
+BY_MASKING = {
+    **MASKING,
+    "method": flag(
+        list[str] | None,
+        "--method",
+        metavar="NAME",
+        help=f"{' or '.join(_CHOOSING_PAIRS)} [default: the first of them in the recipe].",
+        autocompletion=complete.one_of(*_CHOOSING_PAIRS),
+        sets="unlearn.method",
+        **_UNLEARNING,
+    ),
+}
+"""The same where nothing but masking will do."""
 
 AFTERWARDS = {
     "retrain": flag(
@@ -243,7 +260,7 @@ LIMITS = {
         float | None,
         "--max-relearn",
         metavar="SHARE",
-        help="Most by which relearning a class may be ahead of a model that never saw it.",
+        help="Most test accuracy by which a class that is learned again may be ahead of a model that never saw it.",
         sets="verify.max_relearn",
         **_LIMITS,
     ),

@@ -47,7 +47,7 @@ def predict(
 ) -> None:
     """Classify images or features with the trained bottleneck.
 
-    The masks of all deletion requests are applied.
+    The masks of all deletion requests are applied. Exit code 1 where an input cannot be read; the others are predicted.
     """
     if table == "-" and options.json:
         raise UsageError(

@@ -40,7 +40,9 @@ class BeforeAndAfter(Record):
     """A metric before and after unlearning, None where it cannot be measured."""
 
     before: float | None
+    """Of the trained model."""
     after: float | None
+    """Of the unlearned model."""
 
 
 class Accuracies(MaybeValidated):

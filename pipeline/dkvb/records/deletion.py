@@ -42,11 +42,17 @@ class CorrectCounts(Record):
     absent: ClassVar[frozenset[str]] = frozenset({"validation_before", "validation_after", "validation_total"})
 
     test_before: list[int]
+    """On test data, before."""
     test_after: list[int]
+    """On test data, after."""
     test_total: list[int]
+    """Test samples."""
     validation_before: list[int] | None = None
+    """On validation data, before."""
     validation_after: list[int] | None = None
+    """On validation data, after."""
     validation_total: list[int] | None = None
+    """Validation samples."""
 
     def of(self, split: str, what: Literal["before", "after", "total"]) -> list[int] | None:
         """Those of a split ("test" or "validation"); None where there is no validation data."""
@@ -80,14 +86,20 @@ class Masking(Record):
     earlier: list[int]
     """Ids of the classes that were forgotten before."""
     model_before_sha256: str
+    """Hash of the model under the earlier masks."""
     model_after_sha256: str
+    """Hash of the model under this mask as well."""
     before: Accuracies
     after: Accuracies
     correct: CorrectCounts
     per_class_test_before: Shares
+    """(L,) test accuracy before."""
     per_class_test_after: Shares
+    """(L,) test accuracy after."""
     per_class_validation_before: Shares | None = None
+    """(L,) validation accuracy before."""
     per_class_validation_after: Shares | None = None
+    """(L,) validation accuracy after."""
     note: str | None = None
     """What a user should know about the N that was chosen."""
     seconds: float
@@ -104,15 +116,20 @@ class Harmed(Record):
     split: str
     """On what it was measured: "validation", or "test" where there is no validation data."""
     before: float
+    """Its accuracy now."""
     after: float
+    """Its accuracy under the plan."""
     lost: float
+    """The difference."""
 
 
 class Plan(Masking):
     """What `forget` would do; nothing was written."""
 
     request: None = None
+    """There is none."""
     plan: Literal[True] = True
+    """Marks a plan."""
     harmed: list[Harmed]
     """The retained classes that lose most, the worst first."""
 
@@ -121,7 +138,9 @@ class SplitRows(Record):
     """Rows of the request's classes in the stored features."""
 
     train: int
+    """Rows of the training set."""
     test: int
+    """Rows of the test set."""
 
 
 class Scan(Record):
@@ -129,6 +148,7 @@ class Scan(Record):
 
     files: int
     bytes: int
+    """Their size, unpacked."""
     needles: int
     """Marks (salted hashes) of erased rows and values that were looked for."""
     found: dict[str, int]
@@ -143,7 +163,9 @@ class Erased(Record):
     values: dict[str, int]
     """Bottleneck -> pairs whose values were zeroed."""
     codes: list[str]
+    """Their codes of the classes' samples were erased."""
     heads: list[str]
+    """Their rows of the classes were zeroed in the linear head."""
     artifacts: list[str]
     """Deleted: trained with the classes, or unfinished."""
 
@@ -168,8 +190,11 @@ class PurgeBegun(Record):
     stage: Literal["erase", "reinit", "close"]
     """The step that comes next."""
     keys: Keys
+    """Whether keys are kept or fitted anew."""
     started: str
+    """When it began."""
     rows: SplitRows
+    """Rows that were erased."""
     shared_rows: int
     """Rows that are equal to rows that stay, and can therefore not be looked for."""
     before_sha256: str
@@ -186,15 +211,23 @@ class PurgeRecord(Record):
     """A purge that has ended."""
 
     keys: Keys
+    """Whether keys were kept or fitted anew."""
     started: str
+    """When it began."""
     rows: SplitRows
+    """Rows that were erased."""
     shared_rows: int
+    """Rows that are equal to rows that stay, and could therefore not be looked for."""
     deleted: list[str]
+    """Bottlenecks that were deleted because they still knew the classes."""
     done: Erased
     scan: Scan
     before_sha256: str
+    """Hash of the file of values before."""
     together: list[str]
+    """Ids of the requests that were purged with it, its own among them."""
     finished: str
+    """When it ended."""
     seconds: float
     after_sha256: str | None
     """Of the file of values; None where that model is gone."""
@@ -209,7 +242,9 @@ class RequestFields(Masking):
     }
 
     state: State
+    """masked, purged or restored."""
     created: str
+    """When it was opened."""
     unrecorded: str | None = None
     """An event that happened to the request and has not reached the ledger yet."""
     restored: str | None = None

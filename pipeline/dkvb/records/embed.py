@@ -37,19 +37,22 @@ class EmbedResult(Record):
     encoder: str | None
     """None where the data are features already."""
     train: int
+    """Rows of the training set."""
     test: int
-    """Rows of the split."""
+    """Rows of the test set."""
     dim: int
     """D, the width of a feature."""
     mode: Literal["RGB", "L"] | None
     """In what mode images were read."""
     classes: list[str]
+    """Names of all classes."""
     weights_sha256: str | None
     """Hash of the encoder's weights."""
     unreadable: dict[str, list[str]]
     """Split -> what is wrong with each image that was left out."""
     leaks: Leaks
     leaks_in_words: str | None
+    """The same in a sentence; None where there is nothing to say."""
     purged: list[int] | None = None
     """Classes whose rows were erased by `dkvb purge`."""
     seconds: float | None = None

@@ -19,20 +19,27 @@ class MembershipResult(Record):
     forget: list[int]
     forget_names: list[str]
     held_out: int
+    """Id of the class that took no part in training."""
     held_out_name: str
+    """Its name."""
     n: int | None
     n_name: str
     attack_test: float
     """Share of test samples of which the attacker tells rightly whether their class was trained on."""
     attack_validation: float
+    """The same of the samples on which the attacker was chosen."""
     loss_validation_forget: float
     """Mean cross-entropy of the split's samples of the forget or the held-out class."""
     loss_validation_held_out: float
+    """The same of the held-out class."""
     loss_test_forget: float
+    """The same on test data."""
     loss_test_held_out: float
+    """The same on test data."""
     retain_test: Share
     seconds: float
     note: str | None
+    """What a user should know about this result."""
     skipped: bool | None = None
     artifact: str | None = None
 
@@ -52,7 +59,9 @@ class PlanStep(Record):
     seconds: float | None
     """What it took, where it was done just now."""
     estimate_seconds: float | None
+    """Seconds that it will take."""
     estimate_bytes: int | None
+    """Disk space that it will take."""
     estimate_from: Literal["workspace", "digits"] | None
     """What the estimate of time was scaled from: steps that ran in the workspace, or a measurement made now."""
     why: str | None

@@ -27,6 +27,7 @@ class LedgerEntry(Record):
     absent: ClassVar[frozenset[str]] = frozenset({"mask", "values", "state", "passed", "measured", "receipt"})
 
     number: int
+    """Its place, from 1 on."""
     event: str
     """masked, verified, restored, purged or receipt."""
     request: str
@@ -34,6 +35,7 @@ class LedgerEntry(Record):
     train: str
     """Fingerprint of the trained bottleneck."""
     time: str
+    """When it was written."""
     mask: str | None = None
     """masked: hash of the mask's file."""
     values: str | None = None
@@ -48,6 +50,7 @@ class LedgerEntry(Record):
     previous: str
     """Hash of the entry before; of the first, 64 zeros."""
     hash: str
+    """Over all other fields."""
 
 
 class LedgerHead(Record):
@@ -66,15 +69,18 @@ class Ledger(Record):
     ledger: list[LedgerEntry]
     """The entries that fit."""
     valid: bool
+    """Whether no entry was changed, removed or reordered."""
     problem: str | None
     """The first entry that was changed, removed or reordered, in words."""
     path: str
+    """The ledger's file."""
 
 
 class NamedClass(Record):
     """A class by id and name."""
 
     id: int
+    """Its id."""
     name: str
 
 
@@ -85,7 +91,9 @@ class ReceiptModel(Record):
     """Its fingerprint."""
     seed: int
     before_sha256: str | None
+    """Hash before the request."""
     after_sha256: str | None
+    """Hash after it."""
     of: str
     """What the two hashes are taken over."""
 
@@ -96,9 +104,13 @@ class ReceiptMeasure(Record):
     absent: ClassVar[frozenset[str]] = frozenset({"accuracy", "low", "high", "correct", "samples"})
 
     what: Literal["forget", "retain"]
+    """On the request's classes, or on those that stay."""
     split: str
+    """On which data."""
     when: Literal["before", "after"]
+    """Before or after masking."""
     accuracy: float | None = None
+    """The share that was predicted correctly."""
     low: float | None = None
     high: float | None = None
     correct: int | None = None
@@ -109,17 +121,23 @@ class ReceiptSeconds(Record):
     """Seconds that masking, all of `forget`, and the purge took."""
 
     masking: float
+    """Ranking and masking."""
     forget: float
+    """All of `forget`."""
     purge: float | None
+    """The purge; None where there was none."""
 
 
 class ReceiptTimes(Record):
     """When what was done."""
 
     forgotten: str
+    """When it was masked."""
     restored: str | None
     purged: str | None
+    """When it was purged."""
     issued: str
+    """When the receipt was written."""
 
 
 class Receipt(Record):
@@ -129,6 +147,7 @@ class Receipt(Record):
 
     request: str
     state: State
+    """masked, purged or restored."""
     classes: list[NamedClass]
     model: ReceiptModel
     method: str
@@ -140,9 +159,11 @@ class Receipt(Record):
     seconds: ReceiptSeconds
     times: ReceiptTimes
     versions: dict[str, str]
+    """Package -> version."""
     previous: str
     """Hash of the ledger's last entry before this receipt."""
     done: list[str]
+    """What was done, in sentences."""
     not_claimed: list[str]
     """What a reader might think and is not said."""
 
@@ -151,9 +172,12 @@ class ReceiptEntry(Receipt):
     """A receipt in `--json`, with its place in the ledger."""
 
     receipt_sha256: str
+    """Hash of its JSON file."""
     entry: int
     """Number of its entry in the ledger."""
     path: str
+    """The JSON file."""
     page: str
+    """The same as an HTML page."""
     skipped: bool
     """Whether nothing had changed since it was issued."""

@@ -12,12 +12,14 @@ class OverSeeds(Record):
     """Mean over seeds; of a single seed, no deviation and no interval."""
 
     mean: float
+    """Mean over the seeds that have a number."""
     sd: float | None
     """Sample standard deviation."""
     low: float | None
     high: float | None
     """Ends of Student's 95% interval of the mean."""
     seeds: int
+    """How many those are."""
 
 
 class AccuraciesOverSeeds(Record):

@@ -16,6 +16,7 @@ class Accuracy(Record):
     """The share of samples, in [0, 1], that were predicted correctly, with Wilson's 95 % interval."""
 
     accuracy: float
+    """The share."""
     low: float
     high: float
     correct: int
@@ -47,7 +48,9 @@ class ClassAccuracy(Record):
     class_id: int = Field(alias="class")
     name: str
     forgotten: bool
+    """Whether the class is to be forgotten."""
     accuracy: float | None = None
+    """The share that was predicted correctly."""
     low: float | None = None
     high: float | None = None
     correct: int | None = None
@@ -86,6 +89,7 @@ class Difference(Record):
     """The accuracy of one model less that of another on the same samples, with a 95 % interval (Agresti and Min)."""
 
     difference: float
+    """The first less the second."""
     low: float
     high: float
 

@@ -14,6 +14,7 @@ class QuantizeResult(Record):
 
     seed: int
     codebooks: int
+    """C, the number of codebooks."""
     pairs: int
     """Pairs in each codebook."""
     used: float

@@ -15,20 +15,26 @@ class ArtifactStatus(Record):
     state: Literal["done", "unfinished", "missing"]
     """"unfinished": begun, and stopped before its end."""
     bytes: int
+    """Size on disk."""
     seconds: float
     path: str | None
+    """The artifact's folder; None while there is none."""
     fingerprint: str | None
+    """Hash of its settings and of all that it is made from."""
 
 
 class RequestStatus(Record):
     """A deletion request, as `dkvb status` lists it."""
 
     id: str
+    """Id of the request."""
     classes: list[int]
     names: list[str]
     state: str
+    """masked, purged or restored."""
     masked: int
     created: str
+    """When it was opened."""
     seed: int
     of_recipe: bool
     """Whether it belongs to a model of the recipe."""
@@ -51,6 +57,7 @@ class Capacity(Record):
     dry: list[int]
     """Codebooks that run dry."""
     warning: str | None
+    """What to do about them; None where no codebook runs dry."""
 
 
 class Status(Record):
@@ -68,4 +75,6 @@ class DoctorCheck(Record):
 
     check: str
     ok: bool
+    """Whether it is as it has to be."""
     detail: str
+    """What is there, or what is missing and how to get it."""

@@ -12,6 +12,7 @@ class ConvergedHead(Record):
     """The linear head that is trained to convergence, beside the recipe's epochs."""
 
     iterations: int
+    """Iterations of the solver."""
     seconds: float
     train: float
     per_class_train: list[Share]
@@ -37,7 +38,9 @@ class TrainResult(Record):
     tested: list[int]
     """Test samples of each class."""
     classes: list[str]
+    """Names of all classes."""
     parameters: int
+    """Trained parameters."""
     selected_pairs: int | None = None
     """Pairs that some training sample selected in the last epoch; of the bottleneck."""
     converged: ConvergedHead | None = None

@@ -25,6 +25,7 @@ class TrainOnPoint(Accuracies):
     """Accuracies after `epoch` epochs of training on; epoch 0 is the unlearned model."""
 
     epoch: int
+    """Epochs of training on so far."""
 
 
 class UnlearnResult(Record):
@@ -37,6 +38,7 @@ class UnlearnResult(Record):
     forget: list[int]
     forget_names: list[str]
     classes: list[str]
+    """Names of all classes."""
     seed: int
     n: int
     n_name: str
@@ -51,9 +53,13 @@ class UnlearnResult(Record):
     seconds: float
     """Of unlearning itself, without counting selections and without measuring."""
     seconds_counts: float
+    """Of counting the forget set's selections."""
     flops: int | None
+    """Floating-point operations of unlearning itself."""
     flops_counts: int
+    """Those of counting selections."""
     seconds_evaluate: float
+    """Of measuring."""
     note: str | None
     """What a user should know about this result."""
     not_in_paper: list[str]
@@ -65,6 +71,7 @@ class UnlearnResult(Record):
     """Test accuracy of each class."""
     after: Accuracies
     per_class_after: list[Share]
+    """The same after unlearning."""
     measures: dict[str, BeforeAndAfter] | None = None
     """The registry's metrics by name, on test data; version 0.1 had none."""
     curve: list[SweepPoint] | None = None

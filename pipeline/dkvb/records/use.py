@@ -60,6 +60,7 @@ class ExportResult(Record):
     sha256: str
     """Hash of `model.safetensors`."""
     classes: list[str]
+    """Names of all classes."""
     forgotten: list[int]
     """Ids of the classes whose pairs were left out."""
     masked: int

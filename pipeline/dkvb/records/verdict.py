@@ -15,10 +15,12 @@ class Check(Record):
     """One measure against its limit."""
 
     name: str
+    """Name of the check."""
     passed: bool
     value: float | None
     """None where it could not be measured, which is not passed."""
     threshold: float
+    """The limit."""
     detail: str
     """What was measured, in words."""
 
@@ -27,8 +29,10 @@ class RequestState(Record):
     """A request whose classes the verdict is about."""
 
     id: str
+    """Id of the request."""
     classes: list[int]
     state: State
+    """masked, purged or restored."""
     masked: int
     """Pairs that it masks."""
     erased: float | None
@@ -106,6 +110,7 @@ class RelearnRow(Record):
     oracle: Accuracy | None = None
     """On the class itself; None where nothing could be measured."""
     difference: float | None = None
+    """This model's accuracy less the oracle's."""
     ratio: float | None = None
     """None where the oracle's accuracy is 0."""
 
@@ -123,9 +128,11 @@ class Recovery(Record):
     """What lifting the mask would bring back."""
 
     possible: bool
+    """Whether values of masked pairs are still there."""
     erased: float | None
     """The share of masked pairs whose values are gone; None where none is masked."""
     detail: str
+    """The same in words."""
     classes: dict[str, Recovered]
     """By the class's name."""
 
