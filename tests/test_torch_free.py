@@ -62,8 +62,22 @@ def test_commands_that_train_and_encode_nothing_leave_torch_alone(
     assert done.returncode == 0, done.stderr
 
 
+def test_choosing_a_device_leaves_torch_alone_where_there_is_no_gpu() -> None:
+    code = """
+import sys
+from dkvb.runtime import device
+device.GPU_DEVICES = ()
+assert device.choose_device("auto") in [("cpu", device.NO_CUDA), ("cpu", device.NO_GPU)]
+assert "torch" not in sys.modules
+import torch
+assert device.choose_device("auto")[0] == ("cuda" if torch.cuda.is_available() else "cpu")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_modules_that_many_commands_need_leave_torch_alone() -> None:
     """Modules that a torch-free command may need: all but those that train, encode or are torch modules."""
     code = f"import sys, dkvb.sources.opening, dkvb.encoders.recorded, dkvb.methods.base, dkvb.inference.export, \
-dkvb.stages.embed, dkvb.stages.report, dkvb.deletion.forget; assert not set({HEAVY}) & set(sys.modules)"
+dkvb.stages.embed, dkvb.stages.quantize, dkvb.stages.report, dkvb.deletion.forget; \
+assert not set({HEAVY}) & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

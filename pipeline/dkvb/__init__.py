@@ -1,7 +1,7 @@
 """dkvb: class unlearning by masking a discrete key-value bottleneck (arXiv 2311.15268).
 
 `dkvb.load(path)` gives a trained model, `dkvb.unlearn(model, forget=…, na=…)` one that has forgotten; see docs/api.md.
-The stages are in `dkvb.stages`. Everything is imported when first asked for, so that `import dkvb` stays light.
+The stages are in `dkvb.stages`. Everything is imported when it is first used, so that `import dkvb` stays light.
 """
 
 from __future__ import annotations

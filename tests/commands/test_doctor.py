@@ -33,7 +33,7 @@ def test_the_device_is_what_nvidia_smi_and_torchs_build_say(
 ) -> None:
     monkeypatch.setattr(doctor, "version", lambda package: "9.1.0")
     assert checks(workspace)["device"].detail.startswith("cuda (nvidia-smi lists GPU of a Test; torch 9.1.0 is asked")
-    assert checks(workspace, "cpu")["device"].detail.startswith("cpu (asked for)")
+    assert checks(workspace, "cpu")["device"].detail.startswith("cpu (as --device or run.device says)")
     monkeypatch.setattr(doctor, "version", lambda package: "9.1.0+cpu")
     found = checks(workspace)["device"]
     assert found.ok

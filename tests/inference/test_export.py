@@ -22,7 +22,7 @@ from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference import export
 from dkvb.inference.bottleneck_model import Model
-from dkvb.recipe import Recipe, load
+from dkvb.recipe import Encoder, Recipe, load
 from dkvb.records.deletion import PurgeBegun
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
@@ -279,11 +279,9 @@ def test_an_encoder_travels_without_the_place_of_its_weights(workspace: Workspac
     split = open_source(recipe.data).splits["test"]
     images = [split.read(row) for row in range(5)]  # type: ignore[union-attr]
     assert torch.equal(dkvb.load(tmp_path / "out").images(images), model(x[:5]))
-    assert export._portable({"name": "resnet50", "weights": "/somewhere/of/mine/net.pth"}) == {
-        "name": "resnet50",
-        "weights": "net.pth",
-    }
-    assert export._portable({"name": "resnet50", "weights": "IMAGENET1K_V2"})["weights"] == "IMAGENET1K_V2"
+    own, tagged = "/somewhere/of/mine/net.pth", "IMAGENET1K_V2"
+    portable = [export._portable(Encoder(name="resnet50", weights=weights)) for weights in (own, tagged, None)]
+    assert [encoder["weights"] for encoder in portable if encoder] == ["net.pth", tagged, None]
 
 
 def test_the_command(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_logits
 from dkvb.inference.bottleneck_model import Model, Weights
 from dkvb.inference.classifier import About, LinearModel
-from dkvb.recipe import Recipe
+from dkvb.recipe import Encoder, Recipe
 from dkvb.stages import unlearn as unlearning
 from dkvb.workspace import arrays, requests
 from dkvb.workspace.artifacts import Workspace
@@ -313,14 +313,7 @@ def test_images_go_through_the_encoder(workspace: Workspace) -> None:
 def test_other_weights_than_those_trained_with_are_refused(recipe: Recipe, workspace: Workspace) -> None:
     model = loaded(trained(recipe, workspace))
     encoding = model.about.encoding
-    encoding.settings = {
-        "name": "pixels",
-        "weights": None,
-        "layer": None,
-        "precision": "fp32",
-        "batch_size": 2,
-        "size": 8,
-    }
+    encoding.settings = Encoder(name="pixels", batch_size=2, size=8)
     encoding.weights_sha256 = "0" * 64
     with pytest.raises(DkvbError, match="not those that the model was trained with"):
         model.images(torch.zeros(1, 3, 8, 8))

@@ -160,7 +160,9 @@ def test_scrub_r_rewinds_to_the_epoch_that_a_search_finds(trained: Recipe, works
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for _ in scrub_epochs(
-        student, teacher, torch.from_numpy(x["train"]), torch.from_numpy(y["train"]), forget, trained.scrub, 6, 0
+        scrub_passes(
+            student, teacher, torch.from_numpy(x["train"]), torch.from_numpy(y["train"]), forget, trained.scrub, 6, 0
+        )
     ):
         states.append({name: tensor.clone() for name, tensor in student.state_dict().items()})
     torch.set_num_threads(threads)

@@ -16,7 +16,7 @@ from dkvb.errors import DkvbError, MissingStage, UsageError
 from dkvb.evaluation import under_masks
 from dkvb.methods.base import CurvePoint, make, smallest_reaching
 from dkvb.methods.scrub import ScrubMethod
-from dkvb.methods.scrub_passes import distillation, scrub_epochs
+from dkvb.methods.scrub_passes import distillation, scrub_epochs, scrub_passes
 from dkvb.recipe import Recipe, Scrub
 from dkvb.runtime.seeding import generator
 from dkvb.stages import embed, quantize, train, unlearn
@@ -235,7 +235,7 @@ def test_scrub_equals_a_separately_written_loop_after_every_epoch(max_steps: int
     drawn = batches("forget", np.flatnonzero(forget)), batches("retain", np.flatnonzero(~forget))
     expected = oracle.scrub(weight, bias, *taught, x, y, *drawn, max_steps, 0.05, 0.3, 0.9, 3.0)
     finished = scrub_epochs(
-        head, teacher, torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(forget), settings, 4, 5
+        scrub_passes(head, teacher, torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(forget), settings, 4, 5)
     )
     for _, (w, b) in zip(finished, expected, strict=True):
         np.testing.assert_allclose(head.weight.detach(), w, rtol=1e-5, atol=1e-7)

@@ -14,6 +14,7 @@ from dkvb.workspace.files import size_of
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CLAIM, COUNTS
+from dkvb.workspace.settings import BottleneckSettings
 from dkvb.workspace.specs import dkvb_spec, embed_settings, linear_spec, quantize_spec
 
 FEW_TIMES, FEW_SHARE = 2, 0.05
@@ -68,7 +69,7 @@ def _entry(stage: str, what: str, artifact: Artifact | None, unfinished: bool = 
         what=what,
         state="done" if artifact else "unfinished" if unfinished else "missing",
         bytes=size_of(artifact.path) if artifact else 0,
-        seconds=artifact.manifest["seconds"] if artifact else 0.0,
+        seconds=artifact.seconds if artifact else 0.0,
         path=str(artifact.path) if artifact else None,
         fingerprint=artifact.fingerprint if artifact else None,
     )
@@ -118,7 +119,7 @@ def _capacity(recipe: Recipe, workspace: Workspace, bottlenecks: dict[int, Artif
 
 def unused(trained: Artifact) -> np.ndarray | bool:
     """(C, M) bool: pairs that training never selected, where the model passes over those; else False."""
-    if trained.settings["unused"] != "mask":
+    if trained.settings_as(BottleneckSettings).unused != "mask":
         return False
     return np.asarray(arrays.read(trained, COUNTS).sum(0) == 0)
 

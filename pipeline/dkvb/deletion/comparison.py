@@ -9,6 +9,7 @@ import numpy as np
 from dkvb.evaluation.splits import Splits
 from dkvb.metrics.proportions import destination, total_variation
 from dkvb.records.proportions import Difference, SplitAccuracy
+from dkvb.records.train import RetrainedResult
 from dkvb.records.verdict import Destination, OracleDifference, OracleRecord
 from dkvb.workspace.finished import Artifact
 
@@ -37,7 +38,7 @@ def oracle_record(
     right = [predicted["test"] == labels for predicted in (unlearned, oracle)]
     return OracleRecord(
         artifact=str(artifact.path),
-        seconds=artifact.result["seconds"],
+        seconds=artifact.result_as(RetrainedResult).seconds,
         difference=OracleDifference(
             retain=Difference.of(*(rows[~forgotten] for rows in right)),
             forget=Difference.of(*(rows[forgotten] for rows in right)),

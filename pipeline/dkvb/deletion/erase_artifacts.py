@@ -19,6 +19,7 @@ from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import CONVERGED, COUNTS, FILES, LINEAR, MANIFEST, STORED_SPLITS, VALUES, WEIGHTS
 from dkvb.workspace.requests import Request
 from dkvb.workspace.rows import stored_labels, stored_train_rows
+from dkvb.workspace.settings import BottleneckSettings, QuantizeSettings, RetrainedSettings
 
 NO_BIAS = np.float32(-1e30)
 """Bias of a purged class in a linear head: finite, so that losses stay numbers."""
@@ -81,7 +82,7 @@ class _Steps:
                 files.shred_folder(artifact.path)
                 yield artifact.path.name
         for artifact in lineage.all("retrained"):
-            with_them = not set(self.classes) <= set(artifact.settings["forget"])
+            with_them = not set(self.classes) <= set(artifact.settings_as(RetrainedSettings).forget)
             if with_them and above & set(artifact.inputs.values()):
                 files.shred_folder(artifact.path)
                 yield artifact.path.name
@@ -109,7 +110,7 @@ class _Steps:
         others = np.delete(counts, self.classes, axis=0).sum(0)
         only_these = (counts[self.classes].sum(0) > 0) & (others == 0)
         counts[self.classes] = 0
-        if model.settings["unused"] == "mask":
+        if model.settings_as(BottleneckSettings).unused == "mask":
             counts[self.classes[0]][only_these] = 1
         files.rewrite_array(model.path, COUNTS, counts, self.staging)
         self._reseal(model)
@@ -139,8 +140,8 @@ class _Steps:
         features, name = self.reach.features, "validation/neighbours"
         if not (codes.path / name).is_dir():
             return np.empty(0, np.int64)
-        validation, seed = float(codes.settings["validation"]), int(codes.settings["seed"])
-        listed = stored_train_rows(features, validation, seed)[1]
+        made = codes.settings_as(QuantizeSettings)
+        listed = stored_train_rows(features, made.validation, made.seed)[1]
         if arrays.opened(codes, name).shape[0] != len(listed):
             # lists made after an earlier purge have no places for the rows that were purged then
             there = stored_labels(features, "train")[listed] >= 0
@@ -183,4 +184,4 @@ class _Steps:
         """Shred checkpoints, which hold what was erased, and say in the manifest which classes are purged."""
         for checkpoint in sorted(artifact.path.glob("*checkpoint*")):
             files.shred(checkpoint)
-        artifact.reseal(purged=sorted({*artifact.result.get("purged", []), *self.classes}))
+        artifact.reseal(purged=sorted({*artifact.purged, *self.classes}))

@@ -23,6 +23,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.metrics.proportions import retain_classes
 from dkvb.records.proportions import Accuracy
+from dkvb.records.train import TrainResult
 from dkvb.records.verdict import Check, RelearnRow, RequestState, RetainBefore, Verdict, VerdictAccuracy
 from dkvb.runtime import progress
 from dkvb.training.on_retain_set import load_bottleneck, retrained
@@ -115,12 +116,10 @@ def _measured(trained: TrainedSeed, mask: np.ndarray, forget: Sequence[int]) -> 
 
 def _before(trained: TrainedSeed, forget: Sequence[int]) -> Accuracy | None:
     """Retain accuracy on test as training measured it: after a purge the model can no longer say."""
-    result = trained.dkvb_artifact.result
-    if "tested" not in result or "misclassified_test" not in result:
-        return None
+    result = trained.dkvb_artifact.result_as(TrainResult)
     retain = retain_classes(len(trained.splits.classes), forget)
-    samples = sum(int(result["tested"][c]) for c in retain)
-    return Accuracy.of(samples - sum(int(result["misclassified_test"][c]) for c in retain), samples)
+    samples = sum(result.tested[c] for c in retain)
+    return Accuracy.of(samples - sum(result.misclassified_test[c] for c in retain), samples)
 
 
 def _state(trained: TrainedSeed, request: Request) -> RequestState:

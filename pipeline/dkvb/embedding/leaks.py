@@ -1,9 +1,10 @@
-"""Leak check: the same content in train and test, or under more than one label, found by content hashes."""
+"""Leak check: the same content in train and test, or under more than one label, told by content hashes."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,40 +78,24 @@ def find_leaks(
     Raises:
         ValueError: hashes of another width, or not a label for each hash.
     """
-    tables = {split: _table(hashes.get(split, ())) for split in STORED_SPLITS}
-    given = {split: np.asarray(labels.get(split, ()), np.int64) for split in STORED_SPLITS}
-    rows = {split: len(table) for split, table in tables.items()}
-    for split in STORED_SPLITS:
-        if given[split].shape != (rows[split],):
-            raise ValueError(f"{split} has {rows[split]} hashes and labels of shape {given[split].shape}")
-    words = np.concatenate(list(tables.values()))
+    words, label, rows = _joined(hashes, labels)
     if not len(words):
         return Leaks(any=False, rows=rows)
-    label = np.concatenate(list(given.values()))
     test = np.arange(len(words)) >= rows["train"]
 
-    # stable, so that each content's rows stay in order, train before test
-    order = np.lexsort((words[:, 1], words[:, 0]))
-    sorted_words = words[order]
-    start = np.flatnonzero(np.r_[True, (sorted_words[1:] != sorted_words[:-1]).any(1)])
-    end = np.r_[start[1:], len(order)]
-    in_test = np.add.reduceat(test[order].astype(np.int64), start)
-    in_train = end - start - in_test
+    contents = _Contents.of(words)
+    in_test = np.add.reduceat(test[contents.order].astype(np.int64), contents.start)
+    in_train = contents.end - contents.start - in_test
     shared = (in_train > 0) & (in_test > 0)
-    across = np.minimum.reduceat(label[order], start) != np.maximum.reduceat(label[order], start)
-    repeated = in_train > 1
-
-    def members(chosen: np.ndarray) -> list[np.ndarray]:
-        """Rows of the first few of some contents."""
-        groups = np.flatnonzero(chosen)
-        groups = groups[np.argsort(order[start[groups]])][:SHOWN]
-        return [order[start[group] : end[group]] for group in groups]
+    by_content = label[contents.order]
+    lowest, highest = (reduce.reduceat(by_content, contents.start) for reduce in (np.minimum, np.maximum))
+    across, repeated = lowest != highest, in_train > 1
 
     # the two rows that are an example of each
     examples = {
-        "shared": [(same[0], same[test[same]][0]) for same in members(shared)],
-        "across_classes": [(same[0], same[label[same] != label[same[0]]][0]) for same in members(across)],
-        "duplicates": [(same[0], same[1]) for same in members(repeated)],
+        "shared": [(same[0], same[test[same]][0]) for same in contents.first(shared)],
+        "across_classes": [(same[0], same[label[same] != label[same[0]]][0]) for same in contents.first(across)],
+        "duplicates": [(same[0], same[1]) for same in contents.first(repeated)],
     }
 
     def name(row: int, kind: str) -> str:
@@ -131,6 +116,43 @@ def find_leaks(
             if pairs
         },
     )
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """Rows by content: those of content g are `order[start[g] : end[g]]`, in their own order."""
+
+    order: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+    @classmethod
+    def of(cls, words: np.ndarray) -> _Contents:
+        """Rows with the same words (N, 2) have the same content."""
+        # stable, so that each content's rows stay in order, train before test
+        order = np.lexsort((words[:, 1], words[:, 0]))
+        ordered = words[order]
+        start = np.flatnonzero(np.r_[True, (ordered[1:] != ordered[:-1]).any(1)])
+        return cls(order, start, np.r_[start[1:], len(order)])
+
+    def first(self, chosen: np.ndarray) -> list[np.ndarray]:
+        """The rows of each of the first few contents that are chosen."""
+        groups = np.flatnonzero(chosen)
+        groups = groups[np.argsort(self.order[self.start[groups]])][:SHOWN]
+        return [self.order[self.start[group] : self.end[group]] for group in groups]
+
+
+def _joined(
+    hashes: Mapping[str, Sequence[bytes] | np.ndarray], labels: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """Words (N, 2) and labels (N,) of both splits, train before test, and the rows of each split."""
+    tables = {split: _table(hashes.get(split, ())) for split in STORED_SPLITS}
+    given = {split: np.asarray(labels.get(split, ()), np.int64) for split in STORED_SPLITS}
+    rows = {split: len(table) for split, table in tables.items()}
+    for split in STORED_SPLITS:
+        if given[split].shape != (rows[split],):
+            raise ValueError(f"{split} has {rows[split]} hashes and labels of shape {given[split].shape}")
+    return np.concatenate(list(tables.values())), np.concatenate(list(given.values())), rows
 
 
 def _table(hashes: Sequence[bytes] | np.ndarray) -> np.ndarray:

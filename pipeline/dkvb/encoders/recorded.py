@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,10 +15,12 @@ from dkvb.encoders.batches import encode_rows
 from dkvb.encoders.networks import load_encoder
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Encoder
+from dkvb.records.embed import EmbedResult
 from dkvb.runtime.device import choose_device
 from dkvb.sources.base import ImageSplit
 from dkvb.sources.images import ImageFiles, convert
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.settings import EmbedSettings
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +32,7 @@ class Encoding:
     """`settings` of the recipe's encoder section (None for ready-made features), the images' `mode`, the weights'
     sha256."""
 
-    settings: dict[str, Any] | None
+    settings: Encoder | None
     mode: Literal["RGB", "L"] = "RGB"
     weights_sha256: str | None = None
     folder: Path | None = None
@@ -41,8 +43,8 @@ class Encoding:
     @classmethod
     def of(cls, features: Artifact, device: str = "cpu") -> Encoding:
         """That of an embed artifact."""
-        result = features.result
-        return cls(features.settings["encoder"], result["mode"] or "RGB", result["weights_sha256"], device=device)
+        settings, result = features.settings_as(EmbedSettings), features.result_as(EmbedResult)
+        return cls(settings.encoder, result.mode or "RGB", result.weights_sha256, device=device)
 
     @cached_property
     def encoder(self) -> FrozenEncoder:
@@ -56,16 +58,21 @@ class Encoding:
             raise UsageError(
                 "This model was trained on ready-made features, without an encoder: give features (B, D), not images."
             )
-        settings = dict(self.settings)
-        if self.folder and settings["weights"] and (self.folder / settings["weights"]).is_file():
-            settings["weights"] = str(self.folder / settings["weights"])
-        encoder = load_encoder(Encoder(**settings), choose_device(self.device)[0], self.mode)
+        settings = self.settings
+        if self.folder and settings.weights and (self.folder / settings.weights).is_file():
+            settings = settings.model_copy(update={"weights": str(self.folder / settings.weights)})
+        encoder = load_encoder(settings, choose_device(self.device)[0], self.mode)
         if self.weights_sha256 and encoder.weights_hash != self.weights_sha256:
             raise DkvbError(
-                f"The weights of {settings['name']} found here are not those that the model was trained with (sha256 of"
+                f"The weights of {settings.name} found here are not those that the model was trained with (sha256 of"
                 f" their parameters {encoder.weights_hash}, expected {self.weights_sha256}): give the original weights."
             )
         return encoder
+
+    @property
+    def _batch_size(self) -> int:
+        assert self.settings  # an encoder has been loaded
+        return self.settings.batch_size
 
     def features(self, images: torch.Tensor | Image.Image | Sequence[Image.Image]) -> torch.Tensor:
         """Features (B, D) of PIL images, or of a tensor (B, channels, H, W) that `encoder.preprocess` has made.
@@ -75,7 +82,7 @@ class Encoding:
         """
         import torch
 
-        encoder, size = self.encoder, int((self.settings or {})["batch_size"])
+        encoder, size = self.encoder, self._batch_size
         if isinstance(images, torch.Tensor):
             if images.ndim != 4:
                 raise DkvbError(f"A tensor of images must be (B, channels, H, W), got {tuple(images.shape)}.")
@@ -94,7 +101,7 @@ class Encoding:
     ) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
         """Features (n, D) of those image files that can be read, their places (n,), and place -> what is wrong with the
         others."""
-        encoder, largest = self.encoder, int((self.settings or {})["batch_size"])
+        encoder, largest = self.encoder, self._batch_size
         names = [str(file) for file in files]
         split = ImageSplit(names, np.zeros(len(names), np.int64), ImageFiles(Path(), names, self.mode))
         # equal batches: the last one is filled up to the size of the others

@@ -1,4 +1,4 @@
-"""Keys, codes and values of one seed as they lie on disk, read when first asked for."""
+"""Keys, codes and values of one seed as they lie on disk, read when they are first used."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from dkvb.records.quantize import QuantizeResult
 from dkvb.workspace import arrays
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import KEYS
+from dkvb.workspace.settings import QuantizeSettings
 
 
 @dataclass
@@ -56,6 +57,11 @@ class StoredBottleneck:
     @property
     def pairs(self) -> int:
         return self._fitted.pairs
+
+    @property
+    def top_k(self) -> int:
+        """Keys that each query selects in a codebook."""
+        return self.codes_artifact.settings_as(QuantizeSettings).keys.top_k
 
     @cached_property
     def keys(self) -> np.ndarray:

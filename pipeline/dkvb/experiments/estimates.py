@@ -7,16 +7,16 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from dkvb.errors import DkvbError
-from dkvb.recipe import Recipe, load
+from dkvb.recipe import Keys, Recipe, load
 from dkvb.records.embed import EmbedResult
 from dkvb.records.unlearn import UnlearnResult
 from dkvb.runtime import progress
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
+from dkvb.workspace.settings import BottleneckSettings, EmbedSettings, LinearSettings, QuantizeSettings
 from dkvb.workspace.specs import embed_settings
 
 
@@ -160,27 +160,30 @@ def _rates(workspace: Workspace) -> dict[str, float]:
             largest[step] = (amount, seconds / amount)
 
     for embeds in lineage.all("embed"):
-        name = (embeds.settings.get("encoder") or {}).get("name", "")
-        add(f"embed {name}", embeds.manifest["seconds"], Recipe(), embeds)
+        encoder = embeds.settings_as(EmbedSettings).encoder
+        add(f"embed {encoder.name if encoder else ''}", embeds.seconds, Recipe(), embeds)
     for codes in lineage.all("quantize"):
         if features := lineage.input_of(codes, "embed"):
-            add("quantize", codes.manifest["seconds"], Recipe().with_(keys=codes.settings["keys"]), features)
+            add("quantize", codes.seconds, Recipe(keys=_keys(codes)), features)
     recipes: dict[str, tuple[Recipe, Artifact]] = {}
     for model in lineage.all("train"):
         made = lineage.trained_from(model)
         if made is None:
             continue
-        section = "linear" if "linear" in model.settings else "train"
-        over: dict[str, Any] = {section: model.settings[section]}
         if made.codes:
-            over["keys"] = made.codes.settings["keys"]
-        recipe = Recipe().with_(**over)
+            recipe = Recipe(train=model.settings_as(BottleneckSettings).train, keys=_keys(made.codes))
+        else:
+            recipe = Recipe(linear=model.settings_as(LinearSettings).linear)
         recipes[model.fingerprint] = recipe, made.features
         if made.codes:
-            add("train", model.manifest["seconds"], recipe, made.features)
+            add("train", model.seconds, recipe, made.features)
     for artifact in lineage.all("unlearn"):
         of = recipes.get(artifact.inputs.get("train", ""))
         if artifact.kind == "forget" and of:
             result = artifact.result_as(UnlearnResult)
-            add(result.method, artifact.manifest["seconds"] + result.seconds, *of)
+            add(result.method, artifact.seconds + result.seconds, *of)
     return {step: rate for step, (_, rate) in largest.items()}
+
+
+def _keys(codes: Artifact) -> Keys:
+    return codes.settings_as(QuantizeSettings).keys

@@ -25,6 +25,7 @@ from dkvb.stages import embed, quantize, report, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import SeedModels, seed_models
+from dkvb.workspace.settings import UnlearnSettings
 from dkvb.workspace.specs import embed_settings
 
 METHODS = [
@@ -114,9 +115,10 @@ def _steps(recipe: Recipe, workspace: Workspace, force: bool) -> list[Step]:
             done = features is not None and trained and _unlearned(this, workspace, features, models, unlearned)
             steps.append(_step(recipe, name, seed, done, partial(unlearn.run, this, workspace, force=force)))
         attacked = features is not None and set(membership.DEFENCES) <= {
-            artifact.settings["method"]
+            made.method
             for artifact in unlearned
-            if (artifact.kind, artifact.settings.get("seed")) == ("membership", seed)
+            if artifact.kind == "membership"
+            and (made := artifact.settings_as(UnlearnSettings)).seed == seed
             and artifact.inputs.get("embed") == features.fingerprint
         }
         steps.append(_step(recipe, "membership", seed, attacked, partial(membership.run, one, workspace, force=force)))

@@ -65,7 +65,8 @@ class Classifier(ABC):
     @property
     def encoder(self) -> dict[str, Any] | None:
         """Settings of the frozen encoder; None where the model was trained on ready-made features."""
-        return self.about.encoding.settings
+        settings = self.about.encoding.settings
+        return settings.model_dump() if settings else None
 
     def __call__(self, features: Features) -> Features:
         """Features (B, D) -> logits (B, L) float32: an array for an array, and for a torch tensor a tensor on its

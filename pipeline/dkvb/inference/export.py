@@ -20,7 +20,7 @@ from dkvb.errors import DkvbError, UsageError
 from dkvb.inference.bottleneck_model import Model
 from dkvb.inference.model_card import card
 from dkvb.metrics.accuracy import accuracies, per_class
-from dkvb.recipe import WEIGHTS_FILES
+from dkvb.recipe import WEIGHTS_FILES, Encoder
 from dkvb.records.use import ExportResult
 from dkvb.runtime import progress
 from dkvb.version import __version__
@@ -159,12 +159,13 @@ def _write(model: Model, folder: Path, now: list[float | None] | None) -> dict[s
     return config
 
 
-def _portable(settings: dict[str, Any] | None) -> dict[str, Any] | None:
+def _portable(settings: Encoder | None) -> dict[str, Any] | None:
     """Encoder settings without the place of a weights file on this machine: its bare name."""
-    weights = (settings or {}).get("weights")
-    if settings is None or weights is None:
-        return settings
-    return {**settings, "weights": Path(weights).name if Path(weights).suffix in WEIGHTS_FILES else weights}
+    if settings is None:
+        return None
+    weights = settings.weights
+    bare = Path(weights).name if weights and Path(weights).suffix in WEIGHTS_FILES else weights
+    return settings.model_dump() | {"weights": bare}
 
 
 def _transform(encoding: Encoding) -> str | None:
@@ -172,7 +173,7 @@ def _transform(encoding: Encoding) -> str | None:
     here."""
     if encoding.settings is None:
         return None
-    if encoding.settings["name"] == "pixels":
+    if encoding.settings.name == "pixels":
         return PIXELS
     try:
         return repr(getattr(encoding.encoder, "transform", None))

@@ -19,9 +19,11 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference.bottleneck_model import Model, Weights
 from dkvb.inference.classifier import About, Classifier, LinearModel
 from dkvb.inference.export import CONFIG, FORMAT, TENSORS
-from dkvb.recipe import Recipe
+from dkvb.recipe import Encoder, Recipe
 from dkvb.recipe import load as load_recipe
-from dkvb.records.unlearn import Keeps
+from dkvb.records.embed import EmbedResult
+from dkvb.records.train import TrainResult
+from dkvb.records.unlearn import Keeps, UnlearnResult
 from dkvb.runtime.device import choose_device
 from dkvb.version import __version__
 from dkvb.workspace import arrays
@@ -31,6 +33,7 @@ from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import COUNTS, KEYS, LINEAR, MANIFEST, MASK, PROJECTION, VALUES, WEIGHTS
 from dkvb.workspace.requests import all_requests, need_features, refuse_half_purged, unite
+from dkvb.workspace.settings import BottleneckSettings, ModelSettings, QuantizeSettings
 
 
 def load(
@@ -52,7 +55,7 @@ def load(
             masked always.
 
     Raises:
-        UsageError: there is no such folder, nothing in it that can be loaded, or no GPU where one is asked for.
+        UsageError: there is no such folder, nothing in it can be loaded, or `device` is "cuda" and there is no GPU.
         MissingStage: the workspace has no such model.
         DamagedArtifact: a file has been altered or is missing.
     """
@@ -81,7 +84,7 @@ def load_seed(recipe: Recipe, workspace: Workspace, seed: int, device: str, requ
     """The bottleneck that a recipe trained with a seed.
 
     Raises:
-        UsageError: no GPU where one is asked for.
+        UsageError: `device` is "cuda" and there is no GPU.
         MissingStage: nothing embedded or trained yet.
         DamagedArtifact: it has been altered.
     """
@@ -101,7 +104,8 @@ def _check_device(device: str) -> None:
 def _last(workspace: Workspace, seed: int | None) -> Artifact:
     """The bottleneck last trained or used, with this seed, or the lowest that the same settings were trained with."""
     lineage = Lineage(workspace)
-    trained = [a for a in lineage.all("train") if a.settings["model"] == "dkvb" and seed in (None, a.settings["seed"])]
+    models = [(artifact, artifact.settings_as(ModelSettings)) for artifact in lineage.all("train")]
+    trained = [artifact for artifact, made in models if made.model == "dkvb" and seed in (None, made.seed)]
     if not trained:
         which = "" if seed is None else f" of seed {seed}"
         raise MissingStage(
@@ -141,21 +145,21 @@ def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu",
 
 def _kept(artifact: Artifact) -> Keeps:
     """What an artifact keeps of a model; that of another stage, of a sweep or of training on keeps nothing of one."""
-    if artifact.stage != "unlearn" or artifact.settings["kind"] != "forget":
+    if artifact.kind != "forget":
         return "nothing"
-    keeps: Keeps | None = artifact.result.get("keeps")
-    if keeps:
-        return keeps
+    result = artifact.result_as(UnlearnResult)
+    if result.keeps:
+        return result.keeps
     # version 0.1 did not say, and wrote a logit mask beside models trained again
-    if artifact.settings["method"].startswith("retrain"):
+    if result.method.startswith("retrain"):
         return "nothing"
     if (artifact.path / WEIGHTS).is_file():
         return "weights"
-    return "excluded" if artifact.settings["method"] == "logit-mask" else "mask"
+    return "excluded" if result.method == "logit-mask" else "mask"
 
 
 def _unlearned(model: Classifier, artifact: Artifact, keeps: Keeps) -> Classifier:
-    forget = [int(c) for c in artifact.settings["forget"]]
+    forget = artifact.result_as(UnlearnResult).forget
     arrays = load_file(artifact.path / (WEIGHTS if keeps == "weights" else MASK))
     about = replace(model.about, forgotten=sorted({*model.about.forgotten, *forget}))
     if isinstance(model, LinearModel):
@@ -173,16 +177,16 @@ def _unlearned(model: Classifier, artifact: Artifact, keeps: Keeps) -> Classifie
 
 
 def _trained(workspace: Workspace, trained: Artifact, device: str, requests: bool) -> Classifier:
-    settings, result = trained.settings, trained.result
+    result = trained.result_as(TrainResult)
     lineage = Lineage(workspace)
-    codes = lineage.need_input(trained, "quantize") if settings["model"] == "dkvb" else None
+    codes = lineage.need_input(trained, "quantize") if result.model == "dkvb" else None
     features = lineage.need_input(codes or trained, "embed")
     about = About(
-        classes=[str(name) for name in result["classes"]],
-        seed=int(settings["seed"]),
+        classes=result.classes,
+        seed=result.seed,
         encoding=Encoding.of(features, device),
-        name=str(features.result["source"]),
-        accuracy={name: result[name] for name in ("test", "per_class_test")},
+        name=features.result_as(EmbedResult).source,
+        accuracy={"test": result.test, "per_class_test": result.per_class_test},
         identity={"train": trained.fingerprint, "embed": features.fingerprint},
     )
     if codes is None:
@@ -192,13 +196,14 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
     keys = arrays.read(codes, KEYS)
     counts = partial(_class_counts, trained)
     unused = np.zeros(keys.shape[:2], bool)
-    if settings["unused"] == "mask":
+    settings = trained.settings_as(BottleneckSettings)
+    if settings.unused == "mask":
         unused = counts(range(len(about.classes))) == 0
     weights = Weights(
         load_file(codes.path / PROJECTION)["projection"], keys, load_file(trained.path / VALUES)["values"], unused
     )
-    top_k, pool = int(codes.settings["keys"]["top_k"]), settings["train"]["pool"]
-    model = Model(about, weights, np.zeros_like(unused), top_k, pool, counts)
+    top_k = codes.settings_as(QuantizeSettings).keys.top_k
+    model = Model(about, weights, np.zeros_like(unused), top_k, settings.train.pool, counts)
     return _requested(workspace, trained, model, requests)
 
 
@@ -236,7 +241,13 @@ def read_export(folder: Path, device: str = "cpu") -> Model:
         about = About(
             classes=list(config["classes"]),
             seed=int(config["seed"]),
-            encoding=Encoding(config["encoder"], config["mode"] or "RGB", config["weights_sha256"], folder, device),
+            encoding=Encoding(
+                Encoder(**config["encoder"]) if config["encoder"] else None,
+                config["mode"] or "RGB",
+                config["weights_sha256"],
+                folder,
+                device,
+            ),
             name=config["data"],
             forgotten=list(config["forgotten"]),
             excluded=list(config["excluded"]),

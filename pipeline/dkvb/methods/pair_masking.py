@@ -80,7 +80,7 @@ class Masking:
         bottleneck = self.trained.bottleneck
         if self.source != "proxy":
             return bottleneck.codes("train")[:, self.forget_rows()]
-        top_k = int(bottleneck.codes_artifact.settings["keys"]["top_k"])
+        top_k = bottleneck.top_k
         return np.concatenate([self._search(self.proxy, group, top_k) for group in groups(bottleneck.codebooks)])
 
     @cached_property

@@ -8,6 +8,7 @@ import numpy as np
 
 from dkvb.encoders.recorded import Encoding
 from dkvb.errors import DkvbError, UsageError, some
+from dkvb.records.embed import EmbedResult
 from dkvb.runtime import progress
 from dkvb.sources.checks import rows_not_finite
 from dkvb.sources.images import list_images
@@ -52,7 +53,7 @@ def proxy_features(path: Path, features: Artifact, forget: list[int], device: st
             are not those that the model was trained with.
     """
     x = _rows(path, forget) if path.is_file() else _encoded(path, Encoding.of(features, device))
-    width = int(features.result["dim"])
+    width = features.result_as(EmbedResult).dim
     if len(x) == 0:
         raise DkvbError(f"The proxy set {path} has no samples of the forget classes; it needs 1 or more.")
     if x.shape[1] != width:

@@ -16,7 +16,7 @@ from dkvb.errors import DkvbError, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.selections import masked_ids
 from dkvb.methods.base import CurvePoint, Outcome, Point, point
-from dkvb.methods.scrub_passes import scrub_epochs
+from dkvb.methods.scrub_passes import scrub_epochs, scrub_passes
 from dkvb.metrics.flops import linear_flops, values_flops
 from dkvb.runtime.seeding import integer
 from dkvb.training.linear_head import predict
@@ -106,7 +106,9 @@ class ScrubMethod:
         self._unsettle(student)
         with suitable_threads(student):
             yield from scrub_epochs(
-                student, teacher, inputs, torch.from_numpy(labels), forget, self.recipe, epochs, self.trained.seed
+                scrub_passes(
+                    student, teacher, inputs, torch.from_numpy(labels), forget, self.recipe, epochs, self.trained.seed
+                )
             )
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:

@@ -79,17 +79,8 @@ def scrub_passes(
         yield "min", epoch
 
 
-def scrub_epochs(
-    student: torch.nn.Module,
-    teacher: torch.nn.Module,
-    inputs: torch.Tensor,
-    labels: torch.Tensor,
-    forget: torch.Tensor,
-    settings: Scrub,
-    epochs: int,
-    seed: int,
-) -> Iterator[int]:
+def scrub_epochs(passes: Iterator[tuple[Literal["max", "min"], int]]) -> Iterator[int]:
     """`scrub_passes`, an epoch at a time; yields the number of finished epochs."""
-    for kind, epoch in scrub_passes(student, teacher, inputs, labels, forget, settings, epochs, seed):
+    for kind, epoch in passes:
         if kind == "min":
             yield epoch

@@ -81,18 +81,16 @@ def train_on(
     forget = unlearned.result_as(UnlearnResult).forget
     settings = {"kind": "retraining", "method": method.name, "forget": forget, "seed": trained.seed}
     settings |= {**method.settings, "n": n, **plan.settings}
-    inputs = {"train": unlearned.manifest["inputs"]["train"], "unlearn": unlearned.fingerprint}
+    inputs = {"train": unlearned.inputs["train"], "unlearn": unlearned.fingerprint}
     label = f"retrain {readable}"
     with trained.workspace.claim(Spec("unlearn", f"{readable}-retrained", settings, inputs), force) as claim:
         if done := claim.reuse(label):
             return done.result_as(TrainOn).points
-        from_original = None
         if isinstance(method, Masking):
-            course = [_known(unlearned, "after"), *_values(trained, method, unlearned, plan, claim)]
+            whole, course = None, [_known(unlearned, "after"), *_values(trained, method, unlearned, plan, claim)]
         else:
             whole = [_known(unlearned, "before"), *_student(trained, method, n, forget, plan)]
             course = [_known(unlearned, "after"), *whole[n + 1 :]]
-            from_original = _points(whole, trained.splits, forget)
         with atomic(claim.path / CURVE) as temporary:
             _frame(course, trained.splits).write_parquet(temporary)
         result = TrainOn(
@@ -105,7 +103,7 @@ def train_on(
             n_name=method.dial,
             epochs=plan.epochs,
             points=_points(course, trained.splits, forget),
-            from_original=from_original,
+            from_original=_points(whole, trained.splits, forget) if whole else None,
         )
         claim.finish(result)
         (claim.path / CHECKPOINT).unlink(missing_ok=True)

@@ -55,7 +55,7 @@ def pages(collected: Collected) -> list[Page]:
     """One page, of everything that has been trained."""
     parts = all_parts(collected)
     inputs = [
-        [artifact.fingerprint, artifact.manifest["created"]]
+        [artifact.fingerprint, artifact.created]
         for part in parts
         for artifact in [
             *(trained.artifact for setup in (part.setup, *part.heads) for trained in setup.seeds),
@@ -130,8 +130,8 @@ def _best(part: Part, missed: pl.DataFrame) -> str:
 def _settings(part: Part) -> list[tuple[str, dict[str, Any]]]:
     """Tables 4 to 7."""
     trained = part.setup.seeds[0]
-    groups = [("Table 4: the bottleneck", {**trained.keys_settings, **trained.artifact.settings["train"]})]
-    groups += [("Table 5: the linear head", head.seeds[0].artifact.settings["linear"]) for head in part.heads[:1]]
+    groups = [("Table 4: the bottleneck", {**trained.keys_settings, **trained.section})]
+    groups += [("Table 5: the linear head", head.seeds[0].section) for head in part.heads[:1]]
     groups += [
         ("Table 6: SCRUB", without(result.artifacts[0].settings, "kind", "method", "forget", "seed"))
         for result in part.results

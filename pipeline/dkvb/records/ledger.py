@@ -141,7 +141,7 @@ class ReceiptTimes(Record):
 
 
 class Receipt(Record):
-    """What was asked for, done and measured on one request: `receipts/<id>.json`."""
+    """One request: what it was to forget, what was done, and what was measured: `receipts/<id>.json`."""
 
     model_config = ConfigDict(extra="allow")  # one that a later version issued is still shown
 

@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from dkvb.errors import UsageError
+
+NO_CUDA, NO_GPU = "this torch build has no CUDA", "torch sees no GPU"
+
+GPU_DEVICES = ("nvidia*", "nvhost*", "nvgpu*", "nvmap", "dxg", "kfd")
+"""Names under /dev of a GPU that torch calls "cuda": NVIDIA's, on boards and under Windows too, and AMD's."""
 
 
 def choose_device(wanted: str) -> tuple[str, str]:
     """The device, "cpu" or "cuda", and the reason in words.
 
     Raises:
-        UsageError: a GPU was asked for and there is none.
+        UsageError: `wanted` is "cuda" and there is no GPU that torch can use.
     """
     if wanted == "cpu":
-        return "cpu", "asked for"
-    import torch
+        return "cpu", "as --device or run.device says"
+    reason = None if "torch" in sys.modules else _no_gpu()
+    if reason is None:
+        import torch
 
-    if torch.cuda.is_available():
-        return "cuda", f"torch sees {torch.cuda.get_device_name(0)}"
-    reason = "this torch build has no CUDA" if torch.version.cuda is None else "torch sees no GPU"
+        if torch.cuda.is_available():
+            return "cuda", f"torch sees {torch.cuda.get_device_name(0)}"
+        reason = NO_CUDA if torch.version.cuda is None else NO_GPU
     if wanted == "cuda":
         raise UsageError(f"--device cuda: {reason}. Use --device auto or cpu, or see what `dkvb doctor` finds.")
     return "cpu", reason
+
+
+def _no_gpu() -> str | None:
+    """Why torch can use no GPU here, where that shows without importing torch, which takes seconds; else None."""
+    if version("torch").endswith("+cpu"):
+        return NO_CUDA
+    if sys.platform == "linux" and not any(any(Path("/dev").glob(name)) for name in GPU_DEVICES):
+        return NO_GPU
+    return None
 
 
 def gpus_listed() -> list[str]:

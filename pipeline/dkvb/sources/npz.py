@@ -1,4 +1,4 @@
-"""The one reader of .npz files of features: `x (N, D)`, and `y (N,)` and `classes` where they are asked for."""
+"""The one reader of .npz files of features: `x (N, D)`, and `y (N,)` and `classes` where the caller reads them."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def _values(
             + searched * (keys.epochs - 1)
             + selection_flops(everyone, width, keys.codebooks, keys.pairs, keys.dim)
         )
-        seconds += float(model.codes_artifact.manifest["seconds"])
+        seconds += model.codes_artifact.seconds
     return seconds, flops
 
 

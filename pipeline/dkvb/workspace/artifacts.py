@@ -45,7 +45,7 @@ class Claim:
                 that the damaged parts are made anew.
 
         Raises:
-            DamagedArtifact: it has been altered since.
+            DamagedArtifact: one of its files is missing or is not as it was written.
         """
         if self.artifact is None or (mend is not None and mend(self.artifact)):
             return None
@@ -109,7 +109,7 @@ class Workspace:
 
         Raises:
             MissingStage: it has not been made, or not to its end.
-            DamagedArtifact: it has been altered since.
+            DamagedArtifact: one of its files is missing or is not as it was written.
         """
         return self.need_made(self.find(stage, settings), stage, what)
 
@@ -118,7 +118,7 @@ class Workspace:
 
         Raises:
             MissingStage: it has not been made, or not to its end.
-            DamagedArtifact: it has been altered since.
+            DamagedArtifact: one of its files is missing or is not as it was written.
         """
         return self.need_made(self.get(spec), spec.stage, what)
 
@@ -127,7 +127,7 @@ class Workspace:
 
         Raises:
             MissingStage: it is None: it has not been made, or not to its end.
-            DamagedArtifact: it has been altered since.
+            DamagedArtifact: one of its files is missing or is not as it was written.
         """
         if artifact is None:
             raise MissingStage(

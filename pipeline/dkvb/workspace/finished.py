@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dkvb.errors import DamagedArtifact, SettingsClash
 from dkvb.records.base import Record
@@ -17,6 +17,7 @@ from dkvb.workspace.files import differences
 from dkvb.workspace.names import MANIFEST
 
 R = TypeVar("R", bound=Record)
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,26 @@ class Artifact:
         return dict(self.manifest["inputs"])
 
     @property
+    def seconds(self) -> float:
+        """What making it took."""
+        return float(self.manifest["seconds"])
+
+    @property
+    def created(self) -> str:
+        """When it was made, in UTC, as ISO 8601 has it."""
+        return str(self.manifest["created"])
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Library -> version of it that made this."""
+        return dict(self.manifest["versions"])
+
+    @property
+    def host(self) -> str:
+        """The machine that made it, in words."""
+        return str(self.manifest["host"])
+
+    @property
     def kind(self) -> str:
         """What it is: the stage, and of those that stage 4 makes, "forget", "sweep", "retraining" or "membership"."""
         return str(self.settings.get("kind", self.stage))
@@ -63,15 +84,26 @@ class Artifact:
         Raises:
             SettingsClash: another version of dkvb wrote it, with other fields.
         """
+        return self._part_as(kind, "result")
+
+    def settings_as(self, kind: type[M]) -> M:
+        """Some of the settings as a record (`dkvb.workspace.settings`).
+
+        Raises:
+            SettingsClash: another version of dkvb wrote them, with other fields.
+        """
+        return self._part_as(kind, "settings")
+
+    def _part_as(self, kind: type[M], part: str) -> M:
         try:
-            return kind.model_validate(self.manifest["result"])
+            return kind.model_validate(self.manifest[part])
         except ValidationError as error:
             at = error.errors()[0]
             field = ".".join(map(str, at["loc"]))
             writer = self.manifest.get("versions", {}).get("dkvb", "an unknown version")
             raise SettingsClash(
                 f"{self.path / MANIFEST} was written by dkvb {writer} and does not hold what dkvb {__version__} reads"
-                f" (`result.{field}`: {at['msg'].lower()}):"
+                f" (`{part}.{field}`: {at['msg'].lower()}):"
                 f" delete {self.path}, then run `dkvb {self.maker}` to make it again."
             ) from None
 
@@ -79,7 +111,7 @@ class Artifact:
         """Its entry in `--json`: the result with `skipped`, `artifact` and, where the result has none, `seconds`."""
         result = self.result_as(kind)
         if getattr(result, "seconds", 0.0) is None:
-            more["seconds"] = self.manifest["seconds"]
+            more["seconds"] = self.seconds
         return result.model_copy(update={"skipped": skipped, "artifact": str(self.path), **more})
 
     def wrong_files(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ from dkvb.recipe import Recipe
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.settings import ModelSettings
 from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
 
 
@@ -33,7 +34,7 @@ class TrainedFrom:
 
     @property
     def seed(self) -> int:
-        return int(self.model.settings["seed"])
+        return self.model.settings_as(ModelSettings).seed
 
     @cached_property
     def setup(self) -> str:

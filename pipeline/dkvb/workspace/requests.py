@@ -248,7 +248,7 @@ def need_features(recipe: Recipe, workspace: Workspace) -> Artifact:
 
     Raises:
         MissingStage: nothing embedded yet.
-        DamagedArtifact: altered since.
+        DamagedArtifact: one of their files is missing or is not as it was written.
     """
     refuse_half_purged(workspace)
     return workspace.need("embed", embed_settings(recipe), f"The embedded data set '{recipe.data_name}'")

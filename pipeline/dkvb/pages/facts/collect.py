@@ -15,6 +15,7 @@ from dkvb.records.unlearn import Sweep, TrainOn, UnlearnResult
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.lineage import Lineage
+from dkvb.workspace.settings import UnlearnSettings
 
 KINDS = ("forget", "sweep", "retraining")
 """Kinds of unlearning artifacts that pages show per run."""
@@ -99,7 +100,7 @@ def _runs(
             sweeps=_sweeps(of(forget, swept), forget),
             retraining=of(forget, trained_on),
             swept=of(forget, swept),
-            made=max(made.artifact.manifest["created"] for made in of(forget, every)),
+            made=max(made.artifact.created for made in of(forget, every)),
         )
         for forget in sorted(wanted)
     ]
@@ -109,8 +110,8 @@ def _grouped(made: Sequence[Made[R]], key: Callable[[Made[R]], Any]) -> list[lis
     """Results of one setup and method that have the same key, by seed."""
     groups: dict[str, list[Made[R]]] = defaultdict(list)
     for one in made:
-        groups[canonical_hash([one.setup.key, one.artifact.settings["method"], key(one)])].append(one)
-    return [sorted(group, key=lambda one: one.artifact.settings["seed"]) for group in groups.values()]
+        groups[canonical_hash([one.setup.key, one.artifact.settings_as(UnlearnSettings).method, key(one)])].append(one)
+    return [sorted(group, key=lambda one: one.artifact.settings_as(UnlearnSettings).seed) for group in groups.values()]
 
 
 def _methods(made: list[Made[UnlearnResult]]) -> list[MethodResult]:

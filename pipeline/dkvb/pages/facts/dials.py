@@ -11,6 +11,7 @@ from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.sweeps import Swept
 from dkvb.pages.facts.words import count, deviation, exact
+from dkvb.workspace.settings import UnlearnSettings
 
 CHOSEN_ON = {"validation": "chosen on validation data", "test": "read off the test curve"}
 
@@ -92,7 +93,7 @@ def choices(run: ReportRun, method: str) -> list[Choice]:
 def paper_n(run: ReportRun, method: str) -> Stat | None:
     """The smallest N whose forget accuracy on test data is at most the target, over the seeds that reach it."""
     used, sweep = run.find(method), run.sweep(method)
-    aim = used.artifacts[0].settings.get("target") if used else None
+    aim = used.artifacts[0].settings_as(UnlearnSettings).target if used else None
     return sweep.first_n(run.chance if aim == "chance" else 0.0) if sweep else None
 
 

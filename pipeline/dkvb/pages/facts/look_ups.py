@@ -20,6 +20,7 @@ from dkvb.pages.facts.setups import Trained
 from dkvb.workspace import arrays
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import COUNTS, MASK, VALUES
+from dkvb.workspace.settings import BottleneckSettings, QuantizeSettings
 
 ROOM = 2**30
 """Bytes of selection counts held at a time; of more classes than fit, only some are compared."""
@@ -230,12 +231,10 @@ def fallback(trained: Trained, mask: np.ndarray, forget: Sequence[int], every: S
 
 def _stored(trained: Trained) -> StoredBottleneck:
     """Keys and codes of a trained bottleneck; its values are read one codebook at a time."""
-    settings = trained.artifact.settings
+    settings = trained.artifact.settings_as(BottleneckSettings)
     assert trained.quantize
-    splits = Splits(trained.embed, float(trained.quantize.settings["validation"]), trained.seed)
-    return StoredBottleneck(
-        splits, trained.quantize, np.empty(0), settings["train"]["pool"], settings["unused"] == "mask"
-    )
+    splits = Splits(trained.embed, trained.quantize.settings_as(QuantizeSettings).validation, trained.seed)
+    return StoredBottleneck(splits, trained.quantize, np.empty(0), settings.train.pool, settings.unused == "mask")
 
 
 def _codebooks(

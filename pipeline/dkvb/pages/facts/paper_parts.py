@@ -12,6 +12,7 @@ from dkvb.pages.facts.runs import Attack, Collected, MethodResult, ReportRun, la
 from dkvb.pages.facts.setups import Setup, flatten
 from dkvb.pages.facts.words import plural
 from dkvb.recipe import load
+from dkvb.workspace.settings import EmbedSettings
 
 CLIP = "clip-vit-b32"
 
@@ -43,7 +44,7 @@ class Part:
     @property
     def exact(self) -> bool:
         """Whether the paper has this very data set and encoder."""
-        return (self.setup.embed.settings["data"]["source"], self.setup.encoder) in PAPER
+        return (self.setup.embed.settings_as(EmbedSettings).data.source, self.setup.encoder) in PAPER
 
     @property
     def results(self) -> list[MethodResult]:
@@ -66,17 +67,17 @@ class Part:
         wanted = load(published.recipe).encoder
         if not self.exact:
             return [f"the encoder: {self.setup.encoder} instead of {wanted.name}"]
-        used = self.setup.embed.settings.get("encoder") or {}
-        if used.get("weights") in (None, wanted.weights):
+        used = self.setup.embed.settings_as(EmbedSettings).encoder
+        if used is None or used.weights in (None, wanted.weights):
             return []
-        return ["random encoder weights" if used["weights"] == "random" else "encoder weights of one's own"]
+        return ["random encoder weights" if used.weights == "random" else "encoder weights of one's own"]
 
     def _other_settings(self, published: Published) -> list[str]:
         recipe, trained = load(published.recipe), self.setup.seeds[0]
         told = _apart("", trained.keys_settings, recipe.keys.model_dump(exclude={"neighbours"}))
-        told += _apart("", trained.artifact.settings["train"], recipe.train.model_dump())
+        told += _apart("", trained.section, recipe.train.model_dump())
         for head in self.heads[:1]:
-            used = head.seeds[0].artifact.settings["linear"]
+            used = head.seeds[0].section
             told += _apart("the linear head's ", used, recipe.linear.model_dump(exclude={"converged"}))
         if self.run and _chosen(self.run) == {"validation"}:
             told.append("N chosen on validation data instead of the test curve")
@@ -119,7 +120,7 @@ def all_parts(collected: Collected) -> list[Part]:
 def _part(collected: Collected, setup: Setup) -> Part:
     runs = [run for run in collected.runs if run.setup is setup]
     run = max(runs, key=lambda run: (len(run.methods) + len(run.retraining), run.made), default=None)
-    source, encoder = setup.embed.settings["data"]["source"], setup.embedded.encoder
+    source, encoder = setup.embed.settings_as(EmbedSettings).data.source, setup.embedded.encoder
     return Part(
         setup,
         run,
@@ -131,4 +132,4 @@ def _part(collected: Collected, setup: Setup) -> Part:
 
 def _settings(setup: Setup) -> dict[str, Any]:
     trained = setup.seeds[0]
-    return flatten({"keys": trained.keys_settings, "train": trained.artifact.settings["train"]})
+    return flatten({"keys": trained.keys_settings, "train": trained.section})

@@ -32,16 +32,16 @@ def artifacts(run: ReportRun, heads: Sequence[Setup]) -> list[Artifact]:
         used += [artifact for trained in setup.seeds for artifact in (trained.quantize, trained.artifact) if artifact]
     used += [artifact for result in run.methods for artifact in result.artifacts]
     used += [made.artifact for made in run.retraining]
-    return sorted(used, key=lambda artifact: artifact.manifest["created"])
+    return sorted(used, key=lambda artifact: artifact.created)
 
 
 def versions(used: Sequence[Artifact]) -> dict[str, list[str]]:
     """Every version of every library, and every machine, that had a part in some artifacts."""
     seen: dict[str, set[str]] = {}
     for artifact in used:
-        for name, number in artifact.manifest["versions"].items():
+        for name, number in artifact.versions.items():
             seen.setdefault(name, set()).add(number)
-        seen.setdefault("made on", set()).add(artifact.manifest["host"])
+        seen.setdefault("made on", set()).add(artifact.host)
     return {name: sorted(numbers) for name, numbers in seen.items()}
 
 

@@ -14,6 +14,7 @@ from dkvb.records.embed import EmbedResult
 from dkvb.records.quantize import QuantizeResult
 from dkvb.records.train import TrainResult
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.settings import BottleneckSettings, EmbedSettings, LinearSettings, QuantizeSettings
 
 DATA_NAMES = {
     "digits": "scikit-learn digits",
@@ -62,7 +63,14 @@ class Trained:
     @property
     def keys_settings(self) -> dict[str, Any]:
         """The recipe's `[keys]`; empty for a linear head."""
-        return dict(self.quantize.settings["keys"]) if self.quantize else {}
+        return self.quantize.settings_as(QuantizeSettings).keys.model_dump(exclude_unset=True) if self.quantize else {}
+
+    @property
+    def section(self) -> dict[str, Any]:
+        """The recipe's `[train]` that it was trained with; of a linear head, `[linear]`."""
+        if self.result.model == "linear":
+            return self.artifact.settings_as(LinearSettings).linear.model_dump(exclude_unset=True)
+        return self.artifact.settings_as(BottleneckSettings).train.model_dump(exclude_unset=True)
 
     @property
     def seed(self) -> int:
@@ -92,10 +100,10 @@ class Setup:
     @property
     def data(self) -> str:
         """The data set's name; of a path, the last part only."""
-        settings = self.embed.settings["data"]
-        if settings["source"] in DATA_NAMES or not settings.get("path"):
-            return DATA_NAMES.get(settings["source"], str(settings["source"]))
-        return Path(settings["path"]).name
+        data = self.embed.settings_as(EmbedSettings).data
+        if data.source in DATA_NAMES or not data.path:
+            return DATA_NAMES.get(data.source, data.source)
+        return Path(data.path).name
 
     @property
     def encoder(self) -> str:
