@@ -71,7 +71,7 @@ def _device(recipe: Recipe) -> DoctorCheck:
         build = ""
     listed = f"nvidia-smi lists {', '.join(gpus)}" if gpus else "nvidia-smi lists no GPU"
     if wanted == "cpu":
-        device, reason = "cpu", "asked for"
+        device, reason = "cpu", "as --device or run.device says"
     elif gpus and not build.endswith("+cpu"):
         device, reason = "cuda", f"{listed}; torch {build} is asked when something is trained or encoded"
     elif gpus:
