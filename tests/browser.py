@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shlex
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 from typing import Any
+
+PATIENCE = 60  # seconds
 
 
 def program() -> str | None:
@@ -43,8 +45,6 @@ class Browser:
         self.reader, self.writer = os.fdopen(ours_in, "rb", 0), os.fdopen(ours_out, "wb", 0)
         self.rest, self.last, self.session = b"", 0, ""
         self.events: list[dict[str, Any]] = []
-        self.watchdog = threading.Timer(60, self.process.kill)
-        self.watchdog.start()
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network"):
@@ -61,6 +61,10 @@ class Browser:
         self.writer.write(json.dumps(message).encode() + b"\0")
         while True:
             while b"\0" not in self.rest:
+                silent = not select.select([self.reader], [], [], PATIENCE)[0]
+                if silent:
+                    self.process.kill()
+                    raise RuntimeError(f"the browser has not answered for {PATIENCE} s")
                 more = os.read(self.reader.fileno(), 1 << 20)
                 if not more:
                     raise RuntimeError("the browser has gone")
@@ -103,7 +107,6 @@ class Browser:
         return wrong + [params for params in said if params["type"] in ("error", "warning")]
 
     def close(self) -> None:
-        self.watchdog.cancel()
         self.process.terminate()
         self.process.wait(10)
         self.reader.close()

@@ -9,6 +9,9 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
+# one thread each, before a library reads it: the data are tiny, and pytest-xdist's workers share the cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -78,7 +81,20 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("DKVB_DATA", raising=False)
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # processes are killed here, never the machine
     progress.silence()
+
+
+@pytest.fixture
+def forked_workers() -> None:
+    """Local Dask workers are forked from a process that has imported what they need, rather than import it each."""
+    import dask
+
+    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+    from distributed.utils import get_mp_context
+
+    # not polars, which does not outlive a fork
+    get_mp_context().set_forkserver_preload(["distributed", "torch", "faiss", "sklearn", "zarr"])
 
 
 @pytest.fixture

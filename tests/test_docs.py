@@ -69,15 +69,16 @@ def assert_printed(shown: list[str], printed: str, command: str) -> None:
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Built-in recipes as they are, but for the encoder, which needs a download here, N_e, and training times."""
+    """Built-in recipes as they are, but for the encoder, which needs a download here, sizes, and training times."""
     original = loading.builtin_text
 
     def text(name: str) -> str:
         changed = re.sub(r'name = "clip-vit-b32".*\n(weights = .*\n)?', 'name = "pixels"\n', original(name))
         changed = re.sub(r"(?m)^epochs = \d+", "epochs = 2", changed)
+        changed = re.sub(r"(?m)^codebooks = \d+", "codebooks = 16", changed)
+        changed = re.sub(r"(?m)^pairs = \d+", "pairs = 16", changed)
+        changed = re.sub(r"(?m)^na = \d+", "na = 100", changed)
         changed = re.sub(r"(?m)^ne = \d+", "ne = 5", changed)
-        if name in ("folder", "features"):
-            changed = re.sub(r"(?m)^pairs = \d+", "pairs = 16", changed)
         return re.sub(r"(?m)^seeds = .*", "seeds = [0]", changed)
 
     monkeypatch.setattr(loading, "builtin_text", text)
@@ -131,6 +132,7 @@ def test_there_is_a_block_for_each_way_of_use() -> None:
     ]
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize(
     "block", [b for b in blocks() if b.section != ON_DIGITS], ids=lambda block: f"{block.page}-{block.section}"
 )

@@ -230,6 +230,7 @@ def test_entries_are_kept_and_a_killed_run_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_seeds_spread_over_processes_give_the_same_bits(embedded: Recipe, workspace: Workspace, tmp_path: Path) -> None:
     apart, seeds = Workspace(tmp_path / "apart", tmp_path / "reports"), embedded.with_(run={"seeds": [0, 1]})
     prepare(embedded, apart, embed)

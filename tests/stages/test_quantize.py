@@ -68,6 +68,7 @@ def test_results_do_not_depend_on_threads(
     assert artifact_bytes(one.root) == artifact_bytes(workspace.root)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_results_do_not_depend_on_worker_processes(embedded: Recipe, workspace: Workspace, tmp_path: Path) -> None:
     quantize.run(embedded, workspace)
     two = Workspace(tmp_path / "two", tmp_path / "reports")

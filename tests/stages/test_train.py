@@ -170,11 +170,12 @@ def test_training_needs_embeddings_and_sound_codes(recipe: Recipe, workspace: Wo
     assert load_file(values)["values"].shape == (20, 32, 4)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_seeds_spread_over_processes_give_the_same_bits(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
     seeds = recipe.with_(run={"seeds": [0, 1]}, unlearn={"method": ["activations", "scrub"]})
     apart = Workspace(tmp_path / "apart", tmp_path / "reports")
     for place, settings in ((workspace, seeds), (apart, seeds.with_(run={"workers": 2}))):
-        embed.run(settings, place)
+        prepare(recipe, place, embed)
         trained = train.run(settings, place)
         forgotten = unlearn.run(settings, place)
         assert [(e.seed, e.model) for e in trained] == [(s, m) for s in (0, 1) for m in ("dkvb", "linear")]
