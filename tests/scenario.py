@@ -79,7 +79,7 @@ ASKED = {
     "train": "train",
     "unlearn": MODELS["unlearn"],
     "forget": MODELS["forget"],
-    "predict": "predict digit.png --top 3",
+    "predict": "predict digit.png --top 3 --keep-labels",  # 0.1 left forgotten classes among the answers
     "receipt": "receipt r0001",
     "forget, another": "forget 5 --na 40",
     "restore": "restore r0002",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +65,24 @@ def test_logits_are_equal_to_the_bit(
     few[2, 3] = True  # one
     few[3], few[3, 7] = True, False  # fewer than k
     masked = model.masked(few & ~model.unused, [2])
-    for name, one in (("whole", model), ("masked", masked)):
+    with_labels = model.masked(few & ~model.unused, [2], keep_labels=True)
+    for name, one, kept in (
+        ("whole", model, [0, 1, 2, 3]),
+        ("masked", masked, [0, 1, 3]),
+        ("labels", with_labels, [0, 1, 2, 3]),
+    ):
         export.run(one, tmp_path / name, workspace)
         again = dkvb.load(tmp_path / name)
-        expected = one(x)
+        expected = one(x)[:, kept]
+        assert expected.isfinite().all()
         assert torch.equal(again(x), expected)
         assert np.array_equal(again.mask, one.mask)
         assert np.array_equal(again.unused | again.mask, one.unused | one.mask)
-        if name == "masked":
+        if name != "whole":
             assert torch.equal(plain(tmp_path / name, x), expected)
-        assert again.classes == CLASSES
+        assert again.classes == [CLASSES[c] for c in kept]
+        assert again.values.shape[2] == len(kept)
+        assert again.about.ids == kept
         assert again.about.forgotten == one.about.forgotten
 
 
@@ -83,8 +92,7 @@ def test_masked_pairs_are_not_in_the_folder(recipe: Recipe, workspace: Workspace
     export.run(new, tmp_path / "out", workspace)
     content = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir())
     mask = new.mask
-    for name in ("keys", "values"):
-        rows = getattr(model, name)
+    for rows in (model.keys, model.values[:, :, [0, 1, 3]]):
         gone = [row.tobytes() for row in rows[mask]]
         assert len(gone) >= 200
         assert not any(row in content for row in gone)
@@ -93,8 +101,15 @@ def test_masked_pairs_are_not_in_the_folder(recipe: Recipe, workspace: Workspace
     again = dkvb.load(tmp_path / "out")
     with pytest.raises(UsageError, match="give features"):
         dkvb.unlearn(again, "dog", 10)
-    more = dkvb.unlearn(again, "dog", 50, features=x, labels=np.arange(len(x)) % 4)
+    labels = np.arange(len(x)) % 4
+    with pytest.raises(UsageError, match=r"labels has 3, and this model has 3 classes"):
+        dkvb.unlearn(again, "dog", 50, features=x, labels=labels)  # ids of the data set
+    more = dkvb.unlearn(again, "dog", 50, features=x[labels == 3])
+    places = np.where(labels == 3, 2, 0)
+    assert np.array_equal(dkvb.unlearn(again, "dog", 50, features=x, labels=places).mask, more.mask)
     assert more.mask.sum() == again.mask.sum() + 50
+    assert more.about.forgotten == [2, 3]
+    assert set(more(x).argmax(1).tolist()) == {0, 1}
 
 
 @pytest.mark.parametrize("keys", ["keep", "reinit"])
@@ -112,11 +127,14 @@ def test_a_purged_model_exports_without_its_pairs(
         result = CliRunner().invoke(app, [*words, *common])
         assert result.exit_code == 0, result.output
     before, after = dkvb.load("before"), dkvb.load("after")
-    assert torch.equal(after(x), dkvb.load(workspace.root)(x))
+    assert torch.equal(after(x), dkvb.load(workspace.root)(x)[:, [0, 1, 3]])
+    assert dkvb.load(workspace.root)(x)[:, 2].isneginf().all()
     assert after.about.forgotten == [2]
-    accuracy = json.loads(Path("after/config.json").read_text())["accuracy"]
-    assert accuracy["now"][2] is None  # its samples are gone
-    assert all(accuracy["now"][c] > 0.5 for c in (0, 1, 3))
+    assert after.classes == ["airplane", "bird", "dog"]
+    config = json.loads(Path("after/config.json").read_text())
+    (left_out,) = config["left_out"]
+    assert left_out["mask_alone"] is None  # its samples are gone
+    assert all(share > 0.5 for share in config["accuracy"]["now"])
     content, gone = Path("after/model.safetensors").read_bytes(), before.mask
     assert gone.sum() == 150
     assert not any(row.tobytes() in content for row in model.values[gone])
@@ -180,20 +198,29 @@ def test_what_the_folder_says(recipe: Recipe, workspace: Workspace, tmp_path: Pa
     ]
     assert [path.name for path in folder.parent.iterdir()] == ["out"]
     config = json.loads((folder / "config.json").read_text())
-    assert config["shapes"] == {"codebooks": 20, "pairs": 32, "dim": 4, "width": 12, "classes": 4}
+    assert config["shapes"] == {"codebooks": 20, "pairs": 32, "dim": 4, "width": 12, "classes": 3}
     assert (config["top_k"], config["pool"], config["forgotten"], config["masked"]) == (2, "mean", [2], 250)
     assert config["encoder"] is None
-    assert json.loads((folder / "labels.json").read_text()) == {"0": "airplane", "1": "bird", "2": "cat", "3": "dog"}
-    right = new(x).argmax(1).numpy() == np.arange(len(x)) % 4
-    assert config["accuracy"]["now"] == pytest.approx([right[c::4].mean() for c in range(4)])
+    assert json.loads((folder / "labels.json").read_text()) == {"0": "airplane", "1": "bird", "2": "dog"}
+    assert (config["classes"], config["ids"]) == (["airplane", "bird", "dog"], [0, 1, 3])
+    of = np.arange(len(x)) % 4
+    right, alone = (logits.argmax(1).numpy() == of for logits in (new(x), new.mask_alone(x)))
+    assert config["accuracy"]["now"] == pytest.approx([right[c::4].mean() for c in (0, 1, 3)])
     assert entry.test == config["accuracy"]["now"]
+    trained_share = model.about.accuracy["per_class_test"]
+    assert config["accuracy"]["per_class_test"] == [trained_share[c] for c in (0, 1, 3)]
+    left_out = {"id": 2, "name": "cat", "trained": trained_share[2], "mask_alone": pytest.approx(alone[2::4].mean())}
+    assert config["left_out"] == [left_out]
+    assert [out.model_dump() for out in entry.left_out] == [left_out]
     card = (folder / "README.md").read_text()
     for text in (
         "cat (forgotten)",
         "250 of 640 pairs",
         "not claimed",
         "frozen encoder is untouched",
-        f"{100 * right[2::4].mean():.1f}%",
+        f"With the mask alone, {100 * alone[2::4].mean():.1f}% of the test samples of cat",
+        f"| cat (forgotten) | {100 * trained_share[2]:.1f}% | never answered |",
+        f"| dog | {100 * trained_share[3]:.1f}% | {100 * right[3::4].mean():.1f}% |",
     ):
         assert text in card
     assert str(tmp_path) not in card + json.dumps(config)
@@ -211,7 +238,7 @@ def test_a_folder_in_use_is_left_alone(recipe: Recipe, workspace: Workspace, tmp
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     (folder / "mine.txt").write_text("mine")
     export.run(new, folder, workspace, force=True)
-    assert torch.equal(dkvb.load(folder)(x), new(x))
+    assert torch.equal(dkvb.load(folder)(x), new(x)[:, :3])
     assert (folder / "mine.txt").read_text() == "mine"
     with pytest.raises(UsageError, match="is a file"):
         export.run(new, folder / "mine.txt", workspace)
@@ -305,6 +332,57 @@ def test_the_command(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> No
     nothing = CliRunner().invoke(app, ["export", "other", "--recipe", "tiny.toml", "--data-dir", "empty"])
     assert nothing.exit_code == 3
     assert "dkvb embed" in nothing.stderr
+
+
+def test_an_export_goes_through_another_export(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+    model, x = trained(recipe, workspace)
+    one = dkvb.unlearn(model, "bird", 100)
+    export.run(one, tmp_path / "one", workspace)
+    again = dkvb.load(tmp_path / "one")
+    two = dkvb.unlearn(again, "dog", 100, features=x[3::4])
+    export.run(two, tmp_path / "two", workspace)
+    last = dkvb.load(tmp_path / "two")
+    assert (last.classes, last.about.ids, last.about.forgotten) == (["airplane", "cat"], [0, 2], [1, 3])
+    assert torch.equal(last(x), two(x)[:, [0, 1]])
+    config = json.loads((tmp_path / "two/config.json").read_text())
+    of, alone = np.arange(len(x)) % 4, two.mask_alone(x).argmax(1).numpy()
+    assert [out["name"] for out in config["left_out"]] == ["bird", "dog"]
+    assert config["left_out"][1]["mask_alone"] == pytest.approx((alone == 2)[of == 3].mean())
+    right = np.array([0, 2])[last(x).argmax(1)] == of
+    assert config["accuracy"]["now"] == pytest.approx([right[0::4].mean(), right[2::4].mean()])
+    with pytest.raises(UsageError, match="has no logits of bird, dog"):
+        dkvb.load(tmp_path / "two", keep_labels=True)
+    with pytest.raises(UsageError, match="All 2 classes"):
+        dkvb.unlearn(last, ["cat", "airplane"], 10, features=x)
+
+
+def test_an_export_of_version_0_1_loads(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+    """It has a logit of every class, forgotten ones too, and says nothing of ids and labels."""
+    model, x = trained(recipe, workspace)
+    new = dkvb.unlearn(model, "cat", 250, keep_labels=True)
+    export.run(new, tmp_path / "out", workspace)
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    for key in ("ids", "left_out", "keep_labels"):
+        del config[key]
+    (tmp_path / "out/config.json").write_text(json.dumps(config | {"format": 1}))
+    assert torch.equal(dkvb.load(tmp_path / "out", keep_labels=True)(x), new(x))
+    old = dkvb.load(tmp_path / "out")
+    assert old.classes == CLASSES
+    assert old(x)[:, 2].isneginf().all()
+    assert torch.equal(old.mask_alone(x), new(x))
+
+
+def test_a_logit_mask_beside_a_forgotten_class(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
+    """What is excluded keeps its logit, at its new place."""
+    model, x = trained(recipe, workspace)
+    about = replace(model.about, excluded=[3])
+    both = Model(about, model.weights, model.mask, model.top_k, model.pool).masked(model.mask, [1])
+    export.run(both, tmp_path / "out", workspace)
+    assert json.loads((tmp_path / "out/config.json").read_text())["excluded"] == [2]
+    again = dkvb.load(tmp_path / "out")
+    assert again(x)[:, 2].isneginf().all()
+    assert torch.equal(again(x), both(x)[:, [0, 2, 3]])
+    assert torch.equal(plain(tmp_path / "out", x), again(x))
 
 
 def test_the_example_is_short_and_alone() -> None:

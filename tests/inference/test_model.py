@@ -166,7 +166,8 @@ def test_unlearning_in_memory_makes_the_mask_of_the_command(
     again = dkvb.load(entry.artifact)
     assert torch.equal(again(samples(models)), new(samples(models)))
     assert torch.equal(
-        again(samples(models)).argmax(1) == torch.from_numpy(models.splits.labels["test"]), _right(models, stored)
+        again.mask_alone(samples(models)).argmax(1) == torch.from_numpy(models.splits.labels["test"]),
+        _right(models, stored),
     )
     from_data = dkvb.unlearn(
         model, forget, 150, features=samples(models, "train"), labels=models.splits.labels["train"]
@@ -227,9 +228,12 @@ def test_every_artifact_that_holds_a_model_loads(recipe: Recipe, workspace: Work
     entries = {entry.method: entry for entry in unlearning.run(recipe, workspace)}
     x, y = samples(models), models.splits.labels["test"]
     for name, kind in zip(methods, (Model, LinearModel, Model, Model), strict=True):
-        model = dkvb.load(entries[name].artifact)
+        model = dkvb.load(entries[name].artifact, keep_labels=True)
         assert type(model) is kind
         predicted = model(x).argmax(1).numpy()
+        answers = dkvb.load(entries[name].artifact)(x)
+        assert answers[:, 1].isneginf().all()
+        assert torch.equal(answers[:, [0, 2, 3]], model(x)[:, [0, 2, 3]])
         for classes, share in (([1], "forget_test"), ([0, 2, 3], "retain_test")):
             of = np.isin(y, classes)
             assert (predicted == y)[of].mean() == pytest.approx(getattr(entries[name].after, share), abs=1e-9), name
@@ -264,27 +268,64 @@ def test_deletion_requests_are_masked_until_restored(recipe: Recipe, workspace: 
     mask = dkvb.unlearn(model, "cat", 120).mask
     with requests.held(workspace):
         request = requests.open_request(workspace, models.dkvb_artifact, a_masking(2), mask)
-    expected = model.masked(mask)(x)
+    alone = model.masked(mask)(x)
+    expected = alone.clone()
+    expected[:, 2] = -torch.inf
     for path in (workspace.root, models.dkvb_artifact.path):
         found = dkvb.load(path)
         assert (found.mask == mask).all()
         assert found.about.forgotten == [2]
         assert torch.equal(found(x), expected)
+        assert torch.equal(found.mask_alone(x), alone)
+        assert torch.equal(dkvb.load(path, keep_labels=True)(x), alone)
+        assert torch.equal(found.to_torch()(x), expected)
         assert not dkvb.load(path, requests=False).mask.any()
+        assert torch.equal(dkvb.load(path, requests=False)(x), model(x))
     np.savez(tmp_path / "x.npz", x=x.numpy())
     words = ["--recipe", "tiny.toml", "--data-dir", str(workspace.root)]
     result = CliRunner().invoke(app, ["predict", "x.npz", "--json", *words])
     assert [entry["id"] for entry in json.loads(result.stdout)["predict"]] == expected.argmax(1).tolist()
     assert CliRunner().invoke(app, ["export", "out", *words]).exit_code == 0
-    assert torch.equal(dkvb.load("out")(x), expected)
+    assert torch.equal(dkvb.load("out")(x), expected[:, [0, 1, 3]])
     entries = unlearning.run(recipe.with_(unlearn={"method": "activations", "forget": ["dog"]}), workspace)
     both = dkvb.load(entries[0].artifact)
     assert both.about.forgotten == [2, 3]
     assert np.array_equal(both.mask, mask | dkvb.load(entries[0].artifact, requests=False).mask)
     requests.change(request, state=requests.PURGED)
     assert torch.equal(loaded(models)(x), expected)
+    assert torch.equal(loaded(models, requests=False)(x), expected)
     requests.change(request, state=requests.RESTORED)
     assert torch.equal(loaded(models)(x), model(x))
+
+
+def test_one_class_that_is_left_is_always_the_answer(recipe: Recipe, workspace: Workspace) -> None:
+    models = trained(recipe, workspace)
+    model, x = loaded(models), samples(models)
+    three = dkvb.unlearn(model, ["airplane", "bird", "dog"], 300)
+    assert (three(x).argmax(1) == 2).all()
+    with pytest.raises(UsageError, match="none left to answer with"):
+        dkvb.unlearn(three, "cat", 10)
+    every = dkvb.unlearn(three, "cat", 10, keep_labels=True)
+    assert every.about.forgotten == [0, 1, 2, 3]
+    assert every(x).isfinite().all()
+    assert torch.equal(every.mask_alone(x), every(x))
+
+
+@pytest.mark.parametrize("unused", ["keep", "mask"])
+def test_share_of_nearest_pairs_that_the_mask_takes_away(recipe: Recipe, workspace: Workspace, unused: str) -> None:
+    models = trained(recipe.with_(keys={"unused": unused, "top_k": 3}), workspace)
+    model, x = loaded(models), samples(models)
+    assert model.masked_nearest(x).tolist() == [0.0] * len(x)
+    mask = np.random.default_rng(0).random(model.mask.shape) < 0.3
+    mask[4], mask[7] = True, False
+    mask &= ~model.unused
+    shares, codes = model.masked(mask).masked_nearest(x), model.select(x)
+    for row in range(len(x)):
+        taken = [mask[c, code] for c in range(len(codes)) for code in codes[c, row] if code >= 0]
+        assert shares[row] == pytest.approx(np.mean(taken))
+    assert model.masked(~model.unused).masked_nearest(x).tolist() == [1.0] * len(x)
+    assert model.masked_nearest(x[:0]).shape == (0,)
+    assert dkvb.load(models.linear_artifact.path).masked_nearest(x) is None
 
 
 def test_images_go_through_the_encoder(workspace: Workspace) -> None:

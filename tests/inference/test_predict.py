@@ -20,9 +20,11 @@ from dkvb.errors import DkvbError, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference import predict
 from dkvb.recipe import Recipe, load
+from dkvb.runtime import progress
 from dkvb.sources.opening import open_source
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features
+from scenario import RECIPE as DIGITS
 
 
 def trained(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
@@ -145,7 +147,9 @@ def test_csv(models: TrainedSeed, tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_text() == result.stdout
     rows = list(csv.DictReader(result.stdout.splitlines()))
     assert [row["input"] for row in rows] == [f"new, too.npz[{i}]" for i in range(3)]
-    assert list(rows[0]) == ["input", "class", "id", "probability", "class_2", "id_2", "probability_2"]
+    columns = ["input", "class", "id", "probability", "class_2", "id_2", "probability_2", "masked_nearest"]
+    assert list(rows[0]) == columns
+    assert [row["masked_nearest"] for row in rows] == ["0.0"] * 3
     assert all(float(row["probability"]) >= float(row["probability_2"]) for row in rows)
 
 
@@ -156,3 +160,72 @@ def test_a_person_sees_a_table(models: TrainedSeed, tmp_path: Path) -> None:
     assert "new.npz[1]" in result.stdout
     assert "%" in result.stdout
     assert "then, 2" in result.stdout
+
+
+def test_a_forgotten_class_is_never_the_answer(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(DIGITS, encoding="utf-8")
+    digits = trained(load("small.toml"), workspace)
+    model = dkvb.load(digits.workspace.root)
+    x, y = digits.splits.features_of("test"), digits.splits.labels["test"]
+    np.savez(tmp_path / "test.npz", x=x)
+    common = ["--recipe", "small.toml", "--data-dir", str(digits.workspace.root)]
+
+    def call(*words: str, code: int = 0) -> tuple[dict[str, Any], str]:
+        result = CliRunner().invoke(app, [*words, *common, "--json"])
+        assert result.exit_code == code, result.stderr
+        return json.loads(result.stdout), result.stderr
+
+    def answers(*words: str) -> tuple[list[dict[str, Any]], str]:
+        result, said = call("predict", "test.npz", "--top", "10", *words)
+        return result["predict"], said
+
+    before, _ = answers()
+    call("forget", "3", "--na", "12")  # too few to forget it: the mask alone still answers with it
+    forgetting = dkvb.load(digits.workspace.root)
+    progress.silence(False)
+    alone = model.masked(forgetting.mask)(x)
+    entries, said = answers()
+    second = np.where(np.arange(10) == 3, -np.inf, alone)
+    assert [entry["id"] for entry in entries] == second.argmax(1).tolist()
+    assert (alone.argmax(1) == 3)[y == 3].mean() > 0.5
+    softmax = torch.from_numpy(second).double().softmax(1)
+    assert softmax[:, 3].sum() == 0
+    for entry, shares in zip(entries, softmax, strict=True):
+        assert sorted(at["id"] for at in entry["top"]) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+        assert {at["id"]: at["probability"] for at in entry["top"]} == pytest.approx(
+            {c: p for c, p in enumerate(shares.tolist()) if c != 3}
+        )
+
+    # marked by how much of what they select is masked
+    codes = model.select(x)
+    hit = np.stack([forgetting.mask[c][codes[c]] for c in range(len(codes))])
+    shares = hit.mean((0, 2))
+    assert [entry["masked_nearest"] for entry in entries] == pytest.approx(shares.tolist())
+    assert shares[y == 3].mean() > shares[y != 3].mean() > 0
+    assert f"{(shares > 0.5).sum()} of {len(x)} inputs had more than half of their nearest pairs masked" in said
+
+    kept, _ = answers("--keep-labels")
+    assert [entry["id"] for entry in kept] == alone.argmax(1).tolist()
+    assert len(kept[0]["top"]) == 10
+    assert torch.equal(torch.from_numpy(dkvb.load(digits.workspace.root, keep_labels=True)(x)), torch.from_numpy(alone))
+
+    # an export gives the same names; its ids are places in its own list
+    call("export", "out")
+    exported, said = answers("--model", "out")
+    assert [entry["class"] for entry in exported] == [entry["class"] for entry in entries]
+    names = json.loads(Path("out/config.json").read_text())["classes"]
+    assert names == list("012456789")
+    assert all(names[entry["id"]] == entry["class"] for entry in exported)
+    assert {entry["masked_nearest"] for entry in exported} == {None}, "an export does not hold masked keys"
+    assert "nearest pairs" not in said
+    assert CliRunner().invoke(app, ["predict", "test.npz", "--model", "out", "--keep-labels"]).exit_code == 2
+    call("export", "kept", "--keep-labels")
+    again, _ = answers("--model", "kept")
+    assert [entry["id"] for entry in again] == [entry["id"] for entry in kept]
+
+    call("restore", "r0001")
+    assert answers()[0] == before
+    call("forget", "3", "--na", "12")
+    call("purge", "r0002", "--yes")
+    assert [entry["id"] for entry in answers()[0]] == [entry["id"] for entry in entries]
+    assert 3 not in {entry["id"] for entry in answers("--model", str(digits.dkvb_artifact.path))[0]}

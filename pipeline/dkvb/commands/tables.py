@@ -162,15 +162,18 @@ def report(entries: Sequence[ReportResult]) -> Iterable[Any]:
 def predict(entries: Sequence[Prediction]) -> Iterable[Any]:
     ranks = max((len(e.top) for e in entries), default=1)
     others = [f"then, {rank}" for rank in range(2, ranks + 1)]
-    table = new_table("Predicted", "input", "class", "probability", *others)
+    masked = ["nearest masked"] if any(e.masked_nearest for e in entries) else []
+    table = new_table("Predicted", "input", "class", "probability", *others, *masked)
     for e in entries:
         rest = [f"{at.class_name} {percent(at.probability)}" for at in e.top[1:]]
-        table.add_row(escape(e.input), escape(e.class_name), percent(e.probability), *map(escape, rest))
+        share = [percent(e.masked_nearest)] if masked else []
+        table.add_row(escape(e.input), escape(e.class_name), percent(e.probability), *map(escape, rest), *share)
     yield table
 
 
 def export(result: ExportResult) -> Iterable[Any]:
-    names = ", ".join(result.classes[c] for c in result.forgotten)
+    known = dict(zip(result.ids, result.classes, strict=True)) | {out.id: out.name for out in result.left_out}
+    names = ", ".join(known[c] for c in result.forgotten)
     forgotten = f"; without {names} ({result.masked:,} pairs left out)" if result.forgotten else ""
     yield escape(f"Exported to {result.path} ({size(result.bytes)}){forgotten}")
 

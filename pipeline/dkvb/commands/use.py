@@ -22,6 +22,10 @@ MODEL: dict[str, Any] = {
     " forgotten masked].",
     "metavar": "FOLDER",
 }
+KeepLabels = Annotated[
+    bool,
+    typer.Option("--keep-labels", help="Leave forgotten classes among the answers: shows what the mask alone does."),
+]
 
 
 @command(
@@ -44,10 +48,13 @@ def predict(
     table: Annotated[
         str | None, typer.Option("--csv", help="Write a CSV file ('-': to standard output).", metavar="FILE|-")
     ] = None,
+    keep_labels: KeepLabels = False,
 ) -> None:
     """Classify images or features with the trained bottleneck.
 
-    The masks of all deletion requests are applied. Exit code 1 where an input cannot be read; the others are predicted.
+    The masks of all deletion requests are applied, and a forgotten class is never the answer. masked_nearest (JSON,
+    CSV) is the share of an input's nearest pairs that the masks took away. Exit code 1 where an input cannot be read; the
+    others are predicted.
     """
     if table == "-" and options.json:
         raise UsageError(
@@ -58,7 +65,7 @@ def predict(
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} does not exist: give images, folders of images, or .npz files with x (N, D).")
-    model = _model(options, which)
+    model = _model(options, which, keep_labels)
     from dkvb.commands import tables
     from dkvb.inference import predict
     from dkvb.runtime import progress
@@ -70,6 +77,9 @@ def predict(
         predict.write_csv(result.predict, Path(table))
     if table is None or options.json:
         options.show(result, lambda: tables.predict(result.predict))
+    if model.about.forgotten and (often := predict.mostly_masked(result.predict)) is not None:
+        rows = len(result.predict)
+        progress.note(f"predict: {often:,} of {rows:,} inputs had more than half of their nearest pairs masked")
     for bad in result.unreadable:
         progress.note(f"cannot be read: {bad.input}: {bad.error}")
     if result.unreadable:
@@ -89,12 +99,14 @@ def export(
     options: Options,
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
     which: Annotated[Path | None, typer.Option("--from", "--model", **MODEL)] = None,
+    keep_labels: KeepLabels = False,
 ) -> None:
     """Write the trained bottleneck as a folder of its own.
 
-    Pairs that deletion requests mask are left out. The folder holds all that `dkvb predict` and `dkvb.load` need.
+    Pairs that deletion requests mask are left out, and so are the labels of forgotten classes. The folder holds all
+    that `dkvb predict` and `dkvb.load` need.
     """
-    model, workspace = _model(options, which), options.workspace()
+    model, workspace = _model(options, which, keep_labels), options.workspace()
     from dkvb.commands import tables
     from dkvb.commands.answers import Export
     from dkvb.inference import export
@@ -106,14 +118,14 @@ def export(
     options.show(Export(export=[result]), lambda: tables.export(result))
 
 
-def _model(options: Options, which: Path | None) -> Classifier:
+def _model(options: Options, which: Path | None, keep_labels: bool) -> Classifier:
     if which is not None:
         if not which.expanduser().is_dir():
             raise UsageError(f"{which} is no folder: give a train or unlearn artifact, or a folder of `dkvb export`.")
         from dkvb.inference.load import load
 
-        return load(which, options.values["seed"], device=options.values["device"] or "auto")
+        return load(which, options.values["seed"], device=options.values["device"] or "auto", keep_labels=keep_labels)
     recipe, workspace = options.recipe(), options.workspace()
     from dkvb.inference.load import load_seed
 
-    return load_seed(recipe, workspace, recipe.run.seeds[0], recipe.run.device)
+    return load_seed(recipe, workspace, recipe.run.seeds[0], recipe.run.device, keep_labels=keep_labels)

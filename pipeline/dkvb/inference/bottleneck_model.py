@@ -109,6 +109,34 @@ class Model(Classifier):
                     codes[codebook, rows] = found
         return codes
 
+    def masked_nearest(self, features: np.ndarray | torch.Tensor) -> np.ndarray | None:
+        """(B,) float64 in [0, 1]: of the pairs that a sample would select without the mask, k in each codebook, the
+        share that the mask takes away.
+
+        None for an export with masked pairs, which does not hold their keys.
+
+        Raises:
+            DkvbError: features of another width, or not finite.
+        """
+        checked = self.checked(features)
+        masked, selected = np.zeros(len(checked)), np.zeros(len(checked))
+        if not self.mask.any():
+            return masked
+        if self.weights.centre is not None:
+            return None
+
+        def count(c: int, codes: np.ndarray) -> np.ndarray:
+            there = codes >= 0
+            return np.stack([(self.mask[c][codes] & there).sum(1), there.sum(1)])
+
+        with one_thread_per_worker() as pool:
+            for start in range(0, len(checked), ROWS):
+                rows = slice(start, start + ROWS)
+                for hit, of in self._map(checked[rows], ~self.unused, pool, count):
+                    masked[rows] += hit
+                    selected[rows] += of
+        return masked / np.maximum(selected, 1)
+
     def _map(
         self,
         block: np.ndarray,
@@ -116,7 +144,7 @@ class Model(Classifier):
         pool: ThreadPoolExecutor,
         then: Callable[[int, np.ndarray], np.ndarray],
     ) -> Iterator[np.ndarray]:
-        """`then(codebook, codes (B, k))` for every codebook, in order."""
+        """`then(codebook, codes (B, k))` for every codebook, in order. Codes are those of allowed (C, M) pairs."""
         projection, keys, centre = self.projection, self.keys, self.centre
         filled = fill_up(block, (len(keys) % UNIT or UNIT) * projection.shape[2], 4 * ROWS)
         for group in groups(len(keys)):
@@ -134,12 +162,14 @@ class Model(Classifier):
         na: int,
         features: np.ndarray | torch.Tensor | None = None,
         labels: Any = None,
+        keep_labels: bool = False,
     ) -> Model:
         """See `unlearn`."""
-        ids = class_ids(forget, self.classes)
+        places = class_ids(forget, self.classes)
+        ids = [self.about.ids[place] for place in places]
         check_pairs(na, self.mask.size)
         if features is not None:
-            counts = self._counts(features, labels, ids)
+            counts = self._counts(features, labels, places)
         elif self.class_counts is None:
             raise UsageError(
                 "This model keeps no selection counts of its training (exports do not): give features of the forget"
@@ -148,12 +178,18 @@ class Model(Classifier):
         else:
             counts = self.class_counts(ids)
         masked = (rank_by_count(counts, self.about.seed, ids) < na) & ~self.unused
-        return self.masked(masked, ids)
+        return self.masked(masked, ids, keep_labels)
 
-    def _counts(self, features: np.ndarray | torch.Tensor, labels: Any, ids: list[int]) -> np.ndarray:
+    def _counts(self, features: np.ndarray | torch.Tensor, labels: Any, places: list[int]) -> np.ndarray:
         found = self.checked(features)
         if labels is not None:
-            wanted = np.isin(labels.cpu().numpy() if is_tensor(labels) else np.asarray(labels), ids)
+            given = labels.cpu().numpy() if is_tensor(labels) else np.asarray(labels)
+            if self.about.left_out and (given >= len(self.classes)).any():
+                raise UsageError(
+                    f"labels has {given.max()}, and this model has {len(self.classes)} classes: an export leaves"
+                    " forgotten classes out, and labels are places in `model.classes` (about.ids has the data set's)."
+                )
+            wanted = np.isin(given, places)
             if wanted.shape != (len(found),):
                 raise UsageError(
                     f"labels has shape {wanted.shape} and must be one for each of the {len(found):,} features."
@@ -170,10 +206,15 @@ class Model(Classifier):
         counts[:, 0] -= missing.sum((1, 2))
         return counts
 
-    def masked(self, more: np.ndarray, forgotten: Sequence[int] = ()) -> Model:
-        """A model that masks (C, M) bool pairs as well; it shares everything else with this one, which stays as it
-        is."""
-        about = replace(self.about, forgotten=sorted({*self.about.forgotten, *forgotten}))
+    def masked(self, more: np.ndarray, forgotten: Sequence[int] = (), keep_labels: bool = False) -> Model:
+        """A model that masks (C, M) bool pairs as well; it shares everything else with this one, which stays as it is.
+
+        Args:
+            forgotten: ids, in the data set's list, of the classes that this forgets.
+            keep_labels: leave forgotten classes among the answers, as where this model does.
+        """
+        keep = keep_labels or self.about.keep_labels
+        about = replace(self.about, forgotten=sorted({*self.about.forgotten, *forgotten}), keep_labels=keep)
         return Model(about, self.weights, self.mask | more, self.top_k, self.pool, self.class_counts)
 
 
@@ -204,9 +245,10 @@ def unlearn(
     counts: str = "last-epoch",
     features: np.ndarray | torch.Tensor | None = None,
     labels: Any = None,
+    keep_labels: bool = False,
 ) -> Model:
     """Unlearn classes in memory, via activations: a new model that masks the `na` pairs these classes select most often
-    as well.
+    as well, and never answers with them.
 
     The mask is that of `dkvb unlearn --method activations` for the same seed and classes. The model given is not
     changed.
@@ -215,10 +257,12 @@ def unlearn(
         forget: the classes: a str is a name, or "#3" for the one of id 3; an int is an id.
         counts: "last-epoch", the selection counts kept from training; "forget-set", those of `features`.
         features: (N, D), array or tensor, the forget set or a proxy of it; counts are then taken from these.
-        labels: (N,) class ids, where `features` holds other classes as well.
+        labels: (N,) places in `model.classes`, where `features` holds other classes as well.
+        keep_labels: leave the classes among the answers, to see what the mask alone does (as `mask_alone` of the new
+            model shows too).
 
     Raises:
-        UsageError: an unknown class, all classes, `na` outside 0 … C * M, or no counts to be had.
+        UsageError: an unknown class, no class left, `na` outside 0 … C * M, or no counts to be had.
     """
     if not isinstance(model, Model):
         raise UsageError(
@@ -229,4 +273,5 @@ def unlearn(
         raise UsageError(f"counts = '{counts}': give 'last-epoch', or 'forget-set' with features.")
     if counts == "forget-set" and features is None:
         raise UsageError("counts = 'forget-set' needs the features of the forget set.")
-    return model.unlearn([forget] if isinstance(forget, str | int) else list(forget), na, features, labels)
+    names = [forget] if isinstance(forget, str | int) else list(forget)
+    return model.unlearn(names, na, features, labels, keep_labels)

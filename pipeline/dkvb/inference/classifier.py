@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from dkvb.encoders.recorded import Encoding
-from dkvb.errors import DkvbError
+from dkvb.errors import DkvbError, UsageError
+from dkvb.records.use import LeftOut
 
 if TYPE_CHECKING:
     import torch
@@ -32,18 +33,37 @@ class About:
     """What a classifier is and where it comes from."""
 
     classes: list[str]
+    """L names, in the order of the logits."""
     seed: int
     encoding: Encoding
     name: str = ""
     """The data set's."""
     forgotten: list[int] = field(default_factory=list)
-    """Ids of the classes that were unlearned."""
+    """Ids, in the data set's list of classes, of those that were unlearned."""
     excluded: list[int] = field(default_factory=list)
-    """Ids of the classes whose logits are minus infinity (the logit mask, a control that forgets nothing)."""
+    """Places of the logits that are minus infinity by the logit mask, a control that forgets nothing."""
+    keep_labels: bool = False
+    """Whether forgotten classes may still be answers, which shows what the mask alone does."""
+    ids: list[int] = field(default_factory=list)
+    """(L,) id of each of `classes` in the data set's list; an export that leaves classes out has gaps. None given:
+    0 … L-1."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """Forgotten classes that an export has no logit of."""
     accuracy: dict[str, Any] = field(default_factory=dict)
     """Test accuracy of the trained model, before anything was unlearned: `test`, `per_class_test`."""
     identity: dict[str, str] = field(default_factory=dict)
     """Fingerprints of what it was made from."""
+
+    def __post_init__(self) -> None:
+        if not self.ids:
+            object.__setattr__(self, "ids", list(range(len(self.classes))))
+
+    @property
+    def no_answer(self) -> list[int]:
+        """Places of the logits that are minus infinity: of classes that are excluded or, unless labels are kept,
+        forgotten."""
+        forgotten = () if self.keep_labels else self.forgotten
+        return [place for place, c in enumerate(self.ids) if place in self.excluded or c in forgotten]
 
 
 class Classifier(ABC):
@@ -56,6 +76,11 @@ class Classifier(ABC):
     """
 
     def __init__(self, about: About, width: int) -> None:
+        if len(about.no_answer) == len(about.classes):
+            raise UsageError(
+                f"All {len(about.classes)} classes are forgotten, and there is none left to answer with:"
+                " keep_labels=True (--keep-labels) shows what the mask alone does."
+            )
         self.about, self.width = about, width
 
     @property
@@ -70,18 +95,32 @@ class Classifier(ABC):
 
     def __call__(self, features: Features) -> Features:
         """Features (B, D) -> logits (B, L) float32: an array for an array, and for a torch tensor a tensor on its
-        device. Takes no part in a gradient.
+        device. Takes no part in a gradient. A forgotten class is no answer: its logit is minus infinity, unless
+        `about.keep_labels`.
 
         Raises:
             DkvbError: features of another width, or not finite.
         """
+        return self._without(features, self.about.no_answer)
+
+    def mask_alone(self, features: Features) -> Features:
+        """Like a call, but a forgotten class has the logit that the mask (or the weights) gave it, as `dkvb unlearn`
+        and `dkvb verify` measure it."""
+        return self._without(features, self.about.excluded)
+
+    def _without(self, features: Features, places: list[int]) -> Features:
         logits = self._logits(self.checked(features))
-        logits[:, self.about.excluded] = -np.inf
+        logits[:, places] = -np.inf
         return _torch().from_numpy(logits).to(features.device) if is_tensor(features) else logits  # type: ignore[return-value]
 
     @abstractmethod
     def _logits(self, features: np.ndarray) -> np.ndarray:
-        """Features (B, D) float32, finite -> logits (B, L) float32, those of excluded classes as any other."""
+        """Features (B, D) float32, finite -> logits (B, L) float32, those of classes that are no answer as any
+        other."""
+
+    def masked_nearest(self, features: np.ndarray | torch.Tensor) -> np.ndarray | None:
+        """(B,) the share of a sample's nearest pairs that the mask takes away; None where that is not known."""
+        return None
 
     def images(self, images: torch.Tensor | Image.Image | Sequence[Image.Image]) -> torch.Tensor:
         """Logits (B, L) of images, through the frozen encoder, which is loaded on first use.

@@ -1,7 +1,8 @@
 """A trained bottleneck as a folder of its own, from which masked pairs cannot be had back.
 
 Holds `model.safetensors`, `config.json` (shapes, encoder, classes, what was forgotten), `labels.json` and a model card,
-`README.md`. Keys and values of pairs that may not be selected are zeros. `dkvb.load(folder)` computes the same bits as
+`README.md`. Keys and values of pairs that may not be selected are zeros, and a forgotten class has no column among the
+values and no name among the classes, unless the model keeps its labels. `dkvb.load(folder)` computes the same bits as
 the model exported.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from dkvb.inference.bottleneck_model import Model
 from dkvb.inference.model_card import card
 from dkvb.metrics.accuracy import accuracies, per_class
 from dkvb.recipe import WEIGHTS_FILES, Encoder
-from dkvb.records.use import ExportResult
+from dkvb.records.use import ExportResult, LeftOut
 from dkvb.runtime import progress
 from dkvb.version import __version__
 from dkvb.workspace import arrays
@@ -29,7 +31,8 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import TEMPORARY, canonical_hash, sha256, write_json, write_text
 from dkvb.workspace.rows import labels, present
 
-FORMAT = 1
+FORMAT = 2
+"""1: of every class a logit, forgotten or not."""
 
 
 CONFIG, TENSORS, LABELS, CARD = "config.json", "model.safetensors", "labels.json", "README.md"
@@ -74,6 +77,8 @@ def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -
         bytes=sum((folder / name).stat().st_size for name in (CONFIG, TENSORS, LABELS, CARD)),
         sha256=config["sha256"],
         classes=config["classes"],
+        ids=config["ids"],
+        left_out=config["left_out"],
         forgotten=config["forgotten"],
         masked=config["masked"],
         test=config["accuracy"]["now"],
@@ -98,30 +103,39 @@ def _place(temporary: Path, folder: Path) -> None:
         os.replace(temporary / name, folder / name)
 
 
-def measured(model: Model, workspace: Workspace) -> list[float | None] | None:
-    """Test accuracy of every class as the model is now, on the stored test set; None where that is not there, or a
-    class was purged."""
+@dataclass(frozen=True)
+class Measured:
+    """Test accuracy of every class of the data set, by its id, as the model is now; None where it has no samples, as
+    after a purge."""
+
+    answers: list[float | None]
+    mask_alone: list[float | None]
+    """The same, with the labels of forgotten classes among the answers."""
+
+
+def measured(model: Model, workspace: Workspace) -> Measured | None:
+    """On the stored test set; None where that is not there."""
     for features in reversed(workspace.all("embed")):
         if features.fingerprint == model.about.identity.get("embed"):
             there = present(features, "test")
-            predicted = model(arrays.read(features, "test/features")[there]).argmax(1)
-            return accuracies(*per_class(predicted, labels(features, "test")[there], len(model.classes)))
+            alone = model.mask_alone(arrays.read(features, "test/features")[there])
+            logits = alone.copy()
+            logits[:, model.about.no_answer] = -np.inf
+            of, ids = labels(features, "test")[there], np.array(model.about.ids)
+            classes = len(ids) + len(model.about.left_out)
+            answers, mask_alone = (accuracies(*per_class(ids[each.argmax(1)], of, classes)) for each in (logits, alone))
+            return Measured(answers, mask_alone)
     return None
 
 
-def _write(model: Model, folder: Path, now: list[float | None] | None) -> dict[str, Any]:
-    about, allowed = model.about, model.allowed
-    tensors = {
-        "projection": model.projection,
-        "keys": np.where(allowed[:, :, None], model.keys, np.float32(0)),
-        "values": np.where(allowed[:, :, None], model.values, np.float32(0)),
-        "centre": model.centre,
-        "allowed": allowed,
-        "unused": model.unused & ~model.mask,
-    }
+def _write(model: Model, folder: Path, now: Measured | None) -> dict[str, Any]:
+    about = model.about
+    forgotten = () if about.keep_labels else about.forgotten
+    kept = [place for place, c in enumerate(about.ids) if c not in forgotten]
+    tensors = _tensors(model, kept)
     save_file(tensors, folder / TENSORS, metadata={"format": "pt"})
-    codebooks, pairs, classes = model.values.shape
-    encoding = about.encoding
+    codebooks, pairs, classes = tensors["values"].shape
+    encoding, ids = about.encoding, [about.ids[place] for place in kept]
     config: dict[str, Any] = {
         "kind": "dkvb",
         "format": FORMAT,
@@ -140,23 +154,63 @@ def _write(model: Model, folder: Path, now: list[float | None] | None) -> dict[s
         "mode": encoding.mode if encoding.settings else None,
         "weights_sha256": encoding.weights_sha256,
         "transform": _transform(encoding),
-        "classes": about.classes,
+        "classes": [about.classes[place] for place in kept],
+        "ids": ids,
         "forgotten": about.forgotten,
-        "excluded": about.excluded,
+        "left_out": [one.model_dump() for one in _left_out(model, kept, now)],
+        "keep_labels": about.keep_labels,
+        "excluded": [at for at, place in enumerate(kept) if place in about.excluded],
         "masked": int(model.mask.sum()),
         "unused": int(tensors["unused"].sum()),
         "data": about.name,
         "seed": about.seed,
-        "accuracy": {**about.accuracy, "now": now},
+        "accuracy": _accuracy(about.accuracy, kept) | {"now": [now.answers[c] for c in ids] if now else None},
         "identity": about.identity,
         "sha256": sha256(folder / TENSORS),
     }
     write_text(folder / CARD, card(config))
-    write_json(folder / LABELS, {str(number): name for number, name in enumerate(about.classes)})
+    write_json(folder / LABELS, {str(place): name for place, name in enumerate(config["classes"])})
     write_json(folder / CONFIG, config)
     with open(folder / TENSORS, "rb+") as file:
         os.fsync(file.fileno())
     return config
+
+
+def _tensors(model: Model, kept: list[int]) -> dict[str, np.ndarray]:
+    """What `model.safetensors` holds, of some places of the logits."""
+    allowed, values = model.allowed, model.values
+    if len(kept) < values.shape[2]:
+        values = values.take(kept, axis=2)
+    return {
+        "projection": model.projection,
+        "keys": np.where(allowed[:, :, None], model.keys, np.float32(0)),
+        "values": np.where(allowed[:, :, None], values, np.float32(0)),
+        "centre": model.centre,
+        "allowed": allowed,
+        "unused": model.unused & ~model.mask,
+    }
+
+
+def _accuracy(trained: dict[str, Any], kept: list[int]) -> dict[str, Any]:
+    """Test accuracy as trained; of some places of the logits."""
+    per_class = trained.get("per_class_test")
+    return trained if per_class is None else {**trained, "per_class_test": [per_class[place] for place in kept]}
+
+
+def _left_out(model: Model, kept: list[int], now: Measured | None) -> list[LeftOut]:
+    """The classes of which the export has no logit, by id, those among them that the model itself has none of."""
+    about, trained = model.about, model.about.accuracy.get("per_class_test")
+    out = [
+        LeftOut(
+            id=c,
+            name=about.classes[place],
+            trained=trained[place] if trained else None,
+            mask_alone=now.mask_alone[c] if now else None,
+        )
+        for place, c in enumerate(about.ids)
+        if place not in kept
+    ]
+    return sorted([*about.left_out, *out], key=lambda one: one.id)
 
 
 def _portable(settings: Encoder | None) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ from dkvb.recipe import load as load_recipe
 from dkvb.records.embed import EmbedResult
 from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import Keeps, UnlearnResult
+from dkvb.records.use import LeftOut
 from dkvb.runtime.device import choose_device
 from dkvb.version import __version__
 from dkvb.workspace import arrays
@@ -42,8 +43,11 @@ def load(
     recipe: Recipe | str | Path | None = None,
     device: str = "auto",
     requests: bool = True,
+    keep_labels: bool = False,
 ) -> Classifier:
     """A trained classifier: features (B, D) -> logits (B, L), and `.images(…)` through its encoder.
+
+    A forgotten class is no answer: its logit is minus infinity.
 
     Args:
         path: a workspace (the data folder), a finished train or unlearn artifact in one, or a folder that `dkvb export`
@@ -53,9 +57,11 @@ def load(
         device: where the encoder runs, "auto", "cpu" or "cuda"; it is loaded when images are first handed in.
         requests: also mask what deletion requests (`dkvb forget`) have masked in this model; what they have purged is
             masked always.
+        keep_labels: leave forgotten classes among the answers, to see what the mask alone does.
 
     Raises:
-        UsageError: there is no such folder, nothing in it can be loaded, or `device` is "cuda" and there is no GPU.
+        UsageError: there is no such folder, nothing in it can be loaded, `device` is "cuda" and there is no GPU, or
+            no class is left to answer with.
         MissingStage: the workspace has no such model.
         DamagedArtifact: a file has been altered or is missing.
     """
@@ -67,30 +73,33 @@ def load(
             " export`."
         )
     if (folder / CONFIG).is_file() or (folder / TENSORS).is_file():
-        return read_export(folder, device)
+        return read_export(folder, device, keep_labels)
     if (folder / MANIFEST).is_file():
         workspace = Workspace(folder.parent.parent, folder.parent.parent / "reports")
         artifact = workspace.read(folder)
         assert artifact is not None
-        return load_artifact(workspace, artifact, device, requests)
+        return load_artifact(workspace, artifact, device, requests, keep_labels)
     workspace = Workspace(folder, folder / "reports")
     if recipe is not None:
         settings = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-        return load_seed(settings, workspace, settings.run.seeds[0] if seed is None else seed, device, requests)
-    return load_artifact(workspace, _last(workspace, seed), device, requests)
+        chosen = settings.run.seeds[0] if seed is None else seed
+        return load_seed(settings, workspace, chosen, device, requests, keep_labels)
+    return load_artifact(workspace, _last(workspace, seed), device, requests, keep_labels)
 
 
-def load_seed(recipe: Recipe, workspace: Workspace, seed: int, device: str, requests: bool = True) -> Model:
+def load_seed(
+    recipe: Recipe, workspace: Workspace, seed: int, device: str, requests: bool = True, keep_labels: bool = False
+) -> Model:
     """The bottleneck that a recipe trained with a seed.
 
     Raises:
-        UsageError: `device` is "cuda" and there is no GPU.
+        UsageError: `device` is "cuda" and there is no GPU, or no class is left to answer with.
         MissingStage: nothing embedded or trained yet.
         DamagedArtifact: it has been altered.
     """
     _check_device(device)
     trained = TrainedSeed(recipe, workspace, need_features(recipe, workspace), seed).dkvb_artifact
-    model = load_artifact(workspace, trained, device, requests)
+    model = load_artifact(workspace, trained, device, requests, keep_labels)
     assert isinstance(model, Model)
     return model
 
@@ -119,18 +128,24 @@ def _last(workspace: Workspace, seed: int | None) -> Artifact:
     return min(alike, key=lambda made: made.seed).model
 
 
-def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu", requests: bool = True) -> Classifier:
+def load_artifact(
+    workspace: Workspace,
+    artifact: Artifact,
+    device: str = "cpu",
+    requests: bool = True,
+    keep_labels: bool = False,
+) -> Classifier:
     """The model of a finished train artifact, or what an unlearn artifact has made of it.
 
     Raises:
-        UsageError: an artifact that holds no model.
+        UsageError: an artifact that holds no model, or no class left to answer with.
         MissingStage: what it was made from is gone.
         DamagedArtifact: a file has been altered or is missing, or a purge was cut short.
     """
     refuse_half_purged(workspace)
     artifact.check()
     if artifact.stage == "train":
-        return _trained(workspace, artifact, device, requests)
+        return _trained(workspace, artifact, device, requests, keep_labels)
     keeps = _kept(artifact)
     if keeps == "nothing":
         raise UsageError(
@@ -139,7 +154,7 @@ def load_artifact(workspace: Workspace, artifact: Artifact, device: str = "cpu",
         )
     trained = Lineage(workspace).need_input(artifact, "train")
     trained.check()
-    model = _trained(workspace, trained, device, requests)
+    model = _trained(workspace, trained, device, requests, keep_labels)
     return _unlearned(model, artifact, keeps)
 
 
@@ -176,7 +191,7 @@ def _unlearned(model: Classifier, artifact: Artifact, keeps: Keeps) -> Classifie
     return model.masked(masked, forget)
 
 
-def _trained(workspace: Workspace, trained: Artifact, device: str, requests: bool) -> Classifier:
+def _trained(workspace: Workspace, trained: Artifact, device: str, requests: bool, keep_labels: bool) -> Classifier:
     result = trained.result_as(TrainResult)
     lineage = Lineage(workspace)
     codes = lineage.need_input(trained, "quantize") if result.model == "dkvb" else None
@@ -186,6 +201,7 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
         seed=result.seed,
         encoding=Encoding.of(features, device),
         name=features.result_as(EmbedResult).source,
+        keep_labels=keep_labels,
         accuracy={"test": result.test, "per_class_test": result.per_class_test},
         identity={"train": trained.fingerprint, "embed": features.fingerprint},
     )
@@ -220,10 +236,11 @@ def _class_counts(trained: Artifact, classes: Sequence[int]) -> np.ndarray:
     return arrays.read(trained, COUNTS, list(classes)).sum(0, dtype=np.int64)
 
 
-def read_export(folder: Path, device: str = "cpu") -> Model:
+def read_export(folder: Path, device: str = "cpu", keep_labels: bool = False) -> Model:
     """The model of a folder that `run` wrote.
 
     Raises:
+        UsageError: labels are to be kept, and the export has left some out.
         DamagedArtifact: a file is missing or has been altered.
         SettingsClash: a newer dkvb wrote it.
     """
@@ -251,11 +268,21 @@ def read_export(folder: Path, device: str = "cpu") -> Model:
             name=config["data"],
             forgotten=list(config["forgotten"]),
             excluded=list(config["excluded"]),
+            # format 1 has a logit of every class, and did not say whether forgotten ones may be answers
+            keep_labels=keep_labels or config.get("keep_labels", False),
+            ids=list(config.get("ids", ())),
+            left_out=[LeftOut.model_validate(one) for one in config.get("left_out", ())],
             accuracy={
                 name: config["accuracy"][name] for name in ("test", "per_class_test") if name in config["accuracy"]
             },
             identity=dict(config["identity"]),
         )
+        if keep_labels and about.left_out:
+            names = ", ".join(one.name for one in about.left_out)
+            raise UsageError(
+                f"{folder} has no logits of {names}, so that their labels cannot be kept: export again from the"
+                " workspace, with `dkvb export --keep-labels`."
+            )
         weights = Weights(
             tensors["projection"], tensors["keys"], tensors["values"], tensors["unused"], tensors["centre"]
         )

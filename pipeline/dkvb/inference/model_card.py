@@ -15,12 +15,13 @@ def card(config: dict[str, Any]) -> str:
         f"A discrete key-value bottleneck (arXiv 2311.15268) on a frozen encoder: {shapes['codebooks']} codebooks of"
         f" {shapes['pairs']:,} key-value pairs, keys of {shapes['dim']} dimensions, the {config['top_k']} nearest keys"
         f" of each codebook selected, values pooled by {config['pool']}. It takes features of width {shapes['width']:,}"
-        f" and gives logits of {shapes['classes']} classes. Written by dkvb {config['dkvb']}."
+        f" and gives logits of {shapes['classes']} classes, in the order of `classes` in config.json (`ids` has their"
+        f" ids in the data set). Written by dkvb {config['dkvb']}."
     )
     parts += ["## Use", _use(config), "## Encoder", _encoder(config), "## Accuracy", *_accuracy(config)]
     parts.append("## What was forgotten")
     if forgotten:
-        names = ", ".join(_plain(classes[c]) for c in forgotten)
+        names = ", ".join(map(_plain, forgotten_names(config)))
         masked = (
             f"{config['masked']:,} of {shapes['codebooks'] * shapes['pairs']:,} pairs are masked; this folder holds "
             "zeros in the place of their keys and values, so that the mask cannot be taken back from what is here."
@@ -29,6 +30,7 @@ def card(config: dict[str, Any]) -> str:
             f"Classes: {names}."
             f" {masked if config['masked'] else 'No pair is masked: the values were trained to that end.'}"
         )
+        parts.append(_answers(config))
     else:
         parts.append("Nothing: this is the model as it was trained.")
     if config["excluded"]:
@@ -39,6 +41,27 @@ def card(config: dict[str, Any]) -> str:
         )
     parts += ["## What is not claimed", _not_claimed(forgotten)]
     return "\n\n".join(parts) + "\n"
+
+
+def forgotten_names(config: dict[str, Any]) -> list[str]:
+    """Names of the forgotten classes, of which an export may have no logit."""
+    names = dict(zip(config["ids"], config["classes"], strict=True)) | {
+        one["id"]: one["name"] for one in config["left_out"]
+    }
+    return [names[c] for c in config["forgotten"]]
+
+
+def _answers(config: dict[str, Any]) -> str:
+    """What becomes of samples of forgotten classes: with the mask alone, and as the model answers."""
+    if config["keep_labels"]:
+        return "Their labels were kept: the model may still answer with them, which shows what the mask alone does."
+    measured = [
+        f"{percent(one['mask_alone'])} of the test samples of {_plain(one['name'])}"
+        for one in config["left_out"]
+        if one["mask_alone"] is not None
+    ]
+    alone = f" With the mask alone, {', '.join(measured)} would still be recognised." if measured else ""
+    return f"Their labels are left out: there is no logit of them, and none is ever the answer.{alone}"
 
 
 def _use(config: dict[str, Any]) -> str:
@@ -71,12 +94,16 @@ def _encoder(config: dict[str, Any]) -> str:
 
 
 def _accuracy(config: dict[str, Any]) -> list[str]:
-    accuracy, classes = config["accuracy"], config["classes"]
+    accuracy, classes, ids = config["accuracy"], config["classes"], config["ids"]
     before, now = accuracy.get("per_class_test"), accuracy["now"]
     parts = []
     if accuracy.get("test") is not None:
         # of classes trained without, as after `purge --keys reinit`, there was nothing to forget
-        knew = before is None or any(before[c] is not None for c in config["forgotten"])
+        trained = (
+            [] if before is None else [share for c, share in zip(ids, before, strict=True) if c in config["forgotten"]]
+        )
+        trained += [one["trained"] for one in config["left_out"]]
+        knew = before is None or any(share is not None for share in trained)
         when = (
             "As trained, before anything was forgotten"
             if knew or not config["forgotten"]
@@ -86,11 +113,12 @@ def _accuracy(config: dict[str, Any]) -> list[str]:
     if now is None:
         parts.append("As exported: not measured, the test set was not at hand.")
     unknown: list[float | None] = [None] * len(classes)
-    rows = zip(classes, before or unknown, now or unknown, strict=True)
     table = ["| class | trained | exported |", "|---|---|---|"]
-    for number, (name, first, last) in enumerate(rows):
-        mark = " (forgotten)" if number in config["forgotten"] else ""
+    for c, name, first, last in zip(ids, classes, before or unknown, now or unknown, strict=True):
+        mark = " (forgotten)" if c in config["forgotten"] else ""
         table.append(f"| {_plain(name)}{mark} | {percent(first)} | {percent(last)} |")
+    for one in config["left_out"]:
+        table.append(f"| {_plain(one['name'])} (forgotten) | {percent(one['trained'])} | never answered |")
     return [*parts, "\n".join(table)]
 
 

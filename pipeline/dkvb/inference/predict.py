@@ -52,14 +52,19 @@ def run(model: Classifier, paths: Sequence[Path], top: int = 1) -> Predictions:
             f"{inputs.images[0][1]} is an image, and this model was trained on ready-made features without an encoder:"
             f" give .npz files with x (N, {model.width})."
         )
-    logits: list[np.ndarray | None] = [None] * len(inputs.names)
+    entries: list[Prediction | None] = [None] * len(inputs.names)
     for start, x in inputs.features:
-        logits[start : start + len(x)] = model(x)
+        _enter(model, x, {place: inputs.names[place] for place in range(start, start + len(x))}, top, entries)
     if inputs.images:
-        _images(model, inputs, logits)
-    predicted = [(name, row) for name, row in zip(inputs.names, logits, strict=True) if row is not None]
-    entries = [_entry(name, row, model.classes, top) for name, row in predicted]
-    return Predictions(predict=entries, unreadable=inputs.unreadable)
+        x, places = _images(model, inputs)
+        _enter(model, x, {place: inputs.names[place] for place in places}, top, entries)
+    return Predictions(predict=[entry for entry in entries if entry is not None], unreadable=inputs.unreadable)
+
+
+def mostly_masked(entries: Sequence[Prediction]) -> int | None:
+    """Inputs of whose nearest pairs the mask took away more than half; None where that is not known."""
+    shares = [entry.masked_nearest for entry in entries if entry.masked_nearest is not None]
+    return sum(share > 0.5 for share in shares) if len(shares) == len(entries) else None
 
 
 def gather(paths: Sequence[Path], width: int) -> Inputs:
@@ -109,29 +114,46 @@ def _add_features(inputs: Inputs, path: Path, width: int) -> None:
     inputs.names += [f"{path}[{row}]" for row in range(len(x))]
 
 
-def _images(model: Classifier, inputs: Inputs, logits: list[np.ndarray | None]) -> None:
+def _images(model: Classifier, inputs: Inputs) -> tuple[np.ndarray, list[int]]:
+    """Features (B, D) of the images that can be read, and the places of these."""
     places = [place for place, _ in inputs.images]
     with progress.task("predict", len(places), "images") as task:
         features, kept, bad = model.about.encoding.of_files([file for _, file in inputs.images], task.advance)
     inputs.unreadable += [
         UnreadableInput(input=inputs.names[places[row]], error=message) for row, message in bad.items()
     ]
-    for row, values in zip(kept, model(features) if len(kept) else (), strict=True):
-        logits[places[row]] = values
+    return features, [places[row] for row in kept]
 
 
-def _entry(name: str, logits: np.ndarray, classes: Sequence[str], top: int) -> Prediction:
+def _enter(
+    model: Classifier,
+    features: np.ndarray,
+    names: dict[int, str],
+    top: int,
+    entries: list[Prediction | None],
+) -> None:
+    """Predict features (B, D), and put an entry into each of their places."""
+    if not names:
+        return
+    masked = model.masked_nearest(features)
+    shares = [None] * len(names) if masked is None else masked.tolist()
+    for (place, name), logits, share in zip(names.items(), model(features), shares, strict=True):
+        listed = _listed(logits, model.classes, top)
+        entries[place] = Prediction(input=name, **dict(listed[0]), top=listed, masked_nearest=share)
+
+
+def _listed(logits: np.ndarray, classes: Sequence[str], top: int) -> list[ClassProbability]:
+    """The classes that may be the answer, the most probable first."""
     shares = np.exp(logits.astype(np.float64) - logits.max())
     probabilities = shares / shares.sum()
     # of equals the lowest id, as argmax has it
-    best = np.argsort(-logits, kind="stable")[:top].tolist()
-    listed = [ClassProbability(class_name=classes[c], id=c, probability=float(probabilities[c])) for c in best]
-    return Prediction(input=name, **dict(listed[0]), top=listed)
+    best = np.argsort(-logits, kind="stable")[: min(top, np.isfinite(logits).sum())].tolist()
+    return [ClassProbability(class_name=classes[c], id=c, probability=float(probabilities[c])) for c in best]
 
 
 def as_csv(entries: Sequence[Prediction]) -> str:
-    """A header and a line an input: `input,class,id,probability`, and the same for the 2nd, 3rd, … most probable
-    class."""
+    """A header and a line an input: `input,class,id,probability`, the same for the 2nd, 3rd, … most probable class, and
+    `masked_nearest`, empty where it is not known."""
     ranks = max((len(entry.top) for entry in entries), default=1)
     columns = [
         f"{name}{'' if rank == 1 else f'_{rank}'}"
@@ -140,9 +162,10 @@ def as_csv(entries: Sequence[Prediction]) -> str:
     ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["input", *columns])
+    writer.writerow(["input", *columns, "masked_nearest"])
     for entry in entries:
-        writer.writerow([entry.input, *(cell for at in entry.top for cell in (at.class_name, at.id, at.probability))])
+        listed = (cell for at in entry.top for cell in (at.class_name, at.id, at.probability))
+        writer.writerow([entry.input, *listed, entry.masked_nearest])
     return text.getvalue()
 
 

@@ -12,9 +12,9 @@ class ClassProbability(Record):
 
     class_name: str = Field(alias="class")
     id: int
-    """Id of the class."""
+    """Place of the class in the model's list: in an export without the forgotten classes, not its id in the data."""
     probability: float
-    """Softmax of the logits, over all classes."""
+    """Softmax of the logits, over all classes that may be the answer."""
 
 
 class Prediction(Record):
@@ -24,11 +24,15 @@ class Prediction(Record):
     """Path of an image, or `FILE.npz[ROW]`."""
     class_name: str = Field(alias="class")
     id: int
-    """Id of the class."""
+    """Place of the class in the model's list: in an export without the forgotten classes, not its id in the data."""
     probability: float
-    """Softmax of the logits, over all classes."""
+    """Softmax of the logits, over all classes that may be the answer."""
     top: list[ClassProbability]
-    """As many classes as `--top` says, the most probable first."""
+    """As many classes as `--top` says, the most probable first; those alone that may be the answer."""
+    masked_nearest: float | None
+    """Of the pairs that the input would select without masks (k in each codebook), the share in [0, 1] that masks take
+    away: near 1, the answer rests on what is left, as for samples of a forgotten class. None where it is not known: of
+    a linear head, and of an export with masked pairs, which does not hold their keys."""
 
 
 class UnreadableInput(Record):
@@ -48,6 +52,18 @@ class Predictions(Record):
     """Files that were left out."""
 
 
+class LeftOut(Record):
+    """A forgotten class of which an export has no logit, and its test accuracies; None where not measured."""
+
+    id: int
+    """In the data set's list of classes."""
+    name: str
+    trained: float | None
+    """Before anything was unlearned."""
+    mask_alone: float | None
+    """Under the mask, its label still among the answers."""
+
+
 class ExportResult(Record):
     """A folder that `dkvb export` wrote."""
 
@@ -60,9 +76,13 @@ class ExportResult(Record):
     sha256: str
     """Hash of `model.safetensors`."""
     classes: list[str]
-    """Names of all classes."""
+    """L names, in the order of the logits."""
+    ids: list[int]
+    """(L,) ids of these in the data set's list of classes."""
     forgotten: list[int]
-    """Ids of the classes whose pairs were left out."""
+    """Ids, in the data set's list, of the classes whose pairs were left out."""
+    left_out: list[LeftOut]
+    """Those of them that are not among `classes`: all, unless labels were kept."""
     masked: int
     """Pairs that were left out."""
     test: list[float | None] | None
