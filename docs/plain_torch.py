@@ -1,7 +1,8 @@
 """Use a folder written by `dkvb export` without dkvb: `python plain_torch.py FOLDER FEATURES.safetensors
 OUT.safetensors`.
 
-Reads `x` (N, D) and writes `logits` (N, L). Needs torch and safetensors.
+Reads `x` (N, D) and writes `logits` (N, L), in the order of the config's `classes`, which leave forgotten ones out.
+Needs torch and safetensors.
 """
 
 import json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -196,6 +197,9 @@ def test_receipt_holds_measures_and_escapes_names(masks: Recipe, workspace: Work
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert" in html
     assert any("encoder is untouched" in line for line in stored["not_claimed"])
+    rows = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in re.findall(r"<tr>.*?</tr>", html, re.S)]
+    assert any(row.startswith("forget test after, with the mask alone ") for row in rows)
+    assert "forget test after, as the model answers 0.0% its label is left out" in rows
     assert receipt.run(workspace, "r0001").skipped
 
 

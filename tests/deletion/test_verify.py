@@ -287,6 +287,8 @@ def test_the_command(trained: Recipe, workspace: Workspace, monkeypatch: pytest.
     assert "Verdict: passed" in page
     assert "chart-destinations-0-2" in page
     assert "chart-relearning-0-2" in page
+    assert "Measured with the mask (or the weights) alone, labels of forgotten classes still among the answers." in page
+    assert '<th scope="row">forgotten classes, test, as the model answers</th><td class="number">0.0%' in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert 'src="https://' not in page
     payload = json.loads(page.split('id="payload">')[1].split("</script>")[0])

@@ -53,7 +53,7 @@ def forget(
     """Open a deletion request: mask classes, beside all masked before.
 
     Masks the pairs that the classes select, in the trained bottleneck of the recipe's first seed. Undone by `dkvb
-    restore`, made final by `dkvb purge`.
+    restore`, made final by `dkvb purge`. Measured with the mask alone; `dkvb predict` and exports leave the labels out.
     """
     from dkvb.evaluation.forget_sets import check_names
 

@@ -135,7 +135,7 @@ def unlearn(options: Options) -> None:
     """Stage 4: forget classes, by each of several methods.
 
     Each starts from the trained model: needs `dkvb train`. To forget classes one after another, as requests come in,
-    use `dkvb forget`.
+    use `dkvb forget`. Measured with the mask (or the weights) alone, labels of forgotten classes among the answers.
     """
     from dkvb.evaluation.forget_sets import check_names
 

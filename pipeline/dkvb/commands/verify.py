@@ -35,6 +35,7 @@ def verify(
     """Check that forgotten classes are forgotten, against limits.
 
     Measures all of them again, beside a model retrained without them (the oracle); exit code 1 where a check fails.
+    Measured with the mask alone: `dkvb predict` and exports leave the labels of forgotten classes out as well.
     """
     recipe, workspace = options.recipe(), options.workspace()
     if not every_seed:

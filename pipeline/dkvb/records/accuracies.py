@@ -46,7 +46,10 @@ class BeforeAndAfter(Record):
 
 
 class Accuracies(MaybeValidated):
-    """Accuracy on retain and forget classes of train, test and, where it was measured, validation data."""
+    """Accuracy on retain and forget classes of train, test and, where it was measured, validation data.
+
+    Of the mask (or the weights) alone: labels of forgotten classes are among the answers.
+    """
 
     retain_test: Share
     forget_test: Share

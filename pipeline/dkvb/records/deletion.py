@@ -63,7 +63,8 @@ class CorrectCounts(Record):
 class Masking(Record):
     """What masking some classes does to a trained bottleneck in which others may be masked already.
 
-    `before` and `after` are accuracies on these classes (forget) and on those that no request forgets (retain).
+    `before` and `after` are accuracies on these classes (forget) and on those that no request forgets (retain), with
+    the mask alone: labels of forgotten classes are among the answers, which `dkvb predict` and exports leave out.
     """
 
     absent: ClassVar[frozenset[str]] = frozenset({"per_class_validation_before", "per_class_validation_after"})

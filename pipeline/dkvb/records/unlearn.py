@@ -29,7 +29,8 @@ class TrainOnPoint(Accuracies):
 
 
 class UnlearnResult(Record):
-    """One method on one forget set and seed."""
+    """One method on one forget set and seed; measured with the mask (or the weights) alone, labels of forgotten classes
+    among the answers."""
 
     absent: ClassVar[frozenset[str]] = frozenset({"keeps", "measures", "curve", "retraining", "skipped", "artifact"})
 

@@ -47,7 +47,8 @@ class RetainBefore(Record):
 
 
 class VerdictAccuracy(Record):
-    """Accuracies of the model under the masks of its requests."""
+    """Accuracies of the model under the masks of its requests alone: labels of forgotten classes are among the answers,
+    which `dkvb predict`, `dkvb.load` and exports leave out."""
 
     absent: ClassVar[frozenset[str]] = frozenset({"validation"})
 
@@ -81,7 +82,7 @@ class Destination(Record):
     class_id: int = Field(alias="class")
     samples: int
     unlearned: list[float]
-    """(L,) share of them that this model takes for each class."""
+    """(L,) share of them that this model, with its mask alone, takes for each class."""
     oracle: list[float]
     """(L,) the same of the oracle."""
     total_variation: float | None
@@ -89,7 +90,8 @@ class Destination(Record):
 
 
 class RelearnRow(Record):
-    """How well a forgotten class is known again after training on some of its samples: this model and the oracle."""
+    """How well a forgotten class is known again after training on some of its samples: this model, with its mask alone,
+    and the oracle."""
 
     absent: ClassVar[frozenset[str]] = frozenset({"unlearned_retain", "oracle_retain"})
 
