@@ -53,8 +53,8 @@ def predict(
     """Classify images or features with the trained bottleneck.
 
     The masks of all deletion requests are applied, and a forgotten class is never the answer. masked_nearest (JSON,
-    CSV) is the share of an input's nearest pairs that the masks took away. Exit code 1 where an input cannot be read; the
-    others are predicted.
+    CSV) is the share of an input's nearest pairs that the masks took away. Exit code 1 where an input cannot be read;
+    the others are predicted.
     """
     if table == "-" and options.json:
         raise UsageError(
