@@ -16,10 +16,10 @@ from dkvb.cli import app
 from dkvb.errors import DamagedArtifact, MissingStage, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_logits, masked_logits_at
-from dkvb.experiments import membership
+from dkvb.experiments import defended, membership
 from dkvb.experiments.held_out import HeldOut, without_class
 from dkvb.methods.base import make
-from dkvb.metrics.membership import LARGEST, cross_entropy, score
+from dkvb.metrics.membership import LARGEST, cross_entropy, forest_score, score, seen
 from dkvb.recipe import Recipe
 from dkvb.stages import embed
 from dkvb.workspace import arrays
@@ -167,7 +167,7 @@ def test_masking_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: Wo
         assert getattr(entry, f"loss_{part}_{role}") == pytest.approx(loss(entry.n, part, role), rel=1e-5)
     if entry.note is None:
         assert entry.loss_validation_forget >= entry.loss_validation_held_out
-        step = max(1, round(order[order < 2**31 - 1].max() / membership.COARSE / membership.FINE))
+        step = max(1, round(order[order < 2**31 - 1].max() / defended.COARSE / defended.FINE))
         assert loss(entry.n - step - 1, "validation", "forget") < loss(entry.n - step - 1, "validation", "held_out")
     else:
         assert entry.n == order[order < 2**31 - 1].max() + 1
@@ -202,6 +202,50 @@ def test_controls(embedded: Recipe, workspace: Workspace) -> None:
     logits = torch.from_numpy(models.splits.features_of(split)[rows] @ student["weight"].T + student["bias"])
     loss = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(models.splits.labels[split][rows])))
     assert entries["scrub-r"].loss_test_forget == pytest.approx(loss, rel=1e-4)
+
+
+def test_the_shift_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: Workspace) -> None:
+    entry = attacked(embedded, workspace, "logit-shift")["logit-shift"]
+    assert entry.shift > 0
+    assert entry.loss_validation_forget == pytest.approx(entry.loss_validation_held_out, rel=1e-2)
+    models, held = derived_study(embedded, workspace)
+    split, rows = held.rows["validation", "forget"]
+    logits = masked_logits(models.bottleneck, models.no_mask, 0, split)[rows]
+    logits[:, CAT] -= entry.shift
+    loss = cross_entropy(logits, models.splits.labels[split][rows]).mean()
+    assert entry.loss_validation_forget == pytest.approx(loss, rel=1e-5)
+
+
+def test_the_figure_is_how_far_the_attacker_is_from_the_retrained_model(embedded: Recipe, workspace: Workspace) -> None:
+    entries = attacked(embedded, workspace, "logit-mask", "retrain")
+    mask, oracle = entries["logit-mask"], entries["retrain"]
+    assert mask.from_retrained == abs(mask.attack_test - oracle.attack_test)
+    assert mask.forest_from_retrained == abs(mask.forest_test - oracle.forest_test)
+    assert oracle.from_retrained == oracle.forest_from_retrained == 0
+    assert mask.forest_test > 0.9, "an infinite loss gives the class away to the forest as well"
+    alone = attacked(embedded, workspace, "logit-mask")["logit-mask"]
+    assert (alone.skipped, alone.from_retrained) == (True, None)
+
+
+def test_the_forest_sees_what_no_threshold_on_the_loss_does() -> None:
+    rng = np.random.default_rng(0)
+
+    def samples(count: int) -> dict[str, np.ndarray]:
+        near, far = rng.normal(2, 0.1, (count, 3)), rng.normal(0, 0.1, (count, 3))
+        far[::2] += 4  # on both sides
+        return {"forget": near, "held_out": far}
+
+    assert forest_score(samples(60), samples(200), 0) > 0.95
+    losses = [{role: of[:, 0] for role, of in samples(200).items()} for _ in range(2)]
+    assert score(*losses)[0] < 0.8
+
+
+def test_confidence_and_entropy_by_hand() -> None:
+    logits = np.array([[0.0, 0.0], [0.0, -np.inf], [0.0, np.log(3.0)]], np.float32)
+    loss, confidence, entropy = seen(logits, np.array([0, 0, 1])).T
+    np.testing.assert_allclose(loss, [np.log(2), 0, np.log(4 / 3)], atol=1e-6)
+    np.testing.assert_allclose(confidence, [0.5, 1, 0.75], atol=1e-6)
+    np.testing.assert_allclose(entropy, [np.log(2), 0, np.log(4) - 0.75 * np.log(3)], atol=1e-6)
 
 
 def test_entries_are_kept_and_a_killed_run_goes_on(

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dkvb.bottleneck.mask_order import order_by_count, order_by_first_example, pack, selection_counts
 from dkvb.evaluation.seed import TrainedSeed
-from dkvb.metrics.flops import linear_flops, selection_flops, values_flops
+from dkvb.metrics.flops import ADAM, adam_flops, linear_flops, selection_flops, values_flops
 from dkvb.recipe import Recipe
 from dkvb.runtime.seeding import generator
 from dkvb.stages import unlearn
@@ -63,6 +63,19 @@ def test_training_values_costs_what_torch_counts_for_products_with_the_selected_
         logits = torch.bmm(shares, values[ids])[:, 0]
         torch.nn.functional.cross_entropy(logits, torch.zeros(21, dtype=torch.int64)).backward()
     assert counter.get_total_flops() == values_flops(21, 5, 2, 4)
+
+
+def test_adam_moves_every_parameter_in_every_step() -> None:
+    assert adam_flops(1000, 21, 8, 3) == ADAM * 1000 * 3 * 3
+    products = values_flops(256, 256, 1, 10)
+    assert 40 <= adam_flops(256 * 4096 * 10, 256, 256) / products <= 50, "what torch's counter leaves out"
+
+
+def test_scrub_counts_adam(trained: Recipe, workspace: Workspace) -> None:
+    entry = only(trained, workspace, "scrub")
+    steps = 3 * -(-64 // 32) + 6 * -(-192 // 32)
+    assert entry.flops_adam == ADAM * (WIDTH * LABELS + LABELS) * steps
+    assert entry.flops > entry.flops_adam
 
 
 def test_masking_itself_has_no_flops_and_its_counts_those_of_the_pass_that_they_rest_on(

@@ -64,7 +64,7 @@ def test_changes_are_shares_of_what_was_there_as_in_the_paper(made: Workspace, n
     )
     assert row["measured"] == pytest.approx(sum(shares) / 3)
     assert (row["published"], row["difference"]) == pytest.approx((0.0036, row["measured"] - 0.0036))
-    assert f"+{100 * row['measured']:.2f}% ± {100 * row['ci95']:.2f}" in words(made)
+    assert f"+{100 * row['measured']:.2f}% ({100 * min(shares):.2f} to {100 * max(shares):.2f})" in words(made)
     assert "paper +0.36%" in words(made)
     # the paper's own numbers are consistent with that reading, and not with one in points
     before, after = (

@@ -215,5 +215,9 @@ def test_results_over_seeds_have_an_interval() -> None:
     assert found.sd == pytest.approx(0.02)
     # Student's t with two degrees of freedom, from a table
     assert found.high == pytest.approx(0.92 + 4.3027 * 0.02 / 3**0.5, abs=1e-5)
+    assert (found.least, found.most) == (0.9, 0.94)
+    wild = over_seeds([0.0, 0.0, 1.0], 0, 1)
+    assert wild is not None
+    assert (wild.low, wild.high) == (0, 1)
     assert over_seeds([0.5]) == OverSeeds(mean=0.5, sd=None, low=None, high=None, seeds=1)
     assert over_seeds([]) is None

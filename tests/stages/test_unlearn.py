@@ -14,14 +14,17 @@ from dkvb import registry
 from dkvb.bottleneck.mask_order import unpack
 from dkvb.errors import DkvbError, MissingStage, UsageError
 from dkvb.evaluation import under_masks
+from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import CurvePoint, make, smallest_reaching
 from dkvb.methods.scrub import ScrubMethod
 from dkvb.methods.scrub_passes import distillation, scrub_epochs, scrub_passes
 from dkvb.recipe import Recipe, Scrub
+from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator
 from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.requests import need_features
 
 ACCURACIES = {"retain_test", "forget_test", "retain_train", "forget_train"}
 
@@ -178,7 +181,35 @@ def test_forget_sets(trained: Recipe, workspace: Workspace) -> None:
     assert sets("each") == [[0], [1], [2], [3]]
     assert sets(["dog", "#0"]) == sets(["dog", 0]) == [[0, 3]]
     missed = trained_seed(trained, workspace).dkvb_artifact.result["misclassified_test"]
-    assert sets("best") == [[int(np.argmin(missed))]]
+    on_test = trained.with_(unlearn={"forget": "best", "best_on": "test"})
+    assert unlearn.forget_sets(trained_seed(on_test, workspace)) == [[int(np.argmin(missed))]]
+
+
+def test_the_best_class_of_validation_data_is_one_for_all_seeds(trained: Recipe, workspace: Workspace) -> None:
+    recipe = trained.with_(run={"seeds": [0, 1]}, unlearn={"method": "activations", "forget": "best"})
+    train.run(recipe, workspace)
+    errors = 0
+    for seed in (0, 1):
+        one = TrainedSeed(recipe, workspace, need_features(recipe, workspace), seed)
+        labels = one.splits.labels["validation"]
+        predicted = under_masks.masked_predictions(one.bottleneck, one.no_mask, [0], "validation")[0]
+        errors = errors + np.bincount(labels[predicted != labels], minlength=4)
+    entries = unlearn.run(recipe, workspace)
+    assert [entry.forget for entry in entries] == [[int(np.argmin(errors))]] * 2
+    assert [entry.best_on for entry in entries] == ["validation"] * 2
+    (named,) = unlearn.run(recipe.with_(run={"seeds": [0]}, unlearn={"forget": ["cat"]}), workspace)
+    assert named.best_on is None
+
+
+def test_without_validation_data_the_best_class_is_that_of_test_data_and_this_is_said(
+    trained: Recipe, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = trained.with_(data={"validation": 0.0}, unlearn={"method": "logit-mask", "forget": "best"})
+    train.run(bare, workspace)
+    progress.silence(False)
+    (entry,) = unlearn.run(bare, workspace)
+    assert entry.best_on == "test"
+    assert "on test data, since the recipe keeps no validation data" in capsys.readouterr().err
 
 
 def test_auto_takes_the_smallest_n_of_the_validation_curve(trained: Recipe, workspace: Workspace) -> None:
@@ -186,6 +217,8 @@ def test_auto_takes_the_smallest_n_of_the_validation_curve(trained: Recipe, work
     assert entry.chosen == "validation"
     first = next(p.n for p in entry.curve if p.forget_validation == 0)
     assert entry.n == first
+    assert entry.seconds_choose > 0
+    assert only(trained, workspace, "activations", na=10).seconds_choose is None
     chance = only(trained, workspace, "activations", na="auto", target="chance")
     assert chance.n == next(p.n for p in entry.curve if p.forget_validation <= 0.25)
     with pytest.raises(UsageError, match=r"set data.validation.*unlearn.choose"):
@@ -211,6 +244,8 @@ def test_scrub_stops_as_in_appendix_e3(trained: Recipe, workspace: Workspace) ->
     start = CurvePoint(0, 0.9, 1.0)
     assert scrub.choose([start, CurvePoint(1, 0.5, 0), CurvePoint(2, 0.9, 0), CurvePoint(3, 0.95, 0)], 0.0)[0] == 2
     assert scrub.choose([start, CurvePoint(1, 0.5, 0), CurvePoint(2, 0.8, 0), CurvePoint(3, 0.7, 0)], 0.0)[0] == 2
+    reached = [start, CurvePoint(1, 0.9, 0.1), CurvePoint(2, 0.9, 0)]
+    assert scrub.choose(reached, 0.25)[0] == 2, "Appendix E.3 stops at 0%, whatever masking aims at"
     n, note = scrub.choose([start, CurvePoint(1, 0.5, 0.2), CurvePoint(2, 0.8, 0.1)], 0.0)
     assert n == 2
     assert note is not None

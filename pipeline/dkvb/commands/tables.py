@@ -10,6 +10,7 @@ from rich.table import Table
 
 from dkvb.commands.answers import Run
 from dkvb.metrics.accuracy import percent
+from dkvb.metrics.intervals import FEW
 from dkvb.records.accuracies import Accuracies
 from dkvb.records.embed import EmbedPart, EmbedResult
 from dkvb.records.experiments import MembershipResult, PlanStep
@@ -77,11 +78,11 @@ def train(entries: Sequence[TrainResult]) -> Iterable[Any]:
 
 
 def unlearn(entries: Sequence[UnlearnResult]) -> Iterable[Any]:
-    columns = ("method", "seed", "forgotten", "N", "pairs masked", "forget", "retain", "seconds")
+    columns = ("method", "seed", "forgotten", "N", "pairs masked", "forget", "retain", "seconds", "with choosing N")
     table = new_table("Unlearned (test accuracy)", *columns)
     for e in entries:
         masked = f"{e.masked:,}" if e.pairs_total else "-"
-        table.add_row(*_about(e), _n(e), masked, *_change(e.before, e.after), f"{e.seconds:.3f}")
+        table.add_row(*_about(e), _n(e), masked, *_change(e.before, e.after), f"{e.seconds:.3f}", _with_choosing(e))
     yield table
     if any(e.retraining for e in entries):
         title = "Retrained on the retain set (test accuracy)"
@@ -93,12 +94,18 @@ def unlearn(entries: Sequence[UnlearnResult]) -> Iterable[Any]:
     yield from _notes(entries)
 
 
+def _with_choosing(entry: UnlearnResult) -> str:
+    return "-" if entry.seconds_choose is None else f"{entry.seconds + entry.seconds_choose:.3f}"
+
+
 def membership(entries: Sequence[MembershipResult]) -> Iterable[Any]:
-    columns = ("method", "seed", "forgotten", "held out", "N", "attacker", "loss forgotten", "loss held out")
-    table = new_table("Class membership inference (50% is a perfect defence)", *columns, "retain accuracy")
+    columns = ("method", "seed", "forgotten", "held out", "N", "attacker", "from retrained", "forest", "from retrained")
+    title = "Class membership inference (as good as it gets: right as often as on the retrained model)"
+    table = new_table(title, *columns, "loss forgotten", "loss held out", "retain accuracy")
     for e in entries:
         losses = (f"{e.loss_validation_forget:.3f}", f"{e.loss_validation_held_out:.3f}")
-        attacked = (escape(e.held_out_name), _n(e), percent(e.attack_test))
+        right = (e.attack_test, e.from_retrained, e.forest_test, e.forest_from_retrained)
+        attacked = (escape(e.held_out_name), _n(e), *map(percent, right))
         table.add_row(*_about(e), *attacked, *losses, percent(e.retain_test))
     yield table
     yield from _notes(entries)
@@ -109,6 +116,8 @@ def _about(entry: UnlearnResult | MembershipResult) -> tuple[str, str, str]:
 
 
 def _n(entry: UnlearnResult | MembershipResult) -> str:
+    if isinstance(entry, MembershipResult) and entry.shift is not None:
+        return f"shift {entry.shift:.2f}"
     return f"{entry.n_name} {entry.n:,}" if entry.n_name else "-"
 
 
@@ -127,17 +136,17 @@ def _notes(entries: Sequence[UnlearnResult] | Sequence[MembershipResult]) -> Ite
 
 
 def summary(rows: Sequence[TrainSummary | UnlearnSummary]) -> Iterable[Any]:
-    """Means over seeds with their 95 % intervals; nothing where there is one seed."""
+    """Means over seeds with their range or 95 % interval; nothing where there is one seed."""
     models = [row for row in rows if isinstance(row, TrainSummary) and row.test and row.test.seeds > 1]
     if models and models[0].test:
-        title = f"Over {models[0].test.seeds} seeds (mean, 95% interval)"
+        title = f"Over {models[0].test.seeds} seeds ({_brackets(models[0].test)})"
         table = new_table(title, "model", "train accuracy", "test accuracy")
         for model in models:
             table.add_row(model.model, _interval(model.train), _interval(model.test))
         yield table
     methods = [row for row in rows if isinstance(row, UnlearnSummary) and row.seconds and row.seconds.seeds > 1]
     if methods and methods[0].seconds:
-        title = f"Over {methods[0].seconds.seeds} seeds (test accuracy: mean, 95% interval)"
+        title = f"Over {methods[0].seconds.seeds} seeds (test accuracy: {_brackets(methods[0].seconds)})"
         table = new_table(
             title, "method", "forgotten", "forget after", "retain before", "retain after", "retain change"
         )
@@ -150,8 +159,15 @@ def summary(rows: Sequence[TrainSummary | UnlearnSummary]) -> Iterable[Any]:
 def _interval(over: OverSeeds | None) -> str:
     if over is None:
         return "-"
-    ends = "" if over.low is None or over.high is None else f" ({100 * over.low:.2f} to {100 * over.high:.2f})"
+    low, high = (over.least, over.most) if over.seeds <= FEW else (over.low, over.high)
+    ends = "" if low is None or high is None else f" ({100 * low:.2f} to {100 * high:.2f})"
     return f"{100 * over.mean:.2f}%{ends}"
+
+
+def _brackets(over: OverSeeds) -> str:
+    """What stands in brackets behind a mean, and what it is of."""
+    what = "range" if over.seeds <= FEW else "95% interval"
+    return f"mean, {what}: of training, not of samples"
 
 
 def report(entries: Sequence[ReportResult]) -> Iterable[Any]:

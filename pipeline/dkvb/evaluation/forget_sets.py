@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dkvb.errors import UsageError, nearest, some
 from dkvb.recipe import Recipe
@@ -59,18 +59,43 @@ def keyword(recipe: Recipe) -> str | None:
     return word if word in KEYWORDS else None
 
 
-def forget_sets(trained: TrainedSeed) -> list[list[int]]:
+def forget_sets(trained: TrainedSeed, together: Sequence[TrainedSeed] = ()) -> list[list[int]]:
     """The classes to forget, together or in turn, as ids.
+
+    Args:
+        together: all seeds of the run, over which the best-learned class is chosen; by default the one alone.
 
     Raises:
         UsageError: a name or id that is no class, a class named twice, or all of them.
     """
     wanted, classes = keyword(trained.recipe), trained.splits.classes
     if wanted == "best":
-        return [[_best_learned(trained)]]
+        return [[_best_learned(trained, together or [trained])]]
     if wanted == "each":
         return [[c] for c in range(len(classes))]
     return [class_ids(_listed(trained.recipe), classes)]
+
+
+def best_on(trained: TrainedSeed) -> Literal["validation", "test"] | None:
+    """The split on which the best-learned class is chosen; None where the recipe does not ask for it."""
+    if keyword(trained.recipe) != "best":
+        return None
+    known = "validation" in trained.splits.evaluation
+    return "validation" if known and trained.recipe.unlearn.best_on == "validation" else "test"
+
+
+def best_in_words(trained: TrainedSeed, forget: Sequence[int], seeds: int) -> str:
+    """Which class is the best-learned one, and by which data."""
+    name, on = trained.splits.classes[forget[0]], best_on(trained)
+    if on == "validation":
+        over = f" over {seeds} seeds, and the same for all" if seeds > 1 else ""
+        return f"best-learned class: {name} (fewest mistakes on validation data{over})"
+    asked = trained.recipe.unlearn.best_on == "test"
+    why = "as the paper does" if asked else "since the recipe keeps no validation data (data.validation)"
+    return (
+        f"best-learned class: {name} (seed {trained.seed}: fewest mistakes on test data, {why}; accuracies on the same"
+        " test data favour it)"
+    )
 
 
 def class_ids(names: Sequence[str | int], classes: Sequence[str]) -> list[int]:
@@ -126,8 +151,14 @@ def _no_class(given: str, names: list[str], by_id: dict[str, int]) -> str:
     return said + nearest(given, names)
 
 
-def _best_learned(trained: TrainedSeed) -> int:
-    """The class with the fewest test misclassifications of the bottleneck, lowest id on a tie (Appendix A)."""
-    result = trained.dkvb_artifact.result_as(TrainResult)
-    tested = [c for c, samples in enumerate(result.tested) if samples > 0]
-    return min(tested or [0], key=lambda c: (result.misclassified_test[c], c))
+def _best_learned(trained: TrainedSeed, together: Sequence[TrainedSeed]) -> int:
+    """The class with the fewest misclassifications of the bottleneck, lowest id on a tie: on test data by each seed
+    for itself (Appendix A), on validation data over all seeds."""
+    if best_on(trained) == "validation":
+        by_seed = [one.validation_errors for one in together]
+        wrong, samples = ([int(sum(seeds)) for seeds in zip(*of, strict=True)] for of in zip(*by_seed, strict=True))
+    else:
+        result = trained.dkvb_artifact.result_as(TrainResult)
+        wrong, samples = result.misclassified_test, result.tested
+    known = [c for c in range(len(samples)) if samples[c] > 0]
+    return min(known or [0], key=lambda c: (wrong[c], c))

@@ -11,6 +11,8 @@ from safetensors.numpy import load_file
 
 from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
+from dkvb.evaluation.under_masks import masked_predictions
+from dkvb.metrics.accuracy import per_class
 from dkvb.recipe import Recipe
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
@@ -73,6 +75,13 @@ class TrainedSeed:
     def class_counts(self, classes: Sequence[int]) -> np.ndarray:
         """(C, M): how often training samples of some classes selected each pair in the last epoch."""
         return arrays.read(self.dkvb_artifact, COUNTS, list(classes)).sum(0, dtype=np.int64)
+
+    @cached_property
+    def validation_errors(self) -> tuple[np.ndarray, np.ndarray]:
+        """(L,) validation samples that the bottleneck gets wrong, and (L,) validation samples."""
+        (predicted,) = masked_predictions(self.bottleneck, self.no_mask, [0], "validation")
+        correct, total = per_class(predicted, self.splits.labels["validation"], len(self.splits.classes))
+        return total - correct, total
 
     @cached_property
     def no_mask(self) -> np.ndarray:

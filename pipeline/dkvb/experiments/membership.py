@@ -1,38 +1,37 @@
 """Class membership inference on unlearned models (paper, Appendix D, Table 3).
 
 A model is trained without a held-out class and unlearns a forget class; the attacker is to tell by their losses which
-of the two it once knew. Splits are those of `held_out.py`; `dkvb.metrics.membership` is the attacker, fitted to
-validation and scored on test losses. Unlearning is partial where there is a dial: N is the first at which the forget
-class's validation loss is the held-out class's. Each (seed, forget set, method) is an artifact with `losses.parquet`.
+of the two it once knew. Splits are those of `held_out.py`; `dkvb.metrics.membership` has the attackers, fitted to
+validation and scored on test losses; `defended.py` is how far unlearning goes. The figure to judge by is how far the
+attacker's accuracy is from that on a model retrained without the class. Each (seed, forget set, method) is an artifact
+with `losses.parquet`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars
 
-from dkvb.bottleneck.mask_order import NEVER
 from dkvb.errors import DamagedArtifact, UsageError
 from dkvb.evaluation.forget_sets import class_id, forget_sets, keyword
 from dkvb.evaluation.seed import TrainedSeed
-from dkvb.evaluation.stored_bottleneck import StoredBottleneck
-from dkvb.evaluation.under_masks import masked_logits, masked_logits_at
+from dkvb.experiments.defended import defend, defender
 from dkvb.experiments.held_out import VALIDATION, HeldOut, without_class
-from dkvb.methods.base import Method, make
-from dkvb.methods.pair_masking import Masking
+from dkvb.methods.base import Method
 from dkvb.metrics.accuracy import percent
-from dkvb.metrics.membership import LARGEST, cross_entropy, score
+from dkvb.metrics.membership import LARGEST, forest_score, score, seen
 from dkvb.recipe import Recipe
+from dkvb.records.accuracies import Model
 from dkvb.records.embed import EmbedResult
 from dkvb.records.experiments import MembershipResult
 from dkvb.runtime import progress
 from dkvb.runtime.parallel import each_unit
+from dkvb.runtime.seeding import integer
 from dkvb.stages import quantize, train
-from dkvb.training.on_retain_set import load_bottleneck, load_head
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic
 from dkvb.workspace.finished import Artifact
@@ -40,26 +39,12 @@ from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import LOSSES
 from dkvb.workspace.requests import need_features
 
-DEFENCES = ("activations", "examples", "scrub-r", "logit-mask", "retrain", "retrain-linear")
-"""Those of the paper, a control, and the two oracles: no unlearning can better what has never seen the forget set."""
+DEFENCES = ("activations", "examples", "scrub-r", "logit-mask", "logit-shift", "retrain", "retrain-linear")
+"""Those of the paper, two controls, and the two oracles: no unlearning can better what has never seen the forget
+set."""
 
-
-COARSE, FINE = 50, 20
-"""Points of the search for N over the whole range, and then between two of them."""
-
-
-Logits = Callable[[str, np.ndarray], np.ndarray]
-"""(split, rows (n,)) -> logits (n, L)."""
-
-
-@dataclass
-class Defended:
-    """An unlearned model: its logits, what was chosen, and what a user should know about it."""
-
-    logits: Logits
-    n: int | None = None
-    n_name: str = ""
-    note: str | None = None
+ORACLES: dict[Model, str] = {"dkvb": "retrain", "linear": "retrain-linear"}
+"""Kind of model -> the defence that is retrained without the class."""
 
 
 def run(
@@ -96,7 +81,9 @@ def run(
         if force:
             quantize.run(derived, inner, force)
         train.run(derived, inner, force)
-        attack = Attack(workspace, inner, features, without, absent, tuple(methods), force)
+        seeds = [TrainedSeed(derived, inner, without, seed) for seed in recipe.run.seeds]
+        forget = {trained.seed: _forget_sets(trained, seeds, absent) for trained in seeds}
+        attack = Attack(workspace, inner, features, without, absent, forget, tuple(methods), force)
         by_seed = each_unit(_seed, recipe.run.seeds, derived, attack)
     except DamagedArtifact as error:
         if str(features.path) in str(error):
@@ -118,6 +105,8 @@ class Attack:
     without: Artifact
     """The features without the held-out class."""
     held_out: int
+    forget: dict[int, list[list[int]]]
+    """Seed -> the classes that are forgotten, together or in turn."""
     methods: tuple[str, ...]
     force: bool
 
@@ -126,14 +115,16 @@ def _seed(recipe: Recipe, attack: Attack, seed: int) -> list[MembershipResult]:
     trained = TrainedSeed(recipe, attack.inner, attack.without, seed)
     tested = attack.features.result_as(EmbedResult).test
     entries = []
-    for forget in _forget_sets(trained, attack.held_out):
+    for forget in attack.forget[seed]:
         rows = HeldOut(trained.splits, tested, attack.held_out, forget)
-        entries += [_one(trained, attack, make(name, trained, forget), forget, rows) for name in attack.methods]
+        entries += _beside_the_oracle(
+            [_one(trained, attack, defender(name, trained, forget), forget, rows) for name in attack.methods]
+        )
     return entries
 
 
-def _forget_sets(trained: TrainedSeed, held_out: int) -> list[list[int]]:
-    wanted = forget_sets(trained)
+def _forget_sets(trained: TrainedSeed, together: Sequence[TrainedSeed], held_out: int) -> list[list[int]]:
+    wanted = forget_sets(trained, together)
     if keyword(trained.recipe) == "each":
         return [forget for forget in wanted if forget != [held_out]]
     name = trained.splits.classes[held_out]
@@ -156,16 +147,21 @@ def _one(trained: TrainedSeed, attack: Attack, method: Method, forget: list[int]
     about = f"{method.name}-{'-'.join(classes[c] for c in forget)}-{classes[held_out]}"
     readable = f"{trained.recipe.data_name}-membership-{about}-seed{trained.seed}"
     inputs = {"embed": attack.features.fingerprint, "train": model.fingerprint}
-    with attack.workspace.claim(Spec("unlearn", readable, settings, inputs), attack.force) as claim:
+    spec = Spec("unlearn", readable, settings, inputs)
+    with attack.workspace.claim(spec, attack.force or _of_one_attacker(attack.workspace, spec)) as claim:
         if done := claim.reuse(f"membership {readable}"):
             return done.entry(MembershipResult, skipped=True)
         started = time.perf_counter()
-        defended = _partial(method, rows) if isinstance(method, Masking) else _whole(trained, method, forget)
-        losses = {where: _losses(trained, defended.logits, *stored) for where, stored in rows.rows.items()}
-        by_split = {
-            split: {role: losses[split, role] for role in ("forget", "held_out")} for split in ("validation", "test")
+        defended = defend(trained, method, forget, rows)
+        samples = {
+            (part, role): seen(defended.logits(split, chosen), trained.splits.labels[split][chosen])
+            for (part, role), (split, chosen) in rows.rows.items()
         }
-        on_test, on_validation = score(by_split["validation"], by_split["test"])
+        losses = {where: of[:, 0] for where, of in samples.items()}
+        on_test, on_validation = score(_roles(losses, "validation"), _roles(losses, "test"))
+        forest = forest_score(
+            _roles(samples, "validation"), _roles(samples, "test"), integer(trained.seed, "membership", "forest")
+        )
         retained = defended.logits("test", rows.retain).argmax(1) == trained.splits.labels["test"][rows.retain]
         result = MembershipResult(
             seed=trained.seed,
@@ -177,8 +173,10 @@ def _one(trained: TrainedSeed, attack: Attack, method: Method, forget: list[int]
             held_out_name=classes[held_out],
             n=defended.n,
             n_name=defended.n_name,
+            shift=defended.shift,
             attack_test=on_test,
             attack_validation=on_validation,
+            forest_test=forest,
             loss_validation_forget=float(losses["validation", "forget"].mean()),
             loss_validation_held_out=float(losses["validation", "held_out"].mean()),
             loss_test_forget=float(losses["test", "forget"].mean()),
@@ -188,97 +186,52 @@ def _one(trained: TrainedSeed, attack: Attack, method: Method, forget: list[int]
             note=defended.note,
         )
         with atomic(claim.path / LOSSES) as temporary:
-            _frame(losses).write_parquet(temporary)
+            _frame(samples).write_parquet(temporary)
         artifact = claim.finish(result)
     at = f" at {defended.n_name} = {defended.n:,}" if defended.n_name else ""
-    progress.note(f"membership {readable}{at}: the attacker is right in {percent(result.attack_test)} of cases")
+    progress.note(
+        f"membership {readable}{at}: the attacker is right in {percent(result.attack_test)} of cases, the forest in"
+        f" {percent(result.forest_test)}"
+    )
     return artifact.entry(MembershipResult, skipped=False)
 
 
-def _losses(trained: TrainedSeed, logits: Logits, split: str, rows: np.ndarray) -> np.ndarray:
-    return cross_entropy(logits(split, rows), trained.splits.labels[split][rows])
+def _of_one_attacker(workspace: Workspace, spec: Spec) -> bool:
+    """Whether this was attacked by version 0.1, which had no forest."""
+    done = workspace.get(spec)
+    return done is not None and done.result_as(MembershipResult).forest_test is None
 
 
-def _frame(losses: dict[tuple[str, str], np.ndarray]) -> polars.DataFrame:
+Samples = dict[tuple[str, str], np.ndarray]
+"""(Split of the attack, role) -> what the attacker sees of its samples, (N,) or (N, 3)."""
+
+
+def _roles(samples: Samples, split: str) -> dict[str, np.ndarray]:
+    return {role: samples[split, role] for role in ("forget", "held_out")}
+
+
+def _frame(samples: Samples) -> polars.DataFrame:
     parts = [
-        polars.DataFrame({"loss": values}).with_columns(split=polars.lit(split), role=polars.lit(role))
-        for (split, role), values in losses.items()
+        polars.DataFrame(of, schema=["loss", "confidence", "entropy"], orient="row").select(
+            polars.lit(split).alias("split"), polars.lit(role).alias("role"), polars.all()
+        )
+        for (split, role), of in samples.items()
     ]
-    return polars.concat(parts).select("split", "role", "loss")
+    return polars.concat(parts)
 
 
-def _partial(method: Masking, rows: HeldOut) -> Defended:
-    """Masked no further than until the forget class is as strange to the model as the held-out class."""
-    trained, order = method.trained, method.whole_order()
-    placed = order[(order >= 0) & (order < NEVER)]
-    top = int(placed.max()) + 1 if len(placed) else 0
+def _beside_the_oracle(entries: list[MembershipResult]) -> list[MembershipResult]:
+    """The entries of one seed and forget set, each with how far the attacker is from where the retrained model has
+    it."""
+    attacked = {entry.method: entry for entry in entries}
 
-    def gap(grid: list[int]) -> np.ndarray:
-        means = []
-        for role in ("forget", "held_out"):
-            split, chosen = rows.rows["validation", role]
-            labels = trained.splits.labels[split][chosen]
-            means.append(
-                [
-                    cross_entropy(logits, labels).mean()
-                    for logits in masked_logits_at(trained.bottleneck, order, grid, split, chosen)
-                ]
-            )
-        return np.array(means[0]) - np.array(means[1])
+    def compared(entry: MembershipResult) -> MembershipResult:
+        oracle = attacked.get(ORACLES[entry.model])
+        if oracle is None:
+            return entry
+        forests = entry.forest_test, oracle.forest_test
+        apart = None if None in forests else abs(forests[0] - forests[1])  # type: ignore[operator]
+        more = {"from_retrained": abs(entry.attack_test - oracle.attack_test), "forest_from_retrained": apart}
+        return entry.model_copy(update=more)
 
-    low, high, note = 0, top, None
-    for points in (COARSE, FINE):
-        grid = sorted({round(low + (high - low) * i / points) for i in range(points + 1)})
-        reached = np.flatnonzero(gap(grid) >= 0)
-        if len(reached) == 0:
-            note = (
-                f"no {method.dial} brings the forget class's validation loss up to that of the held-out class; all"
-                f" {top:,} are taken"
-            )
-            low = high = top
-            break
-        place = int(reached[0])
-        low, high = grid[max(place - 1, 0)], grid[place]
-    n = high
-
-    def logits(split: str, chosen: np.ndarray) -> np.ndarray:
-        return np.asarray(masked_logits_at(trained.bottleneck, order, [n], split, chosen)[0])
-
-    return Defended(logits, n, method.dial, note)
-
-
-def _whole(trained: TrainedSeed, method: Method, forget: list[int]) -> Defended:
-    """Every other method, at the recipe's n."""
-    if method.name == "retrain":
-        return Defended(_bottleneck_logits(*load_bottleneck(trained, forget, "retrain")))
-    if method.name == "retrain-linear":
-        return Defended(_linear_logits(trained, load_head(trained, forget)))
-    if method.name == "logit-mask":
-        plain = _bottleneck_logits(trained.bottleneck, trained.no_mask)
-
-        def masked(split: str, rows: np.ndarray) -> np.ndarray:
-            logits = plain(split, rows).copy()
-            logits[:, forget] = -np.inf
-            return logits
-
-        return Defended(masked, note=f"its loss on the forget class is infinite, and taken as {LARGEST:g}")
-    n = int(method.given)
-    method.check(n)
-    outcome = method.forget(n)
-    return Defended(_linear_logits(trained, outcome.arrays), n, method.dial, outcome.note)
-
-
-def _bottleneck_logits(model: StoredBottleneck, order: np.ndarray) -> Logits:
-    """Of a bottleneck with what its order (C, M) masks at N = 0, which is what it never selected or nothing."""
-    kept: dict[str, np.ndarray] = {}
-
-    def logits(split: str, rows: np.ndarray) -> np.ndarray:
-        if split not in kept:
-            kept[split] = masked_logits(model, order, 0, split)
-        return np.asarray(kept[split][rows])
-
-    return logits
-
-
-def _linear_logits(trained: TrainedSeed, head: dict[str, np.ndarray]) -> Logits:
-    return lambda split, rows: trained.splits.features_of(split)[rows] @ head["weight"].T + head["bias"]
+    return [compared(entry) for entry in entries]

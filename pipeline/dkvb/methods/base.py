@@ -75,8 +75,8 @@ class Outcome:
     and `shape` (2,); for "weights" `weight` (L, D) and `bias` (L,) of a linear head, or `values` (C, M, L) of the
     bottleneck; for "excluded" `excluded`, the ids of classes whose logits become minus infinity.
 
-    `seconds` and `flops` are those of unlearning itself; `seconds_counts` and `flops_counts` those of the pass that
-    gathers selections.
+    `seconds` and `flops` are those of unlearning itself (`flops_adam`: of them, those of Adam); `seconds_counts` and
+    `flops_counts` those of the pass that gathers selections.
     """
 
     before: dict[str, np.ndarray]
@@ -88,6 +88,7 @@ class Outcome:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     note: str | None = None
     flops: int | None = None
+    flops_adam: int = 0
     seconds_counts: float = 0.0
     flops_counts: int = 0
 

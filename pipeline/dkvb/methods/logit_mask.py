@@ -42,3 +42,10 @@ class LogitMask(Control):
         seconds = time.perf_counter() - started
         before, after = self.both()
         return Outcome(before, after, seconds, keeps="excluded", arrays={"excluded": excluded}, flops=0)
+
+
+class LogitShift(LogitMask):
+    """The logit mask with a dial: one constant is subtracted from the forget classes' logits. Of membership inference
+    alone, which tunes the constant."""
+
+    name = "logit-shift"

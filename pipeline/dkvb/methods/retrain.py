@@ -34,7 +34,7 @@ class Retrain(Control):
         before, after = self.both()
         result = retrained(self.trained, self.forgotten, self.name).result_as(RetrainedResult)
         # it keeps nothing here: the model is an artifact of its own
-        return Outcome(before, after, result.seconds, flops=result.flops)
+        return Outcome(before, after, result.seconds, flops=result.flops, flops_adam=result.flops_adam or 0)
 
 
 class RetrainKeys(Retrain):

@@ -17,7 +17,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.selections import masked_ids
 from dkvb.methods.base import CurvePoint, Outcome, Point, point
 from dkvb.methods.scrub_passes import scrub_epochs, scrub_passes
-from dkvb.metrics.flops import linear_flops, values_flops
+from dkvb.metrics.flops import adam_flops, linear_flops, values_flops
 from dkvb.runtime.seeding import integer
 from dkvb.training.linear_head import predict
 from dkvb.training.loop import suitable_threads
@@ -38,6 +38,8 @@ class ScrubMethod:
     name = "scrub"
     model: Literal["dkvb", "linear"] = "linear"
     dial = "epochs"
+    target = "zero"
+    """What "auto" aims at, in place of `unlearn.target` (Appendix E.3)."""
 
     def __init__(self, trained: TrainedSeed, forget: Sequence[int]) -> None:
         self.trained, self.forgotten = trained, list(forget)
@@ -77,13 +79,16 @@ class ScrubMethod:
         """Training the student on samples for an epoch, less the teacher's forward pass."""
         return linear_flops(samples, self.trained.splits.embedded.dim, len(self.trained.splits.classes))
 
-    def _flops(self, epochs: int) -> int:
-        """Student forward and backward, and the teacher forward, which is half as much, over every batch of every
-        pass."""
+    def _flops(self, student: torch.nn.Module, epochs: int) -> tuple[int, int]:
+        """Student forward and backward, the teacher forward, which is half as much, and Adam, over every batch of every
+        pass; and Adam's alone."""
         forget = int(np.isin(self.trained.splits.labels["train"], self.forgotten).sum())
         retain = len(self.trained.splits.labels["train"]) - forget
-        samples = min(epochs, self.recipe.max_steps) * forget + epochs * retain
-        return self._pass_flops(samples) * 3 // 2
+        parameters = sum(parameter.numel() for parameter in student.parameters())
+        passes = ((forget, min(epochs, self.recipe.max_steps)), (retain, epochs))
+        products = sum(self._pass_flops(samples * times) * 3 // 2 for samples, times in passes)
+        adam = sum(adam_flops(parameters, samples, self.recipe.batch_size, times) for samples, times in passes)
+        return products + adam, adam
 
     def train(self, student: torch.nn.Module, inputs: torch.Tensor, epochs: int) -> Iterator[int]:
         """Train the student in place on the training set's inputs (N, …); yields the number of finished epochs.
@@ -128,11 +133,11 @@ class ScrubMethod:
 
     def choose(self, curve: Sequence[CurvePoint], target: float) -> tuple[int, str | None]:
         """The stopping rule of Appendix E.3: forgotten without damage, else the best retain accuracy among forgotten
-        epochs."""
-        forgotten = [at for at in curve if at.n > 0 and at.forget <= target]
+        epochs. Forgotten is 0%, whatever the target at which masking aims."""
+        forgotten = [at for at in curve if at.n > 0 and at.forget <= 0]
         if not forgotten:
             best = min((at for at in curve if at.n > 0), key=lambda at: (at.forget, -at.retain))
-            return best.n, f"no epoch brings forget accuracy to {target:.1%}; the lowest is {best.forget:.1%}"
+            return best.n, f"no epoch brings forget accuracy to 0%; the lowest is {best.forget:.1%}"
         undamaged = next((at.n for at in forgotten if at.retain >= curve[0].retain), None)
         return (undamaged if undamaged is not None else max(forgotten, key=lambda at: (at.retain, -at.n)).n), None
 
@@ -150,9 +155,9 @@ class ScrubMethod:
         note = self._scrubbed(student, inputs["train"], n)
         seconds = time.perf_counter() - started
         after = {split: predict(student, x) for split, x in inputs.items()}
-        return Outcome(
-            before, after, seconds, keeps="weights", arrays=self._arrays(student), note=note, flops=self._flops(n)
-        )
+        outcome = Outcome(before, after, seconds, keeps="weights", arrays=self._arrays(student), note=note)
+        outcome.flops, outcome.flops_adam = self._flops(student, n)
+        return outcome
 
 
 class ScrubValues(ScrubMethod):

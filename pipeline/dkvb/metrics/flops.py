@@ -1,11 +1,20 @@
-"""Floating point operations, as torch's flop counter counts them: two for every multiply-add of a matrix product,
-nothing else.
+"""Floating point operations: two for every multiply-add of a matrix product, as torch's flop counter counts them, and
+what dense Adam does to every parameter in every step, which torch's counter leaves out.
 
 Ranking, masking, comparing and looking up are no floating point operations. Encoding images is left out throughout:
 every method, and retraining the head as well, works on features that are kept.
 """
 
 from __future__ import annotations
+
+ADAM = 12
+"""Operations of Adam on one parameter in one step, bias corrections folded into the step size (Kingma and Ba 2015,
+section 2): 3 for the first moment, 4 for the second, 5 for root, epsilon, division, step size and subtraction."""
+
+
+def adam_flops(parameters: int, samples: int, batch_size: int, epochs: int = 1) -> int:
+    """Dense Adam over the batches of some epochs: every parameter is moved in every step, selected or not."""
+    return ADAM * parameters * -(-samples // batch_size) * epochs
 
 
 def selection_flops(samples: int, width: int, codebooks: int, pairs: int, dim: int) -> int:

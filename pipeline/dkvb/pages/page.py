@@ -96,7 +96,7 @@ def as_json(value: Any) -> Markup:
 
 
 FILTERS = (
-    *("percent", "points", "spread", "deviation", "exact"),
+    *("percent", "points", "spread", "deviation", "difference_deviation", "exact", "over_seeds"),
     *("count", "counts", "seconds", "amount", "number", "numbers"),
 )
 """Functions of `words` that templates use."""

@@ -126,6 +126,9 @@ class Unlearn(Section):
     """"best", the best-learned class; "each", all in turn; or classes: a text is a name ("#3": the class of id 3), a
     number is an id. A class that is called best or each is named in a list, `["best"]`; "#best" is always the
     keyword."""
+    best_on: Literal["validation", "test"] = "validation"
+    """The split on which "best" is chosen: validation, one class for all seeds together, or test, by each seed for
+    itself, as the paper does. Without validation data it is test."""
     method: str | Annotated[list[str], Distinct] = [name for name, entry in registry.methods().items() if entry.default]
     na: Whole | Auto = 180_000
     ne: Whole | Auto = 3_200

@@ -9,9 +9,12 @@ from dkvb.records.base import Record
 
 
 class MembershipResult(Record):
-    """Class membership inference on one unlearned model: a perfect defence leaves the attacker at 0.5."""
+    """Class membership inference on one unlearned model. A defence is as good as forgetting can be where the attacker
+    is right as often as against a model that was retrained without the class."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"skipped", "artifact"})
+    absent: ClassVar[frozenset[str]] = frozenset(
+        {"shift", "forest_test", "from_retrained", "forest_from_retrained", "skipped", "artifact"}
+    )
 
     seed: int
     method: str
@@ -24,10 +27,15 @@ class MembershipResult(Record):
     """Its name."""
     n: int | None
     n_name: str
+    shift: float | None = None
+    """What the logit shift subtracts from the forgotten classes' logits."""
     attack_test: float
-    """Share of test samples of which the attacker tells rightly whether their class was trained on."""
+    """Share of test samples of which the attacker, a logistic regression on the loss, tells rightly whether their class
+    was trained on."""
     attack_validation: float
     """The same of the samples on which the attacker was chosen."""
+    forest_test: float | None = None
+    """The same of a random forest on loss, confidence and entropy; version 0.1 had none."""
     loss_validation_forget: float
     """Mean cross-entropy of the split's samples of the forget or the held-out class."""
     loss_validation_held_out: float
@@ -40,6 +48,11 @@ class MembershipResult(Record):
     seconds: float
     note: str | None
     """What a user should know about this result."""
+    from_retrained: float | None = None
+    """|attack_test - that of the model retrained without the class|; None where that was not attacked. Of entries
+    alone, as the next."""
+    forest_from_retrained: float | None = None
+    """The same of the forest."""
     skipped: bool | None = None
     artifact: str | None = None
 

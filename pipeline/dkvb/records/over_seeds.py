@@ -17,7 +17,12 @@ class OverSeeds(Record):
     """Sample standard deviation."""
     low: float | None
     high: float | None
-    """Ends of Student's 95% interval of the mean."""
+    """Ends of Student's 95% interval of the mean, no further than a value can go. It is of training alone: all seeds
+    share the test samples."""
+    least: float | None = None
+    """The least of the seeds' values: of two or three, their range says more than an interval."""
+    most: float | None = None
+    """The largest of them."""
     seeds: int
     """How many those are."""
 

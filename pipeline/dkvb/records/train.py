@@ -53,9 +53,13 @@ class TrainResult(Record):
 class RetrainedResult(Record):
     """A model that was trained from scratch without the forget classes (the oracle)."""
 
+    absent: ClassVar[frozenset[str]] = frozenset({"flops_adam"})
+
     what: Literal["retrain", "retrain-keys", "retrain-linear"]
     forget: list[int]
     seed: int
     seconds: float
     """What training took, fitting new keys included."""
     flops: int
+    flops_adam: int | None = None
+    """Of `flops`, those of Adam; None in results of version 0.1, whose `flops` leave them out."""

@@ -32,7 +32,9 @@ class UnlearnResult(Record):
     """One method on one forget set and seed; measured with the mask (or the weights) alone, labels of forgotten classes
     among the answers."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"keeps", "measures", "curve", "retraining", "skipped", "artifact"})
+    absent: ClassVar[frozenset[str]] = frozenset(
+        {"seconds_choose", "flops_adam", "best_on", "keeps", "measures", "curve", "retraining", "skipped", "artifact"}
+    )
 
     method: str
     model: Model
@@ -46,6 +48,8 @@ class UnlearnResult(Record):
     """What n counts: "N_a", "N_e", "epochs", or "" where there is nothing to choose."""
     chosen: Literal["given", "validation", "test"]
     """By whom n was chosen: given by the recipe, or by the accuracy on this split."""
+    seconds_choose: float | None = None
+    """Of choosing n, the sweep that it was read off included; not in `seconds`. None where n was given."""
     masked: int
     activated: int | None
     """Pairs that the forget set selects."""
@@ -57,6 +61,8 @@ class UnlearnResult(Record):
     """Of counting the forget set's selections."""
     flops: int | None
     """Floating-point operations of unlearning itself."""
+    flops_adam: int | None = None
+    """Of `flops`, those of Adam; None in results of version 0.1, whose `flops` leave them out."""
     flops_counts: int
     """Those of counting selections."""
     seconds_evaluate: float
@@ -79,12 +85,16 @@ class UnlearnResult(Record):
     """The sweep over n, where one was made."""
     retraining: list[TrainOnPoint] | None = None
     """The course of training on, where the recipe asks for it."""
+    best_on: Literal["validation", "test"] | None = None
+    """Split on which the class was chosen as the best learned; None where it was named. Of entries alone."""
     skipped: bool | None = None
     artifact: str | None = None
 
 
 class Sweep(Record):
     """Accuracies at every n of a grid; shared by every n that is chosen from it."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"seconds"})
 
     method: str
     model: Model
@@ -93,6 +103,8 @@ class Sweep(Record):
     n_name: str
     grid: list[int]
     points: list[SweepPoint]
+    seconds: float | None = None
+    """What it took; version 0.1 did not say."""
 
 
 class TrainOn(Record):

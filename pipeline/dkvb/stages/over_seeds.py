@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from dkvb.metrics.intervals import stat
@@ -11,14 +12,22 @@ from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import UnlearnResult
 
 
-def over_seeds(values: Iterable[float | None]) -> OverSeeds | None:
-    """Mean, deviation and interval of a value per seed; None where no seed has one."""
+def over_seeds(
+    values: Iterable[float | None], lowest: float = -math.inf, highest: float = math.inf
+) -> OverSeeds | None:
+    """Mean, deviation, range and interval of a value per seed; None where no seed has one.
+
+    Args:
+        lowest, highest: what a value can be, at which the interval is cut off.
+    """
     known = stat(values)
     if known is None:
         return None
-    half = known.ci95
-    low, high = (None, None) if half is None else (known.mean - half, known.mean + half)
-    return OverSeeds(mean=known.mean, sd=known.sd, low=low, high=high, seeds=known.count)
+    half, mean = known.ci95, known.mean
+    if half is None:
+        return OverSeeds(mean=mean, sd=None, low=None, high=None, seeds=1)
+    ends = {"low": max(lowest, mean - half), "high": min(highest, mean + half)}
+    return OverSeeds(mean=mean, sd=known.sd, **ends, least=known.least, most=known.most, seeds=known.count)
 
 
 def train_summary(entries: Iterable[TrainResult]) -> list[TrainSummary]:
@@ -29,9 +38,9 @@ def train_summary(entries: Iterable[TrainResult]) -> list[TrainSummary]:
     return [
         TrainSummary(
             model=same[0].model,
-            train=over_seeds(entry.train for entry in same),
-            test=over_seeds(entry.test for entry in same),
-            seconds=over_seeds(entry.seconds for entry in same),
+            train=over_seeds((entry.train for entry in same), 0, 1),
+            test=over_seeds((entry.test for entry in same), 0, 1),
+            seconds=over_seeds((entry.seconds for entry in same), 0),
         )
         for same in grouped.values()
     ]
@@ -48,10 +57,10 @@ def unlearn_summary(entries: Iterable[UnlearnResult]) -> list[UnlearnSummary]:
             forget=same[0].forget,
             before=_accuracies([_shares(entry.before) for entry in same]),
             after=_accuracies([_shares(entry.after) for entry in same]),
-            change=_accuracies([_change(entry) for entry in same]),
-            n=over_seeds(entry.n for entry in same),
-            masked=over_seeds(entry.masked for entry in same),
-            seconds=over_seeds(entry.seconds for entry in same),
+            change=_accuracies([_change(entry) for entry in same], -1),
+            n=over_seeds((entry.n for entry in same), 0),
+            masked=over_seeds((entry.masked for entry in same), 0),
+            seconds=over_seeds((entry.seconds for entry in same), 0),
         )
         for same in grouped.values()
     ]
@@ -72,5 +81,5 @@ def _change(entry: UnlearnResult) -> Shares:
     return {name: None if was is None or now is None else now - was for name, (was, now) in pairs.items()}
 
 
-def _accuracies(by_seed: Sequence[Shares]) -> AccuraciesOverSeeds:
-    return AccuraciesOverSeeds(**{name: over_seeds(of.get(name) for of in by_seed) for name in by_seed[0]})
+def _accuracies(by_seed: Sequence[Shares], lowest: float = 0) -> AccuraciesOverSeeds:
+    return AccuraciesOverSeeds(**{name: over_seeds((of.get(name) for of in by_seed), lowest, 1) for name in by_seed[0]})

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from dkvb.errors import UsageError
 from dkvb.evaluation.accuracies import Counted, count, measure
-from dkvb.evaluation.forget_sets import forget_sets
+from dkvb.evaluation.forget_sets import best_in_words, best_on, forget_sets
 from dkvb.evaluation.measures import measured, metrics
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import Method, Point, curve_on, make
@@ -49,7 +49,11 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Unlea
     metrics()  # one that cannot be imported is said before the work
     features = need_features(recipe, workspace)
     seeds = {seed: TrainedSeed(recipe, workspace, features, seed) for seed in recipe.run.seeds}
-    units = [(seed, forget) for seed, trained in seeds.items() for forget in forget_sets(trained)]
+    together = list(seeds.values())
+    units = [(seed, forget) for seed, trained in seeds.items() for forget in forget_sets(trained, together)]
+    if best_on(together[0]):
+        for line in dict.fromkeys(best_in_words(seeds[seed], forget, len(seeds)) for seed, forget in units):
+            progress.note(line)
     if distributed_run(recipe.run):
         made = each_unit(_in_process, units, recipe, workspace, features, force)
     else:
@@ -97,6 +101,8 @@ class Choice:
     settings: dict[str, object]
     """What the artifact depends on: n, or how it is chosen."""
     note: str | None = None
+    seconds: float | None = None
+    """What choosing took."""
 
 
 def _choose(trained: TrainedSeed, method: Method, sweep: Sweep | None) -> Choice:
@@ -106,7 +112,8 @@ def _choose(trained: TrainedSeed, method: Method, sweep: Sweep | None) -> Choice
         return Choice(int(method.given), "given", {"n": int(method.given)})
     target = 0.0 if recipe.target == "zero" else 1 / len(trained.splits.classes)
     n, note = method.choose(curve_on(recipe.choose, sweep.points), target)
-    return Choice(n, recipe.choose, {"n": "auto", "target": recipe.target, "choose": recipe.choose}, note)
+    aim = getattr(method, "target", recipe.target)  # SCRUB's is its own
+    return Choice(n, recipe.choose, {"n": "auto", "target": aim, "choose": recipe.choose}, note, sweep.seconds)
 
 
 def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -> UnlearnResult:
@@ -125,7 +132,8 @@ def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -
     with trained.workspace.claim(_spec(trained, method, forget, "forget", choice.settings), force) as claim:
         done = claim.reuse(label)
         artifact = done or claim.finish(_unlearn(trained, method, forget, choice, claim.path))
-    entry = artifact.entry(UnlearnResult, skipped=done is not None, curve=sweep.points if sweep else None)
+    more = {"curve": sweep.points if sweep else None, "best_on": best_on(trained)}
+    entry = artifact.entry(UnlearnResult, skipped=done is not None, **more)
     if not done:
         at = f"{method.dial} = {choice.n:,}: " if method.dial else ""
         progress.note(
@@ -158,12 +166,14 @@ def _unlearn(trained: TrainedSeed, method: Method, forget: list[int], choice: Ch
         n=choice.n,
         n_name=method.dial,
         chosen=choice.chosen,
+        seconds_choose=choice.seconds,
         masked=outcome.masked,
         activated=outcome.activated,
         pairs_total=keys.codebooks * keys.pairs if method.model == "dkvb" else None,
         seconds=round(outcome.seconds, 4),
         seconds_counts=round(outcome.seconds_counts, 4),
         flops=outcome.flops,
+        flops_adam=outcome.flops_adam,
         flops_counts=outcome.flops_counts,
         seconds_evaluate=round(max(0.0, seconds), 4),
         note=outcome.note or choice.note,
@@ -200,8 +210,10 @@ def _sweep(trained: TrainedSeed, method: Method, forget: list[int], force: bool)
     with trained.workspace.claim(_spec(trained, method, forget, "sweep", {"grid": grid}), force) as claim:
         if done := claim.reuse(label):
             return done.result_as(Sweep)
+        started = time.perf_counter()
         with progress.task(label, len(grid) * len(trained.splits.evaluation), "points") as task:
             points = method.sweep(grid, task.advance)
+        seconds = round(time.perf_counter() - started, 4)
         with atomic(claim.path / CURVE) as temporary:
             _curve(points).write_parquet(temporary)
         result = Sweep(
@@ -212,6 +224,7 @@ def _sweep(trained: TrainedSeed, method: Method, forget: list[int], force: bool)
             n_name=method.dial,
             grid=grid,
             points=_sweep_points(points, grid, forget),
+            seconds=seconds,
         )
         claim.finish(result)
         return result

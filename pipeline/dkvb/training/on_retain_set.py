@@ -23,7 +23,7 @@ from dkvb.errors import DamagedArtifact, DkvbError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.selections import Rows
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
-from dkvb.metrics.flops import linear_flops, selection_flops, values_flops
+from dkvb.metrics.flops import adam_flops, linear_flops, selection_flops, values_flops
 from dkvb.recipe import Linear, Train
 from dkvb.records.train import RetrainedResult
 from dkvb.runtime import progress
@@ -80,9 +80,12 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What) -> Artifa
         if claim.artifact:
             return claim.artifact
         train = _head if what == "retrain-linear" else _values
-        seconds, flops = train(trained, forget, rows, what, claim.path)
+        seconds, flops, adam = train(trained, forget, rows, what, claim.path)
         (claim.path / CHECKPOINT).unlink(missing_ok=True)
-        return claim.finish(RetrainedResult(what=what, forget=list(forget), seed=seed, seconds=seconds, flops=flops))
+        result = RetrainedResult(
+            what=what, forget=list(forget), seed=seed, seconds=seconds, flops=flops, flops_adam=adam
+        )
+        return claim.finish(result)
 
 
 def _damaged(trained: TrainedSeed, spec: Spec) -> bool:
@@ -129,8 +132,8 @@ def _unmasked(model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
 
 def _values(
     trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, folder: Path
-) -> tuple[float, int]:
-    """Train values from scratch on some training rows and keep them; seconds and flops that it takes."""
+) -> tuple[float, int, int]:
+    """Train values from scratch on some training rows and keep them; seconds, flops and those of Adam among them."""
     settings, keys, splits = trained.recipe.train, trained.recipe.keys, trained.splits
     model = bottleneck(trained, forget, what, np.empty(0))
     start = start_values(settings.values, keys.codebooks, keys.pairs, len(splits.classes), trained.seed)
@@ -147,6 +150,7 @@ def _values(
     with atomic(folder / VALUES) as temporary:
         save_file({"values": values}, temporary)
     flops = values_flops(len(rows), keys.codebooks, keys.top_k, len(splits.classes), settings.epochs)
+    flops += (adam := adam_flops(values.numel(), len(rows), settings.batch_size, settings.epochs))
     if what == "retrain-keys":
         width = splits.embedded.dim
         # each epoch of the fit searches every sample once; projecting it is done once; then all samples are coded
@@ -159,18 +163,24 @@ def _values(
             + selection_flops(everyone, width, keys.codebooks, keys.pairs, keys.dim)
         )
         seconds += model.codes_artifact.seconds
-    return seconds, flops
+    return seconds, flops, adam
 
 
-def _head(trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, folder: Path) -> tuple[float, int]:
-    """Train a linear head from scratch on some training rows and keep it; seconds and flops that it takes."""
+def _head(
+    trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, folder: Path
+) -> tuple[float, int, int]:
+    """Train a linear head from scratch on some training rows and keep it; seconds, flops and those of Adam among
+    them."""
     settings = trained.recipe.linear
     inputs = torch.from_numpy(trained.splits.features_of("train")[rows])
     head = new_head(trained.seed, inputs.shape[1], len(trained.splits.classes))
     seconds = _fit(head, inputs, trained.splits.labels["train"][rows], settings, Unit(what, trained.seed, folder))
     with atomic(folder / LINEAR) as temporary:
         save_file({name: parameter.detach() for name, parameter in head.named_parameters()}, temporary)
-    return seconds, linear_flops(len(rows), inputs.shape[1], len(trained.splits.classes), settings.epochs)
+    products = linear_flops(len(rows), inputs.shape[1], len(trained.splits.classes), settings.epochs)
+    parameters = sum(parameter.numel() for parameter in head.parameters())
+    adam = adam_flops(parameters, len(rows), settings.batch_size, settings.epochs)
+    return seconds, products + adam, adam
 
 
 def _fit(

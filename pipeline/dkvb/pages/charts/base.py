@@ -154,8 +154,15 @@ def zoomed(x: tuple[float, float], y: tuple[float, float]) -> tuple[list[Any], d
     return params, scales[0], scales[1]
 
 
-def spread_tips(mean: Stat | None) -> dict[str, str]:
-    """A mean's interval and deviation, for a hover."""
-    if mean is None or mean.sd is None or mean.ci95 is None:
+def spread_tips(mean: Stat | None, low: float = 0.0) -> dict[str, str]:
+    """A mean's ends and deviation, for a hover; `low` is -1 for a difference of accuracies."""
+    ends = mean.ends(low, 1.0) if mean else None
+    if mean is None or mean.sd is None or ends is None:
         return {"ci": "one seed", "sd": "–"}
-    return {"ci": f"± {100 * mean.ci95:.2f} points", "sd": f"{100 * mean.sd:.2f} points"}
+    return {"ci": f"{100 * ends[0]:.2f} to {100 * ends[1]:.2f}", "sd": f"{100 * mean.sd:.2f} points"}
+
+
+def ends(mean: Stat, low: float = 0.0) -> dict[str, float]:
+    """The ends of a mean over seeds as `low` and `high`, both the mean itself for one seed."""
+    first, last = mean.ends(low, 1.0) or (mean.mean, mean.mean)
+    return {"low": first, "high": last}

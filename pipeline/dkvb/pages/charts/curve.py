@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from dkvb.pages.charts.base import Row, Spec, data, finish, label, percent_axis, roles, seeds
+from dkvb.pages.charts.base import Row, Spec, data, ends, finish, label, percent_axis, roles, seeds
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.sweeps import Role, Swept
@@ -49,15 +49,14 @@ def _rows(sweep: Swept, names: dict[Role, str]) -> list[Row]:
     for at in sweep.points():
         for role, who in names.items():
             if mean := at.of(role):
-                half = mean.ci95 or 0
                 row = {"n": at.n, "role": role, "who": who, "accuracy": mean.mean, "masked": at.masked}
-                row |= {"low": max(0.0, mean.mean - half), "high": min(1.0, mean.mean + half)}
+                row |= ends(mean)
                 rows.append(row | {"each": by_seed((one["seed"], one[role]) for one in singles[at.n])})
     return rows
 
 
 def _spread(base: Any, sweep: Swept, names: dict[Role, str], place: dict[str, Any]) -> list[Any]:
-    """Bands of the 95% intervals, and a thin line per seed."""
+    """Bands between the ends of the means, and a thin line per seed."""
     each = [
         {"n": row["n"], "role": role, "seed": row["seed"], "accuracy": row[role]}
         for row in sweep.singles()

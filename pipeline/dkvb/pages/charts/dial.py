@@ -118,7 +118,7 @@ def _bars(run: ReportRun, dials: Sequence[Dial], params: list[Any], several: boo
     x = alt.X("a:Q", scale=alt.Scale(domain=[0, 1]), axis=top_axis(title))
     colour = alt.Color("role:N", scale=roles(), legend=None)
     tips = [alt.Tooltip("class:N"), alt.Tooltip("a:Q", title="accuracy", format=".2%")]
-    tips += [alt.Tooltip("ci:N", title="95% interval"), alt.Tooltip("each:N", title="by seed")] if several else []
+    tips += [alt.Tooltip("ci:N", title="over seeds"), alt.Tooltip("each:N", title="by seed")] if several else []
     base = alt.Chart(data(rows)).encode(y=y)
     at = base.transform_filter(HERE)
     before = base.transform_filter("datum.m === method && datum.n === 0")

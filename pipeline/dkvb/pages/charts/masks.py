@@ -14,6 +14,7 @@ from dkvb.pages.charts.base import (
     Spec,
     class_axis,
     data,
+    ends,
     finish,
     off,
     roles,
@@ -60,7 +61,7 @@ def hidden(setup: Setup, masks: Sequence[Mask]) -> Spec | None:
     x = alt.X("v:Q", scale=alt.Scale(domain=[0, 1]), axis=top_axis(title))
     low = alt.X("low:Q", scale=alt.Scale(domain=[0, 1]))
     tips = [alt.Tooltip("class:N"), alt.Tooltip("v:Q", title="share", format=".2%")]
-    tips += [alt.Tooltip("ci:N", title="95% interval"), alt.Tooltip("sd:N", title="deviation")]
+    tips += [alt.Tooltip("ci:N", title="over seeds"), alt.Tooltip("sd:N", title="deviation")]
     base = alt.Chart(data(rows)).transform_filter("datum.m === mask").encode(y=alt.Y("class:N", sort=order, axis=axis))
     bars = base.mark_bar(height=13, opacity=0.85, cornerRadiusEnd=2)
     layers = [
@@ -80,11 +81,9 @@ def _hidden_rows(setup: Setup, mask: Mask) -> list[Row]:
     forget, rows = mask.run.forget, []
     for index in _worth(forget, [share.mean if share else 0.0 for share in mask.hidden]):
         if share := mask.hidden[index]:
-            half = share.ci95 or 0.0
             row: Row = {"m": mask.id, "class": class_label(index, setup.classes[index])}
             row |= {"role": "forget" if index in forget else "retain", "v": share.mean}
-            ends = {"low": max(0.0, share.mean - half), "high": min(1.0, share.mean + half)}
-            rows.append(row | ends | spread_tips(share))
+            rows.append(row | ends(share) | spread_tips(share))
     return rows
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from dkvb.pages.charts import palette
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, data, finish, percent_axis
+from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, data, ends, finish, percent_axis
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.sweeps import Swept
 from dkvb.pages.facts.words import count, percent
@@ -48,9 +48,8 @@ def trade(sweep: Swept, published: Published = ()) -> Spec | None:
 def _trade_rows(sweep: Swept) -> list[Row]:
     rows = []
     for at, retain, forget in sweep.both():
-        half = retain.ci95 or 0
         row = {"n": at.n, "retain": retain.mean, "forget": forget.mean, "masked": at.masked}
-        rows.append(row | {"low": retain.mean - half, "high": retain.mean + half})
+        rows.append(row | ends(retain))
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dkvb.pages.charts.base import Legend, Row, Spec, data, finish, percent_axis, seeds, spread_tips
+from dkvb.pages.charts.base import Legend, Row, Spec, data, ends, finish, percent_axis, seeds, spread_tips
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.retraining import EpochMean, epoch_means
 from dkvb.pages.facts.runs import ReportRun
@@ -32,7 +32,7 @@ def _chart(run: ReportRun, role: Role, rows: Sequence[EpochMean]) -> Spec | None
         alt.Tooltip("name:N", title="method"),
         alt.Tooltip("epoch:Q"),
         alt.Tooltip("a:Q", title="accuracy", format=".2%"),
-        alt.Tooltip("ci:N", title="95% interval"),
+        alt.Tooltip("ci:N", title="over seeds"),
         alt.Tooltip("each:N", title="by seed"),
     ]
     layers: list[Any] = []
@@ -61,9 +61,8 @@ def _line_rows(rows: Sequence[EpochMean], role: Role) -> list[Row]:
     lines = []
     for row in rows:
         if mean := row.of(role):
-            half = mean.ci95 or 0
-            line = {"name": row.name, "epoch": row.epoch, "a": mean.mean, "ci": spread_tips(mean)["ci"]}
-            line |= {"each": by_seed(row.each(role)), "low": mean.mean - half, "high": mean.mean + half}
+            line: Row = {"name": row.name, "epoch": row.epoch, "a": mean.mean, "ci": spread_tips(mean)["ci"]}
+            line |= {"each": by_seed(row.each(role))} | ends(mean)
             lines.append(line)
     return lines
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from dkvb.metrics.intervals import stat
-from dkvb.pages.charts.base import Legend, Row, Spec, data, finish, percent_axis, seeds, spread_tips
+from dkvb.pages.charts.base import Legend, Row, Spec, data, ends, finish, percent_axis, seeds, spread_tips
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.words import percent, points
@@ -81,12 +81,10 @@ def _rows(known: Sequence[Row], what: What) -> _Rows:
         about = {"label": methods.title_among(method, model), "name": methods.title(method)}
         over = stat(row[what] for row in mine)
         assert over
-        half = over.ci95 or 0
-        low, high = over.mean - half, over.mean + half
-        if what == "forget":
-            low, high = max(0.0, low), min(1.0, high)
-        ends = {"v": scale * over.mean, "low": scale * low, "high": scale * high}
-        rows.means.append(about | ends | spread_tips(over) | {"pairs": len(mine)})
+        least = 0.0 if what == "forget" else -1.0
+        place = {end: scale * value for end, value in ends(over, least).items()}
+        row = about | {"v": scale * over.mean} | place | spread_tips(over, least)
+        rows.means.append(row | {"pairs": len(mine)})
         for forgotten in dict.fromkeys(row["forgotten"] for row in mine):
             values = [row[what] for row in mine if row["forgotten"] == forgotten]
             mean = stat(values)
@@ -117,7 +115,7 @@ def _means(means: list[Row], what: What, x: Any, y: Any, look: Legend) -> list[A
     tips = [
         alt.Tooltip("label:N", title="method"),
         alt.Tooltip("v:Q", title="mean", format=_format(what)),
-        alt.Tooltip("ci:N", title="95% interval"),
+        alt.Tooltip("ci:N", title="over seeds"),
         alt.Tooltip("sd:N", title="deviation"),
         alt.Tooltip("pairs:Q", title="class × seed pairs"),
     ]

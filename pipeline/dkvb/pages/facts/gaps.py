@@ -21,7 +21,7 @@ class Missing:
 
 def missing(run: ReportRun, heads: int) -> list[Missing]:
     """What a run lacks. `heads`: linear heads trained on the same embedding."""
-    flags = _forget_flags(run)
+    flags = run.flags
     gaps = [] if heads else [Missing("No linear head to compare with", "dkvb train")]
     return [*gaps, *_missing_methods(run, flags), *_missing_seeds(run, flags)]
 
@@ -58,15 +58,6 @@ def _missing_seeds(run: ReportRun, flags: str) -> list[Missing]:
             )
             gaps.append(Missing(what, f"dkvb unlearn --method {result.method} --seed {lacking[0]}{flags}"))
     return gaps
-
-
-def _forget_flags(run: ReportRun) -> str:
-    """The flags that name this run's classes; none where a recipe finds the class by itself, as the best learned."""
-    mistakes = [trained.result.misclassified_test for trained in run.setup.seeds]
-    best = [min(range(len(wrong)), key=wrong.__getitem__) for wrong in mistakes]
-    if len(run.forget) == 1 and set(best) == set(run.forget):
-        return ""
-    return run.flags
 
 
 def missing_of_paper(parts: Sequence[Part]) -> list[Missing]:

@@ -62,6 +62,12 @@ def table_numbers(tables: PaperTables) -> list[Number]:
         ]
     numbers += [Number("Table 8", row.title, row.label, "seconds", row.seconds) for row in tables.runtimes]
     numbers += [Number("Table 3", row.title, row.label, "attacker's accuracy", row.cell) for row in tables.attacks]
+    for attack in tables.attacks:
+        numbers += [
+            Number("Table 3", attack.title, attack.label, "from retrained", Cell(attack.apart)),
+            Number("Table 3", attack.title, attack.label, "forest", Cell(attack.forest)),
+            Number("Table 3", attack.title, attack.label, "forest, from retrained", Cell(attack.forest_apart)),
+        ]
     return numbers
 
 

@@ -11,6 +11,7 @@ from dkvb.pages.facts import methods
 from dkvb.pages.facts.paper_parts import Part
 from dkvb.pages.facts.runs import MethodResult, ReportRun
 from dkvb.pages.facts.setups import Setup
+from dkvb.records.experiments import MembershipResult
 
 MODELS = {"dkvb": "DKVB", "linear": "Linear head"}
 
@@ -63,6 +64,7 @@ class RuntimeRow:
     method: str
     label: str
     seconds: Cell
+    seconds_choose: Stat | None = None
     seconds_counts: Stat | None = None
     seconds_evaluate: Stat | None = None
     flops: Stat | None = None
@@ -76,6 +78,10 @@ class AttackRow:
     title: str
     method: str
     cell: Cell
+    apart: Stat | None = None
+    """|attack - that on the retrained model|, seed by seed."""
+    forest: Stat | None = None
+    forest_apart: Stat | None = None
     n: Stat | None = None
     about: str = ""
     """Which class was attacked with which class held out."""
@@ -197,6 +203,7 @@ def _runtimes(parts: Sequence[Part]) -> list[RuntimeRow]:
                 result.method,
                 result.label,
                 Cell(result.stat("seconds"), said.get(result.method)),
+                seconds_choose=result.stat("seconds_choose"),
                 seconds_counts=result.stat("seconds_counts"),
                 seconds_evaluate=result.stat("seconds_evaluate"),
                 flops=result.stat("flops"),
@@ -221,6 +228,7 @@ def _attacks(parts: Sequence[Part]) -> list[AttackRow]:
     rows = []
     for part in parts:
         said = part.published.attack if part.published else {}
+        attacked = [attack.result for attack in part.attacks]
         for method in sorted(
             {attack.result.method for attack in part.attacks} | set(said),
             key=lambda method: (methods.rank(method), method),
@@ -232,6 +240,9 @@ def _attacks(parts: Sequence[Part]) -> list[AttackRow]:
                     part.title,
                     method,
                     Cell(stat(one.attack_test for one in mine), said.get(method)),
+                    apart=stat(_apart(one, attacked, "attack_test") for one in mine),
+                    forest=stat(one.forest_test for one in mine),
+                    forest_apart=stat(_apart(one, attacked, "forest_test") for one in mine),
                     n=stat(one.n for one in mine if one.n_name),
                     about="; ".join(f"{forgotten} against {held_out}" for forgotten, held_out in names),
                 )
@@ -241,3 +252,15 @@ def _attacks(parts: Sequence[Part]) -> list[AttackRow]:
         for entry in unmeasured(parts)
         for method, said in entry.attack.items()
     ]
+
+
+def _apart(one: MembershipResult, attacked: Sequence[MembershipResult], what: str) -> float | None:
+    """How far an attack is from that on the model of the same kind that was retrained without the class; None where
+    either is missing."""
+    oracle = {"dkvb": "retrain", "linear": "retrain-linear"}[one.model]
+    same = (one.seed, one.forget, one.held_out)
+    for other in attacked:
+        if other.method == oracle and (other.seed, other.forget, other.held_out) == same:
+            mine, reference = getattr(one, what), getattr(other, what)
+            return None if mine is None or reference is None else abs(mine - reference)
+    return None

@@ -13,7 +13,7 @@ from dkvb.pages.facts.retraining import points_table
 from dkvb.pages.facts.runs import ACCURACIES, MethodResult, ReportRun, When, accuracy
 from dkvb.records.unlearn import UnlearnResult
 
-PLAIN = ("seed", "n", "masked", "seconds", "seconds_counts", "flops", "flops_counts")
+PLAIN = ("seed", "n", "masked", "seconds", "seconds_counts", "seconds_choose", "flops", "flops_adam", "flops_counts")
 
 WHEN: tuple[When, When] = ("before", "after")
 

@@ -72,7 +72,7 @@ class Swept:
 
     @cached_property
     def means(self) -> pl.DataFrame:
-        """One row per split and n: masked, retain, forget (means over seeds), their _sd and _ci95, seeds."""
+        """One row per split and n: masked, retain, forget (means over seeds), _sd, _least, _most, _ci95, seeds."""
         return over_seeds(self.seeds)
 
     @property
@@ -111,7 +111,8 @@ def _read(artifact: Artifact, seed: int) -> pl.DataFrame:
 def _mean_point(row: dict[str, Any]) -> MeanPoint:
     known = {role: row.get(role) for role in ROLES}
     retain, forget = (
-        None if mean is None else Stat(mean, row[f"{role}_sd"], row["seeds"]) for role, mean in known.items()
+        None if mean is None else Stat(mean, row[f"{role}_sd"], row["seeds"], row[f"{role}_least"], row[f"{role}_most"])
+        for role, mean in known.items()
     )
     return MeanPoint(row["n"], row["split"], row["masked"], retain, forget, row["seeds"])
 
@@ -130,11 +131,18 @@ def per_seed(counts: pl.DataFrame, forget: Sequence[int]) -> pl.DataFrame:
 
 
 def over_seeds(seeds: pl.DataFrame) -> pl.DataFrame:
-    """Per n and split, of `per_seed`: mean over seeds, standard deviation and half the 95% interval of the mean."""
+    """Per n and split, of `per_seed`: mean over seeds, standard deviation, least, most and half the 95% interval of
+    the mean."""
     columns = [role for role in ROLES if role in seeds.columns]
     spread = (
         seeds.group_by("split", "n")
-        .agg(pl.col("masked", *columns).mean(), pl.col(columns).std().name.suffix("_sd"), pl.len().alias("seeds"))
+        .agg(
+            pl.col("masked", *columns).mean(),
+            pl.col(columns).std().name.suffix("_sd"),
+            pl.col(columns).min().name.suffix("_least"),
+            pl.col(columns).max().name.suffix("_most"),
+            pl.len().alias("seeds"),
+        )
         .sort("split", "n")
     )
     quantiles = {count: student(count) / count**0.5 for count in spread["seeds"].unique() if count > 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dkvb.metrics.intervals import Stat
+from dkvb.metrics.intervals import FEW, Stat
 from dkvb.pages.facts.runs import ReportRun
 
 CLOSE = 0.01
@@ -26,19 +26,40 @@ def points(value: float) -> str:
 
 
 def spread(stat: Stat | None) -> str:
-    """`93.0%`, or over several seeds `93.0% ± 0.2 (sd 0.1)`, a 95% interval and the deviation; a dash where nothing was
-    measured."""
+    """`93.0%`, or over several seeds `93.0% (92.8 to 93.2; sd 0.1)`, what `Stat.ends` gives and the deviation; a dash
+    where nothing was measured."""
     if stat is None:
         return "–"
     return percent(stat.mean) + deviation(stat)
 
 
 def deviation(stat: Stat | None) -> str:
-    """` ± 0.2 (sd 0.1)` in points: half the 95% interval of the mean and the standard deviation over seeds; nothing for
-    one seed."""
-    if stat is None or stat.sd is None or stat.ci95 is None:
+    """` (92.8 to 93.2; sd 0.1)`: the ends of an accuracy over seeds, in percent, and its standard deviation; nothing
+    for one seed."""
+    return _between(stat, 0.0)
+
+
+def difference_deviation(stat: Stat | None) -> str:
+    """The same of a difference of accuracies, in points."""
+    return _between(stat, -1.0)
+
+
+def _between(stat: Stat | None, low: float) -> str:
+    ends = stat.ends(low, 1.0) if stat else None
+    if stat is None or stat.sd is None or ends is None:
         return ""
-    return f" ± {100 * stat.ci95:.1f} (sd {100 * stat.sd:.1f})"
+    words = f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f}; sd {100 * stat.sd:.1f})"
+    return words.replace("-", "−")
+
+
+def over_seeds(seeds: int) -> str:
+    """What stands in brackets behind a mean over so many seeds, and what it is of."""
+    what = (
+        f"the range of the {seeds} seeds"
+        if seeds <= FEW
+        else "the 95% interval of the mean (Student’s t, cut off at 0 and 100%)"
+    )
+    return f"{what}, which is of training alone, since all seeds share the test samples; sd is the standard deviation"
 
 
 def exact(value: float | None) -> str:
@@ -85,10 +106,11 @@ def number(value: float | None) -> str:
 
 
 def numbers(stat: Stat | None) -> str:
-    """The mean of such a measure over seeds, with half its 95% interval where there are several."""
+    """The mean of such a measure over seeds, with its ends where there are several."""
     if stat is None:
         return "–"
-    return number(stat.mean) + ("" if stat.ci95 is None else f" ± {stat.ci95:.2g}")
+    ends = stat.ends()
+    return number(stat.mean) + (f" ({number(ends[0])} to {number(ends[1])})" if ends else "")
 
 
 def plural(how_many: int, one: str, many: str) -> str:
