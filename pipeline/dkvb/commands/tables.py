@@ -101,12 +101,12 @@ def _with_choosing(entry: UnlearnResult) -> str:
 def membership(entries: Sequence[MembershipResult]) -> Iterable[Any]:
     columns = ("method", "seed", "forgotten", "held out", "N", "attacker", "from retrained", "forest", "from retrained")
     title = "Class membership inference (as good as it gets: right as often as on the retrained model)"
-    table = new_table(title, *columns, "loss forgotten", "loss held out", "retain accuracy")
+    table = new_table(title, *columns, "losses", "retain")
     for e in entries:
-        losses = (f"{e.loss_validation_forget:.3f}", f"{e.loss_validation_held_out:.3f}")
+        losses = f"{e.loss_validation_forget:.2f}, {e.loss_validation_held_out:.2f}"
         right = (e.attack_test, e.from_retrained, e.forest_test, e.forest_from_retrained)
         attacked = (escape(e.held_out_name), _n(e), *map(percent, right))
-        table.add_row(*_about(e), *attacked, *losses, percent(e.retain_test))
+        table.add_row(*_about(e), *attacked, losses, percent(e.retain_test))
     yield table
     yield from _notes(entries)
 

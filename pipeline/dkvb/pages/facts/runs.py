@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -113,8 +112,11 @@ class ReportRun:
 
     @property
     def flags(self) -> str:
-        """The options of `dkvb unlearn` that name its classes, with a space before each."""
-        return "".join(f" --forget {shlex.quote(name)}" for name in self.names)
+        """The options of `dkvb unlearn` that name its classes, with a space before each; by id where a name would have
+        to be quoted, or is long."""
+        plain = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,29}")
+        named = zip(self.forget, self.names, strict=True)
+        return "".join(f" --forget {name}" if plain.fullmatch(name) else f" --id {index}" for index, name in named)
 
     @property
     def chance(self) -> float:
