@@ -6,6 +6,7 @@ import pytest
 
 from dkvb import recipe as recipes
 from dkvb.errors import UsageError
+from dkvb.recipe import Recipe
 
 PAPER = {
     # recipe: (top_k, values, lr, epochs, linear lr, max steps, min steps, na, ne), Tables 4 to 6 and Appendix C
@@ -145,3 +146,21 @@ def test_a_recipe_file_may_begin_with_a_byte_order_mark_but_must_be_text(tmp_pat
     (tmp_path / "r.toml").write_bytes(b'name = "\xff"')
     with pytest.raises(UsageError, match=r"r\.toml is not valid TOML: its text is not UTF-8"):
         recipes.load("r.toml")
+
+
+def test_own_data_have_a_converged_head_unless_its_epochs_are_said(tmp_path: Path) -> None:
+    def read(more: str) -> Recipe:
+        (tmp_path / "r.toml").write_text('[data]\nsource = "features"\n' + more, encoding="utf-8")
+        return recipes.load(str(tmp_path / "r.toml"))
+
+    assert (read("").linear.until, read("").scrub.lr) == ("converged", 0.1)
+    said = read("[linear]\nepochs = 10\n")
+    assert (said.linear.until, said.linear.lr, said.linear.converged, said.scrub.lr) == ("epochs", 0.01, True, 0.01)
+    assert read("[linear]\nlr = 0.1\n[scrub]\nlr = 0.5\n").scrub.lr == 0.5
+    both = read('[linear]\nuntil = "converged"\nepochs = 3\n')
+    assert (both.linear.until, both.scrub.lr) == ("converged", 0.1)
+    for name in recipes.builtin_names():
+        paper = name not in ("features", "folder", "digits")
+        recipe = recipes.load(name)
+        assert (recipe.linear.until == "epochs", not recipe.keys.adapt) == (paper, paper), name
+        assert recipe.train.label_smoothing == 0

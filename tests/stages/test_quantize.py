@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 import oracle
-from conftest import artifact_bytes, prepare
+from conftest import artifact_bytes, blobs, prepare
+from dkvb.deletion import forget, purge
+from dkvb.deletion.reinit import Reinit
 from dkvb.errors import DamagedArtifact, DkvbError, MissingStage, UsageError
 from dkvb.evaluation.queries import group_projections, group_queries
 from dkvb.recipe import Recipe
 from dkvb.runtime import parallel
-from dkvb.stages import embed, quantize
+from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.training import codes
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
@@ -132,7 +134,54 @@ def test_needs_embeddings(recipe: Recipe, workspace: Workspace) -> None:
 
 def test_sample_start_needs_as_many_samples_as_pairs(embedded: Recipe, workspace: Workspace) -> None:
     with pytest.raises(UsageError, match="there are 256: set keys.pairs"):
-        quantize.run(embedded.with_(keys={"init": "sample", "pairs": 300}), workspace)
+        quantize.run(embedded.with_(keys={"init": "sample", "pairs": 300, "adapt": False}), workspace)
+
+
+def test_pairs_and_k_are_adapted_to_few_samples_and_said(
+    own_recipe: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs(Path("tiny-data"), train=8, test=8)
+    said: list[str] = []
+    monkeypatch.setattr(codes.progress, "note", said.append)
+    asked = own_recipe.with_(data={"validation": 0.0}, keys={"pairs": 300, "top_k": 10})
+    embed.run(asked, workspace)
+    (entry,) = quantize.run(asked, workspace)
+    assert entry.pairs == 8
+    assert entry.note == (
+        "keys start at training samples, of which there are 8: that many pairs a codebook instead of 300;"
+        " k = 8 instead of 10, since a codebook has no more keys"
+    )
+    assert any(entry.note in line for line in said)
+    kept = artifact(asked, workspace)
+    assert (kept.settings["keys"]["pairs"], kept.settings["keys"]["top_k"]) == (8, 8)
+    assert "adapt" not in kept.settings["keys"]
+    assert arrays.read(kept, "train/codes").shape == (8, 20, 8)
+    # settings that fit are the same artifact, adapted or not
+    fits = asked.with_(keys={"pairs": 8, "top_k": 8, "adapt": False})
+    assert artifact(fits, workspace).fingerprint == kept.fingerprint
+    values, _ = train.run(asked, workspace)
+    assert values.parameters == 20 * 8 * 4
+    chosen = asked.with_(unlearn={"method": ["votes", "retrain-keys"], "forget": ["cat"], "nv": "auto"})
+    votes, oracle = unlearn.run(chosen, workspace)
+    assert votes.pairs_total == 20 * 8
+    assert votes.after.forget_train == oracle.after.forget_train == 0
+
+
+def test_keys_are_fitted_anew_where_a_purge_left_fewer_samples_than_pairs(
+    own_recipe: Recipe, workspace: Workspace
+) -> None:
+    few = own_recipe.with_(data={"validation": 0.0}, keys={"pairs": 300}, unlearn={"method": "votes"})
+    blobs(Path("tiny-data"), train=40, test=8)
+    embed.run(few, workspace)
+    train.run(few, workspace)
+    fingerprint = artifact(few, workspace).fingerprint
+    request = forget.run(few, workspace, ["cat"])[0].request
+    purge.run(few, workspace, request, Reinit(few, workspace))
+    again = artifact(few, workspace)
+    assert again.fingerprint == fingerprint
+    assert arrays.read(again, "keys").shape == (20, 40, 4)
+    assert np.isfinite(arrays.read(again, "keys")).all()
+    assert train.run(few, workspace)[0].skipped
 
 
 def _odd_data(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -189,4 +238,4 @@ def test_features_that_are_not_numbers_are_refused(own_recipe: Recipe, workspace
 
 def test_more_neighbours_than_keys_are_refused(recipe: Recipe) -> None:
     with pytest.raises(UsageError, match="top_k = 40 is more than pairs = 32"):
-        recipe.with_(keys={"top_k": 40})
+        recipe.with_(keys={"top_k": 40, "adapt": False})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars
@@ -10,19 +11,23 @@ from safetensors.numpy import load_file
 
 import oracle
 from conftest import artifact_bytes, prepare, trained_seed
-from dkvb.bottleneck.decoder import Decoder, start_values
+from dkvb.bottleneck.decoder import Decoder, flat_ids, start_values
 from dkvb.errors import DamagedArtifact, DkvbError, MissingStage
 from dkvb.evaluation.queries import group_projections
 from dkvb.evaluation.under_masks import masked_logits
-from dkvb.recipe import Recipe
+from dkvb.recipe import Recipe, Train
 from dkvb.records.over_seeds import OverSeeds
+from dkvb.runtime.seeding import generator
 from dkvb.stages import embed, train, unlearn
 from dkvb.stages.over_seeds import over_seeds
 from dkvb.training import loop
 from dkvb.training.linear_head import ITERATIONS, converged_head
+from dkvb.training.on_retain_set import load_head
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.names import COUNTS, VALUES
+from dkvb.workspace.names import COUNTS, METRICS, VALUES
+from dkvb.workspace.requests import need_features
+from dkvb.workspace.specs import dkvb_spec, linear_spec
 
 
 def test_training_quantizes_first_learns_and_reports(embedded: Recipe, workspace: Workspace) -> None:
@@ -65,13 +70,47 @@ def test_masked_logits_equal_the_definition(recipe: Recipe, workspace: Workspace
         np.testing.assert_allclose(masked_logits(s.bottleneck, order, 1, split)[:40], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("pool", ["mean", "sum"])
+def test_smoothed_labels_are_those_of_torch(pool: Literal["mean", "sum"]) -> None:
+    """Against torch's own loss with label smoothing on values looked up by index, with torch's plain Adam."""
+    rng = np.random.default_rng(2)
+    codes, labels = rng.integers(0, 5, (3, 24, 2)), torch.from_numpy(rng.integers(0, 4, 24))
+    start = start_values("normal", 3, 5, 4, 0)
+    decoder = Decoder(start.clone(), 2, pool)
+    schedule = loop.Schedule.of(Train(epochs=3, lr=0.1, batch_size=7, label_smoothing=0.1))
+    history = loop.fit(decoder, flat_ids(codes, 5), labels, schedule, loop.Unit("here", 9))
+    places = torch.from_numpy((codes + np.arange(3)[:, None, None] * 5).transpose(1, 0, 2).reshape(24, 6))
+    values = start.double().requires_grad_()
+    adam, criterion = torch.optim.Adam([values], 0.1), torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+    for epoch in range(3):
+        total = 0.0
+        for rows in torch.from_numpy(generator(9, "here", "order", epoch).permutation(24)).split(7):
+            adam.zero_grad()
+            loss = criterion(values[places[rows]].mean(1) * (2 if pool == "sum" else 1), labels[rows])
+            loss.backward()
+            adam.step()
+            total += loss.item() * len(rows)
+        assert history.rows[epoch]["loss"] == pytest.approx(total / 24, rel=1e-4)
+    np.testing.assert_allclose(decoder.values.detach(), values.detach(), rtol=1e-3, atol=1e-4)
+
+
+def test_settings_that_came_later_change_no_earlier_fingerprint(trained: Recipe, workspace: Workspace) -> None:
+    features = need_features(trained, workspace)
+    before = {"epochs", "lr", "batch_size"}
+    linear = linear_spec(trained, 0, features)
+    assert set(linear.settings["linear"]) == before | {"converged"}
+    values = dkvb_spec(trained, 0, "keys")
+    assert set(values.settings["train"]) == before | {"values", "pool"}
+    smoothed = dkvb_spec(trained.with_(train={"label_smoothing": 0.1}), 0, "keys")
+    assert smoothed.settings["train"]["label_smoothing"] == 0.1
+    assert smoothed.fingerprint != values.fingerprint
+    assert linear_spec(trained.with_(linear={"until": "converged"}), 0, features).fingerprint != linear.fingerprint
+
+
 def test_training_is_dense_adam_on_the_mean_of_selected_values() -> None:
     """Against a plain loop with one-hot codes and hand-written Adam: rows keep moving after their last hit."""
     rng = np.random.default_rng(0)
     codes, labels = rng.integers(0, 5, (2, 24, 1)), torch.from_numpy(rng.integers(0, 3, 24))
-    from dkvb.bottleneck.decoder import flat_ids
-    from dkvb.runtime.seeding import generator
-
     values = start_values("normal", 2, 5, 3, 0)
     decoder = Decoder(values.clone(), 1, "mean")
     loop.fit(decoder, flat_ids(codes, 5), labels, loop.Schedule(4, 0.1, 7), loop.Unit("here", 9))
@@ -199,6 +238,49 @@ def test_a_linear_head_is_also_trained_to_convergence(embedded: Recipe, workspac
     gradient = (shares - np.eye(4)[y]).T @ x / len(y)
     penalty = weights["weight"] * x.std() ** 2 / len(y)
     assert np.abs(gradient + penalty).max() < 1e-3
+
+
+def test_a_head_of_until_converged_is_the_one_that_all_else_uses(embedded: Recipe, workspace: Workspace) -> None:
+    beside = train.run(embedded.with_(linear={"converged": True}), workspace)[1]
+    chosen = embedded.with_(
+        linear={"until": "converged"},
+        unlearn={"method": ["scrub", "retrain-linear"], "forget": ["cat"]},
+    )
+    entry = train.run(chosen, workspace)[1]
+    assert entry.until == "converged"
+    assert beside.until is None
+    assert entry.converged is not None
+    assert beside.converged is not None
+    assert (entry.train, entry.test) == (beside.converged.train, beside.converged.test)
+    assert not (Path(entry.artifact) / METRICS).exists()
+    assert not (Path(entry.artifact) / train.CONVERGED).exists()
+    s = trained_seed(chosen, workspace)
+    expected = load_file(Path(beside.artifact) / train.CONVERGED)
+    for name, of in s.linear.items():
+        np.testing.assert_array_equal(of, expected[name])
+    scrubbed, oracle = unlearn.run(chosen, workspace)
+    assert scrubbed.before.retain_test == oracle.before.retain_test
+    assert scrubbed.before.forget_test == pytest.approx(entry.per_class_test[2])
+    assert oracle.after.forget_test == 0
+    assert oracle.flops_adam == 0
+    # the retrained head, on its own: the optimum on the classes that stay
+    x, y = s.splits.features_of("train"), s.splits.labels["train"]
+    again = load_head(s, [2])
+    alone, bias, _ = converged_head(x[y != 2], np.unique(y[y != 2], return_inverse=True)[1], 3)
+    np.testing.assert_array_equal(again["weight"][[0, 1, 3]], alone)
+    np.testing.assert_array_equal(again["bias"][[0, 1, 3]], bias)
+    assert not again["weight"][2].any()
+    # all training rows together give the class that is not there half a sample, its logit against those of the others
+    logits = (x[y != 2] @ again["weight"].T + again["bias"]).astype(np.float64)
+    odds = np.exp(logits[:, 2]) / np.exp(logits[:, [0, 1, 3]]).sum(1)
+    assert odds.sum() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_converged_head_of_one_class_alone() -> None:
+    weight, bias, iterations = converged_head(np.ones((4, 2), np.float32), np.full(4, 1), 3)
+    assert iterations == 0
+    assert not weight.any()
+    np.testing.assert_allclose(bias, [np.log(0.5 / 4), 0, np.log(0.5 / 4)], rtol=1e-6)
 
 
 def test_a_converged_head_of_two_classes() -> None:

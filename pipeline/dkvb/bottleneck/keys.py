@@ -42,7 +42,8 @@ def fit_keys(
 ) -> np.ndarray:
     """Fit one codebook's keys.
 
-    `official`: K ~ N(0, I), S = K, n = 0. `sample`: K = M distinct training queries, S = K, n = 1, no replacement. Per
+    `official`: K ~ N(0, I), S = K, n = 0. `sample`: K = M distinct training queries (where there are fewer, each
+    of them and then some again), S = K, n = 1, no replacement. Per
     batch, with a_i the key nearest to q_i: n <- decay n + (1 - decay) count; S <- decay S + (1 - decay) sum of assigned
     queries; K = S / n~ with n~ = N (n + eps) / (N + M eps), N = sum of n; a key with n < 0.1 B / M becomes a random
     query of the batch.
@@ -54,9 +55,6 @@ def fit_keys(
 
     Returns:
         (M, d) float32.
-
-    Raises:
-        ValueError: `sample` with fewer queries than keys.
     """
     dim = queries.shape[1]
     keys = start_keys(queries, pairs, init, rng)
@@ -96,9 +94,8 @@ def start_keys(
     rows, dim = queries.shape
     if init == "official":
         return rng.standard_normal((pairs, dim), np.float32)
-    if rows < pairs:
-        raise ValueError(f"init = 'sample' needs at least as many training samples as pairs, and {rows} < {pairs}")
-    return queries[rng.choice(rows, pairs, replace=False)]
+    drawn = rng.choice(rows, min(rows, pairs), replace=False)
+    return queries[np.concatenate([drawn, rng.choice(rows, pairs - len(drawn))]) if rows < pairs else drawn]
 
 
 def replacement_rows(rng: np.random.Generator, pairs: int, batch_size: int) -> np.ndarray:

@@ -40,9 +40,6 @@ def fit_keys_batched(
 
     Returns:
         (G, M, d) float32.
-
-    Raises:
-        ValueError: `sample` with fewer queries than keys.
     """
     rows = queries.shape[1]
     keys = torch.from_numpy(

@@ -113,7 +113,9 @@ def _capacity(recipe: Recipe, workspace: Workspace, bottlenecks: dict[int, Artif
     for seed, artifact in bottlenecks.items():
         union = requests.forgotten(workspace, artifact)
         if union.mask is not None:
-            rooms.append(room(union.mask | unused(artifact), recipe.keys.top_k, seed, union.classes))
+            rooms.append(
+                room(union.mask | unused(artifact), min(recipe.keys.top_k, union.mask.shape[1]), seed, union.classes)
+            )
     return rooms
 
 

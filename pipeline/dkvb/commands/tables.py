@@ -70,8 +70,9 @@ def train(entries: Sequence[TrainResult]) -> Iterable[Any]:
     table = new_table("Trained", "model", "seed", "train accuracy", "test accuracy", "time")
     names = {"dkvb": "key-value bottleneck", "linear": "linear head"}
     for e in entries:
-        table.add_row(names[e.model], str(e.seed), percent(e.train), percent(e.test), _time(e))
-        if head := e.converged:
+        name = names[e.model] + (", converged" if e.until == "converged" else "")
+        table.add_row(name, str(e.seed), percent(e.train), percent(e.test), _time(e))
+        if (head := e.converged) and e.until is None:
             accuracies = (percent(head.train), percent(head.test))
             table.add_row("linear head, converged", str(e.seed), *accuracies, clock(head.seconds))
     yield table
@@ -82,7 +83,9 @@ def unlearn(entries: Sequence[UnlearnResult]) -> Iterable[Any]:
     table = new_table("Unlearned (test accuracy)", *columns)
     for e in entries:
         masked = f"{e.masked:,}" if e.pairs_total else "-"
-        table.add_row(*_about(e), _n(e), masked, *_change(e.before, e.after), f"{e.seconds:.3f}", _with_choosing(e))
+        forget, retain = _change(e.before, e.after)
+        forget = f"{forget} (not learned)" if e.baseline is False else forget
+        table.add_row(*_about(e), _n(e), masked, forget, retain, f"{e.seconds:.3f}", _with_choosing(e))
     yield table
     if any(e.retraining for e in entries):
         title = "Retrained on the retain set (test accuracy)"

@@ -51,7 +51,7 @@ class Reinit:
         # the stage refuses new keys while masks of purged classes belong to the old ones; these are emptied below
         quantize_seed(own, self.workspace, need_features(own, self.workspace), request.record.seed, force=True)
         train.run(own, self.workspace, force=True)
-        nothing = np.zeros((own.keys.codebooks, own.keys.pairs), bool)
+        nothing = np.zeros_like(request.mask())
         for other in requests.all_requests(self.workspace, request.train):
             emptied, before = requests.write_mask(other.path, nothing), other.record.masked_at_first
             requests.change(other, mask_sha256=emptied, masked_before_reinit=before, masked=0)

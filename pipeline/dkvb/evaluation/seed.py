@@ -13,12 +13,14 @@ from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.metrics.accuracy import per_class
-from dkvb.recipe import Recipe
+from dkvb.recipe import Keys, Recipe
+from dkvb.records.train import TrainResult
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import SeedModels, seed_models
 from dkvb.workspace.names import COUNTS, LINEAR, VALUES
+from dkvb.workspace.specs import keys_for
 
 
 @dataclass
@@ -50,8 +52,19 @@ class TrainedSeed:
         return self.workspace.need_made(artifact, stage, f"{what} of seed {self.seed}", self.check_files)
 
     @cached_property
+    def keys(self) -> Keys:
+        """The recipe's `[keys]` as these data are served by them."""
+        return keys_for(self.recipe, self.seed, self.features)
+
+    @cached_property
     def dkvb_artifact(self) -> Artifact:
         return self._need(self._models.bottleneck, "train", "The trained bottleneck")
+
+    @cached_property
+    def bottleneck_result(self) -> TrainResult | None:
+        """What the trained bottleneck reached; None where it has not been trained."""
+        trained = self._models.bottleneck
+        return trained.result_as(TrainResult) if trained else None
 
     @cached_property
     def linear_artifact(self) -> Artifact:

@@ -19,6 +19,9 @@ from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.settings import BottleneckSettings, EmbedSettings, LinearSettings, QuantizeSettings
 from dkvb.workspace.specs import embed_settings
 
+ITERATIONS = 100
+"""Passes over the rows that training a linear head to convergence is taken to need."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -52,6 +55,7 @@ def work(step: str, recipe: Recipe, size: Size) -> float:
     keys, values = recipe.keys, recipe.keys.codebooks * recipe.keys.pairs * size.classes
     steps = size.train / recipe.train.batch_size
     rows = size.train + size.test
+    passes = recipe.linear.epochs if recipe.linear.until == "epochs" else ITERATIONS
     selected = keys.codebooks * keys.top_k
     training = recipe.train.epochs * (steps * values + size.train * selected * size.classes)
     return {
@@ -63,7 +67,7 @@ def work(step: str, recipe: Recipe, size: Size) -> float:
         "scrub": float(size.train * size.width * size.classes),
         "scrub-r": float(size.train * size.width * size.classes),
         "scrub-values": steps * values,
-        "retrain-linear": float(size.train * size.width * size.classes * recipe.linear.epochs),
+        "retrain-linear": float(size.train * size.width * size.classes * passes),
     }.get(step, float(rows * selected))
 
 
@@ -136,7 +140,7 @@ class Estimator:
             keys={"codebooks": 32, "epochs": 3},
             train={"epochs": 5},
             unlearn={"method": methods},
-            linear={"converged": False, "epochs": 5},
+            linear={"until": "epochs", "converged": False, "epochs": 5},
         )
         with tempfile.TemporaryDirectory() as folder, progress.silenced():
             place = Workspace(Path(folder) / "data", Path(folder) / "reports")

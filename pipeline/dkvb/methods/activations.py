@@ -44,7 +44,7 @@ class Activations(Masking):
             return self.trained.class_counts(self.forgotten)
         codes = self.forget_codes()
         self.passed = codes.shape[1]
-        return selection_counts(codes, self.trained.recipe.keys.pairs)
+        return selection_counts(codes, self.trained.keys.pairs)
 
     def rank(self, gathered: np.ndarray) -> np.ndarray:
         return rank_by_count(gathered, self.trained.seed, self.forgotten)

@@ -62,7 +62,7 @@ class Examples(Masking):
         return codes[:, order]
 
     def rank(self, gathered: np.ndarray) -> np.ndarray:
-        return order_by_first_example(gathered, self.trained.recipe.keys.pairs)
+        return order_by_first_example(gathered, self.trained.keys.pairs)
 
     def samples_passed(self, n: int) -> int:
         return n

@@ -42,7 +42,7 @@ class Masking:
     @property
     def shape(self) -> tuple[int, int]:
         """(C, M)."""
-        keys = self.trained.recipe.keys
+        keys = self.trained.keys
         return keys.codebooks, keys.pairs
 
     @property
@@ -109,7 +109,7 @@ class Masking:
         their codes are kept and only read again, so that this is what the pass would cost without them. Counts of the
         last epoch need no pass.
         """
-        keys, width = self.trained.recipe.keys, self.trained.splits.embedded.dim
+        keys, width = self.trained.keys, self.trained.splits.embedded.dim
         return selection_flops(self.samples_passed(n), width, keys.codebooks, keys.pairs, keys.dim)
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:

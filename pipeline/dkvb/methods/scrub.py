@@ -183,7 +183,7 @@ class ScrubValues(ScrubMethod):
         bottleneck = self.trained.bottleneck
         values = torch.from_numpy(bottleneck.values).flatten(0, 1).clone()
         available = (self.trained.no_mask >= 0).sum(1)
-        return Decoder(values, self.trained.recipe.keys.top_k, bottleneck.pool, available)
+        return Decoder(values, self.trained.keys.top_k, bottleneck.pool, available)
 
     def inputs(self, split: str) -> torch.Tensor:
         return masked_ids(self.trained.bottleneck, split, self.trained.no_mask < 0)
@@ -200,7 +200,7 @@ class ScrubValues(ScrubMethod):
         }
 
     def _pass_flops(self, samples: int) -> int:
-        keys = self.trained.recipe.keys
+        keys = self.trained.keys
         return values_flops(samples, keys.codebooks, keys.top_k, len(self.trained.splits.classes))
 
 

@@ -19,7 +19,7 @@ from dkvb.pages.facts.gaps import missing
 from dkvb.pages.facts.retraining import epoch_means
 from dkvb.pages.facts.run_tables import measures, run_tables
 from dkvb.pages.facts.runs import Collected, MethodResult, ReportRun
-from dkvb.pages.facts.setups import MODELS, Setup
+from dkvb.pages.facts.setups import Setup
 from dkvb.pages.facts.sweeps import Swept
 from dkvb.pages.facts.verdict import verdict
 from dkvb.pages.facts.words import forgotten, others
@@ -140,13 +140,13 @@ def _method_row(run: ReportRun, result: MethodResult) -> MethodRow:
     return MethodRow(
         result,
         palette.look(result.method),
-        MODELS[result.setup.model],
+        result.setup.model_name,
         n_name=first.n_name,
         n=result.stat("n") if dialled else None,
         chosen=CHOSEN_ON.get(chosen, "given beforehand") if dialled else "",
         paper_n=paper_n(run, result.method) if dialled and swept else None,
         share=masked.mean / first.pairs_total if masked and first.pairs_total else None,
-        notes=sorted({one.note for one in result.results if one.note}),
+        notes=sorted({note for one in result.results for note in (run.no_baseline(one), one.note) if note}),
     )
 
 

@@ -10,6 +10,12 @@ from typing import Any
 from dkvb.errors import UsageError, nearest
 from dkvb.recipe.settings import Recipe, check_keys, merge, validate
 
+EPOCHS = {"epochs", "lr", "batch_size"}
+"""Keys of `[linear]` that mean something to a head that is trained for epochs alone."""
+
+SCRUB_LR = 0.01
+"""`scrub.lr` that recipes for own data have for such a head."""
+
 WEIGHTS_FILES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
 
 
@@ -61,6 +67,11 @@ def load(which: str | None = None, folder: Path | None = None) -> Recipe:
     if settings.get("encoder", {}).get("name") not in (None, usual.get("name")):
         # weights and layers of one encoder mean nothing to another
         base["encoder"] = {key: value for key, value in usual.items() if key == "batch_size"}
+    head = settings.get("linear", {})
+    if "until" not in head and EPOCHS & set(head) and base.get("linear", {}).get("until") == "converged":
+        # a recipe of version 0.1, or one that says how long its head is trained: it means that
+        settings["linear"] = {**head, "until": "epochs"}
+        settings["scrub"] = {"lr": SCRUB_LR, **settings.get("scrub", {})}
     settings.setdefault("name", path.stem)
     return _absolute(validate(merge(base, settings), str(path)), path.resolve().parent)
 

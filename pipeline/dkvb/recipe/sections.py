@@ -81,10 +81,13 @@ class Keys(Section):
     """Nearest keys kept per test sample and codebook, from which masked lookups are served."""
     unused: Literal["keep", "mask"] = "keep"
     """Whether pairs that training never selected may be selected afterwards."""
+    adapt: bool = False
+    """Where there are fewer training samples than `pairs` and keys start at samples: take as many pairs as there are
+    samples, and a `top_k` of no more than that. Otherwise that is an error."""
 
     @model_validator(mode="after")
     def _k_within_pairs(self) -> Keys:
-        if self.top_k > self.pairs:
+        if self.top_k > self.pairs and not self.adapt:
             raise ValueError(
                 f"top_k = {self.top_k} is more than pairs = {self.pairs}; a codebook has only that many keys"
             )
@@ -97,14 +100,19 @@ class Train(Section):
     batch_size: Count = 256
     values: Literal["normal", "zeros", "uniform"] = "normal"
     pool: Literal["mean", "sum"] = "mean"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of each training label that is spread evenly over all classes; not in the paper."""
 
 
 class Linear(Section):
     epochs: Count = 2
     lr: Positive = 0.001
     batch_size: Count = 256
+    until: Literal["epochs", "converged"] = "epochs"
+    """When the head's training ends: after `epochs`, as in the paper, or where it has converged (L-BFGS; `epochs`, `lr`
+    and `batch_size` then mean nothing). It is the head from which SCRUB starts."""
     converged: bool = False
-    """Also train one to convergence, for comparison; everything else uses the one of `epochs`."""
+    """Beside a head of `epochs`, also train one to convergence, for comparison alone."""
 
 
 class Scrub(Section):

@@ -10,7 +10,7 @@ from dkvb.records.base import Record
 class QuantizeResult(Record):
     """The keys of one seed, and every sample's codes."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"purged", "seconds", "skipped", "artifact"})
+    absent: ClassVar[frozenset[str]] = frozenset({"note", "purged", "seconds", "skipped", "artifact"})
 
     seed: int
     codebooks: int
@@ -25,6 +25,8 @@ class QuantizeResult(Record):
     """1 - `used`."""
     quantisation_error: float
     """Mean squared distance of a query to its nearest key, over the queries' variance."""
+    note: str | None = None
+    """How pairs and k were adapted to the data (`keys.adapt`), where they were."""
     purged: list[int] | None = None
     seconds: float | None = None
     skipped: bool | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from dkvb.records.accuracies import Model, Share
@@ -9,7 +10,7 @@ from dkvb.records.base import Record
 
 
 class ConvergedHead(Record):
-    """The linear head that is trained to convergence, beside the recipe's epochs."""
+    """The linear head that is trained to convergence: in place of the recipe's epochs, or beside them."""
 
     iterations: int
     """Iterations of the solver."""
@@ -24,7 +25,7 @@ class TrainResult(Record):
     """A trained model of one seed: the bottleneck's values, or the linear head."""
 
     absent: ClassVar[frozenset[str]] = frozenset(
-        {"selected_pairs", "converged", "purged", "seconds", "skipped", "artifact"}
+        {"selected_pairs", "converged", "until", "purged", "seconds", "skipped", "artifact"}
     )
 
     seed: int
@@ -44,10 +45,17 @@ class TrainResult(Record):
     selected_pairs: int | None = None
     """Pairs that some training sample selected in the last epoch; of the bottleneck."""
     converged: ConvergedHead | None = None
+    until: Literal["converged"] | None = None
+    """"converged" where the linear head itself was trained to convergence, rather than one beside it."""
     purged: list[int] | None = None
     seconds: float | None = None
     skipped: bool | None = None
     artifact: str | None = None
+
+    def test_accuracy(self, classes: Sequence[int]) -> float | None:
+        """Test accuracy in [0, 1] over the samples of some classes; None where there are none."""
+        tested = sum(self.tested[c] for c in classes)
+        return 1 - sum(self.misclassified_test[c] for c in classes) / tested if tested else None
 
 
 class RetrainedResult(Record):

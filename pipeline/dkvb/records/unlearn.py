@@ -33,7 +33,10 @@ class UnlearnResult(Record):
     among the answers."""
 
     absent: ClassVar[frozenset[str]] = frozenset(
-        {"seconds_choose", "flops_adam", "best_on", "keeps", "measures", "curve", "retraining", "skipped", "artifact"}
+        {
+            *("seconds_choose", "flops_adam", "best_on", "baseline", "keeps", "measures", "curve"),
+            *("retraining", "skipped", "artifact"),
+        }
     )
 
     method: str
@@ -87,6 +90,9 @@ class UnlearnResult(Record):
     """The course of training on, where the recipe asks for it."""
     best_on: Literal["validation", "test"] | None = None
     """Split on which the class was chosen as the best learned; None where it was named. Of entries alone."""
+    baseline: bool | None = None
+    """Of a method on the linear head, whether the head had learned the class, without which it is no baseline (`note`
+    says why); None for any other. Of entries alone."""
     skipped: bool | None = None
     artifact: str | None = None
 

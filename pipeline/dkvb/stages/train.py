@@ -2,8 +2,8 @@
 and 5).
 
 Writes `values.safetensors` (C, M, L) with zarr `counts` (L, C, M), how often each class selected each pair in the last
-epoch, from which a class can be unlearned without its data; or `linear.safetensors`; and `metrics.parquet`, a row per
-epoch.
+epoch, from which a class can be unlearned without its data; or `linear.safetensors`; and, of what is trained by epochs,
+`metrics.parquet`, a row per epoch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dkvb.workspace.files import atomic
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import CHECKPOINT, CONVERGED, COUNTS, LINEAR, MEASURED_SPLITS, METRICS, VALUES
 from dkvb.workspace.requests import need_features
-from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
+from dkvb.workspace.specs import dkvb_spec, keys_for, linear_spec, quantize_spec
 
 
 def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[TrainResult]:
@@ -61,7 +61,8 @@ def _seed(recipe: Recipe, workspace: Workspace, features: Artifact, force: bool,
 
 def _dkvb(recipe: Recipe, workspace: Workspace, splits: Splits, codes: Artifact, force: bool) -> TrainResult:
     """Train values on cached codes: keys are frozen, so that nothing is looked up again."""
-    keys, settings, seed = recipe.keys, recipe.train, splits.seed
+    settings, seed = recipe.train, splits.seed
+    keys = keys_for(recipe, seed, splits.features)
     with workspace.claim(dkvb_spec(recipe, seed, codes.fingerprint), force) as claim:
         if done := claim.reuse(f"train dkvb seed {seed}"):
             return done.entry(TrainResult, skipped=True)
@@ -85,30 +86,43 @@ def _dkvb(recipe: Recipe, workspace: Workspace, splits: Splits, codes: Artifact,
 
 
 def _linear(recipe: Recipe, workspace: Workspace, splits: Splits, force: bool) -> TrainResult:
-    """Train the baseline: one linear layer on the features."""
+    """Train the baseline: one linear layer on the features, for the recipe's epochs or to convergence."""
     with workspace.claim(linear_spec(recipe, splits.seed, splits.features), force) as claim:
         if done := claim.reuse(f"train linear seed {splits.seed}"):
             return done.entry(TrainResult, skipped=True)
         inputs = {split: torch.from_numpy(splits.features_of(split)) for split in MEASURED_SPLITS}
+        if recipe.linear.until == "converged":
+            return _only_converged(claim, splits, inputs)
         head = new_head(splits.seed, inputs["train"].shape[1], len(splits.classes))
         history = _fit(head, inputs, splits, recipe.linear, Unit("train linear", splits.seed, claim.path))
         with atomic(claim.path / LINEAR) as temporary:
             save_file({name: parameter.detach() for name, parameter in head.named_parameters()}, temporary)
         predicted = {split: predict(head, inputs[split]) for split in inputs}
-        converged = _converged(claim, splits, inputs) if recipe.linear.converged else None
+        converged = _converged(claim, splits, inputs, CONVERGED)[0] if recipe.linear.converged else None
         parameters = sum(parameter.numel() for parameter in head.parameters())
         return _finish(claim, "linear", splits, predicted, history, parameters=parameters, converged=converged)
 
 
-def _converged(claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor]) -> ConvergedHead:
-    """Train and keep the head that is trained to convergence."""
+def _only_converged(claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor]) -> TrainResult:
+    """The baseline where it is trained to convergence: no epochs, and so no history."""
+    converged, predicted = _converged(claim, splits, inputs, LINEAR)
+    parameters = (inputs["train"].shape[1] + 1) * len(splits.classes)
+    more = {"parameters": parameters, "converged": converged, "until": "converged"}
+    return _finish(claim, "linear", splits, predicted, None, **more)
+
+
+def _converged(
+    claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor], name: str
+) -> tuple[ConvergedHead, dict[str, np.ndarray]]:
+    """Train to convergence and keep under a name; what it reached, and its predictions (N,) by split."""
     started = time.perf_counter()
     weight, bias, iterations = converged_head(inputs["train"].numpy(), splits.labels["train"], len(splits.classes))
     seconds = round(time.perf_counter() - started, 3)
-    with atomic(claim.path / CONVERGED) as temporary:
+    with atomic(claim.path / name) as temporary:
         save_file({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}, temporary)
-    counts = count(splits, {split: (x.numpy() @ weight.T + bias).argmax(1) for split, x in inputs.items()})
-    return ConvergedHead(
+    predicted = {split: (x.numpy() @ weight.T + bias).argmax(1) for split, x in inputs.items()}
+    counts = count(splits, predicted)
+    reached = ConvergedHead(
         iterations=iterations,
         seconds=seconds,
         train=counts["train"].accuracy,
@@ -116,6 +130,7 @@ def _converged(claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor]) ->
         test=counts["test"].accuracy,
         per_class_test=counts["test"].per_class,
     )
+    return reached, predicted
 
 
 def _fit(
@@ -131,10 +146,12 @@ def _fit(
 
 
 def _finish(
-    claim: Claim, model: Model, splits: Splits, predicted: dict[str, np.ndarray], history: History, **more: Any
+    claim: Claim, model: Model, splits: Splits, predicted: dict[str, np.ndarray], history: History | None, **more: Any
 ) -> TrainResult:
-    """Write the history and the result; `more` are the fields of `TrainResult` that only one kind of model has."""
-    history.parquet(claim.path / METRICS)
+    """Write the history, where there is one, and the result; `more` are the fields of `TrainResult` that only one kind
+    of model has."""
+    if history:
+        history.parquet(claim.path / METRICS)
     (claim.path / CHECKPOINT).unlink(missing_ok=True)
     counts = count(splits, predicted)
     result = TrainResult(

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from dkvb.errors import UsageError
 from dkvb.evaluation.accuracies import Counted, count, measure
+from dkvb.evaluation.baselines import no_baseline
 from dkvb.evaluation.forget_sets import best_in_words, best_on, forget_sets
 from dkvb.evaluation.measures import measured, metrics
 from dkvb.evaluation.seed import TrainedSeed
@@ -133,7 +134,7 @@ def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -
         done = claim.reuse(label)
         artifact = done or claim.finish(_unlearn(trained, method, forget, choice, claim.path))
     more = {"curve": sweep.points if sweep else None, "best_on": best_on(trained)}
-    entry = artifact.entry(UnlearnResult, skipped=done is not None, **more)
+    entry = _judged(trained, artifact.entry(UnlearnResult, skipped=done is not None, **more))
     if not done:
         at = f"{method.dial} = {choice.n:,}: " if method.dial else ""
         progress.note(
@@ -149,13 +150,22 @@ def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -
     return entry
 
 
+def _judged(trained: TrainedSeed, entry: UnlearnResult) -> UnlearnResult:
+    """The entry with whether it is a baseline, where it is of the linear head."""
+    if entry.model != "linear" or entry.before.forget_test is None:
+        return entry
+    why = no_baseline(entry, trained.bottleneck_result)
+    note = "; ".join(text for text in (why, entry.note) if text) or None
+    return entry.model_copy(update={"baseline": why is None, "note": note})
+
+
 def _unlearn(trained: TrainedSeed, method: Method, forget: list[int], choice: Choice, folder: Path) -> UnlearnResult:
     """Unlearn, measure, and write what is kept and what was measured."""
     started = time.perf_counter()
     outcome = method.forget(choice.n)
     counts = {when: count(trained.splits, of) for when, of in (("before", outcome.before), ("after", outcome.after))}
     seconds = time.perf_counter() - started - outcome.seconds - outcome.seconds_counts
-    keys, classes = trained.recipe.keys, trained.splits.classes
+    keys, classes = trained.keys, trained.splits.classes
     result = UnlearnResult(
         method=method.name,
         model=method.model,

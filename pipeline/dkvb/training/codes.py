@@ -34,7 +34,7 @@ from dkvb.workspace.files import atomic
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import KEYS, PROJECTION
 from dkvb.workspace.rows import labels, train_rows
-from dkvb.workspace.specs import quantize_spec
+from dkvb.workspace.specs import keys_for, quantize_spec
 
 PROCESS = 2**30
 """Bytes of the process itself: interpreter, libraries, blocks being read."""
@@ -107,17 +107,20 @@ def quantize_seed(
         UsageError: more keys than samples that each is to start at.
         DamagedArtifact: what an earlier run left has been altered and cannot be mended.
     """
+    keys = keys_for(recipe, seed, features, without)
     fitted = len(fitted_rows(features, recipe.data.validation, seed, without)[0])
-    if recipe.keys.init == "sample" and recipe.keys.pairs > fitted:
+    if keys.init == "sample" and keys.pairs > fitted and not (keys.adapt and fitted):
         raise UsageError(
-            f"keys.init = 'sample' starts each of the {recipe.keys.pairs} keys at a training sample of its own, and"
-            f" there are {fitted}: set keys.pairs to {fitted} or less, or keys.init = 'official'."
+            f"keys.init = 'sample' starts each of the {keys.pairs} keys at a training sample of its own, and"
+            f" there are {fitted}: set keys.pairs to {fitted} or less, keys.adapt = true, or keys.init = 'official'."
         )
     label = f"quantize seed {seed}" + (f" without class {', '.join(map(str, without))}" if without else "")
     with workspace.claim(quantize_spec(recipe, seed, features, without), force) as claim:
-        marks, keys, apart = arrays.Marks(claim.path), recipe.keys, distributed_run(recipe.run)
+        marks, apart = arrays.Marks(claim.path), distributed_run(recipe.run)
         if done := claim.reuse(label, lambda made: arrays.heal(made, marks, _units(made, keys.codebooks), label)):
             return done.entry(QuantizeResult, skipped=True)
+        if note := adapted(recipe.keys, keys):
+            progress.note(f"{label}: {note}")
         device, reason = choose_device(recipe.run.device)
         job = Job(claim.path, features, keys, recipe.data.validation, seed, device, 1 if apart else None, without)
         _prepare(job)
@@ -135,8 +138,21 @@ def quantize_seed(
                     quantize_group(job, group, task.advance)
         statistics = [marks.get(str(c)) or {} for c in range(keys.codebooks)]
         means = {name: float(np.mean([of[name] for of in statistics])) for name in statistics[0]}
-        result = QuantizeResult(seed=seed, codebooks=keys.codebooks, pairs=keys.pairs, **means)
+        result = QuantizeResult(seed=seed, codebooks=keys.codebooks, pairs=keys.pairs, note=note, **means)
         return claim.finish(result).entry(QuantizeResult, skipped=False)
+
+
+def adapted(asked: Keys, used: Keys) -> str | None:
+    """How keys were adapted to the data, in words; None where they are as asked."""
+    said = []
+    if used.pairs != asked.pairs:
+        said.append(
+            f"keys start at training samples, of which there are {used.pairs:,}: that many pairs a codebook instead of"
+            f" {asked.pairs:,}"
+        )
+    if used.top_k != asked.top_k:
+        said.append(f"k = {used.top_k} instead of {asked.top_k}, since a codebook has no more keys")
+    return "; ".join(said) or None
 
 
 def _prepare(job: Job) -> None:

@@ -20,11 +20,25 @@ def converged_head(features: np.ndarray, labels: np.ndarray, classes: int) -> tu
     Not in the paper. One thread, so that the bits don't depend on how many there are.
 
     Args:
-        features: (N, D) float32; labels: (N,) integers, every class among them.
+        features: (N, D) float32; labels: (N,) integers. A class that is not among them gets no weights and the bias at
+            which all N samples together give it half a sample: the optimum has it at minus infinity.
 
     Returns:
         weight (L, D) float32, bias (L,) float32, and the iterations it took, `ITERATIONS` where it did not converge.
     """
+    there = np.unique(labels)
+    weight, bias = np.zeros((classes, features.shape[1])), np.zeros(classes)
+    iterations = 0
+    if len(there) > 1:
+        weight[there], bias[there], iterations = _regression(features, labels)
+    if len(there) < classes:
+        totals = np.logaddexp.reduce(features @ weight[there].T + bias[there], axis=1)
+        bias[np.setdiff1d(np.arange(classes), there)] = np.log(0.5) - np.logaddexp.reduce(-totals)
+    return np.ascontiguousarray(weight, np.float32), bias.astype(np.float32), iterations
+
+
+def _regression(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Weights and biases of the classes among the labels, in their order, and the iterations."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -35,9 +49,9 @@ def converged_head(features: np.ndarray, labels: np.ndarray, classes: int) -> tu
         warnings.simplefilter("ignore", ConvergenceWarning)  # said by the number of iterations
         model.fit(features / np.float32(scale), labels)
     weight, bias = model.coef_ / scale, model.intercept_
-    if classes == 2:  # scikit-learn keeps one row, the log-odds of the second class
+    if len(bias) == 1:  # scikit-learn keeps one row, the log-odds of the second of two classes
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-    return np.ascontiguousarray(weight, np.float32), bias.astype(np.float32), int(np.max(model.n_iter_))
+    return weight, bias, int(np.max(model.n_iter_))
 
 
 def new_head(seed: int, width: int, classes: int) -> torch.nn.Linear:

@@ -77,11 +77,14 @@ class Schedule:
     batch_size: int
     clip: float | None = None
     """The largest L2 norm of a step's gradient over all parameters; None leaves gradients as they are."""
+    label_smoothing: float = 0.0
+    """Share of each label that is spread evenly over all classes."""
 
     @classmethod
     def of(cls, settings: Train | Linear) -> Schedule:
         """As a section of the recipe has it."""
-        return cls(settings.epochs, settings.lr, settings.batch_size)
+        smoothing = settings.label_smoothing if isinstance(settings, Train) else 0.0
+        return cls(settings.epochs, settings.lr, settings.batch_size, label_smoothing=smoothing)
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _epoch(
     total, correct = 0.0, 0
     for step, rows in enumerate(order.split(schedule.batch_size)):
         logits = module(inputs[rows])
-        loss = functional.cross_entropy(logits, labels[rows])
+        loss = functional.cross_entropy(logits, labels[rows], label_smoothing=schedule.label_smoothing)
         value = loss.item()
         if not value < float("inf"):
             raise DkvbError(

@@ -28,12 +28,13 @@ from dkvb.recipe import Linear, Train
 from dkvb.records.train import RetrainedResult
 from dkvb.runtime import progress
 from dkvb.training.codes import quantize_without
-from dkvb.training.linear_head import new_head
+from dkvb.training.linear_head import converged_head, new_head
 from dkvb.training.loop import Schedule, Unit, fit
 from dkvb.workspace.files import atomic
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CHECKPOINT, LINEAR, VALUES
+from dkvb.workspace.settings import QuantizeSettings
 from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
 
 
@@ -134,8 +135,9 @@ def _values(
     trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, folder: Path
 ) -> tuple[float, int, int]:
     """Train values from scratch on some training rows and keep them; seconds, flops and those of Adam among them."""
-    settings, keys, splits = trained.recipe.train, trained.recipe.keys, trained.splits
+    settings, splits = trained.recipe.train, trained.splits
     model = bottleneck(trained, forget, what, np.empty(0))
+    keys = model.codes_artifact.settings_as(QuantizeSettings).keys
     start = start_values(settings.values, keys.codebooks, keys.pairs, len(splits.classes), trained.seed)
     ids = flat_ids(model.codes("train"), keys.pairs)
     decoder = Decoder(start, keys.top_k, settings.pool)
@@ -173,6 +175,8 @@ def _head(
     them."""
     settings = trained.recipe.linear
     inputs = torch.from_numpy(trained.splits.features_of("train")[rows])
+    if settings.until == "converged":
+        return _converged(trained, inputs.numpy(), rows, folder)
     head = new_head(trained.seed, inputs.shape[1], len(trained.splits.classes))
     seconds = _fit(head, inputs, trained.splits.labels["train"][rows], settings, Unit(what, trained.seed, folder))
     with atomic(folder / LINEAR) as temporary:
@@ -181,6 +185,17 @@ def _head(
     parameters = sum(parameter.numel() for parameter in head.parameters())
     adam = adam_flops(parameters, len(rows), settings.batch_size, settings.epochs)
     return seconds, products + adam, adam
+
+
+def _converged(trained: TrainedSeed, inputs: np.ndarray, rows: np.ndarray, folder: Path) -> tuple[float, int, int]:
+    """The same for a head that is trained to convergence, whose solver is taken to pass over the rows once an
+    iteration."""
+    started, classes = time.perf_counter(), len(trained.splits.classes)
+    weight, bias, iterations = converged_head(inputs, trained.splits.labels["train"][rows], classes)
+    seconds = round(time.perf_counter() - started, 3)
+    with atomic(folder / LINEAR) as temporary:
+        save_file({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}, temporary)
+    return seconds, linear_flops(len(rows), inputs.shape[1], classes, iterations), 0
 
 
 def _fit(

@@ -30,6 +30,8 @@ class Summary:
     seconds: Stat | None
     sets: int
     seeds: int
+    not_learned: int
+    """Of its results, those of a linear head that had not learned the class: they are no baseline."""
 
     @property
     def name(self) -> str:
@@ -71,6 +73,7 @@ def results_table(runs: Sequence[ReportRun]) -> pl.DataFrame:
             "retain": one.after.retain_test,
             "change": less(accuracy(one, "after", "retain_test"), accuracy(one, "before", "retain_test")),
             "seconds": one.seconds,
+            "learned": run.no_baseline(one) is None,
         }
         for run in runs
         for result in _results(run)
@@ -114,6 +117,7 @@ def summaries(results: pl.DataFrame) -> list[Summary]:
                 seconds=stat(one["seconds"] for one in ones),
                 sets=len({one["forgotten"] for one in ones}),
                 seeds=len({one["seed"] for one in ones}),
+                not_learned=sum(not one["learned"] for one in ones),
             )
         )
     return sorted(rows, key=lambda row: (methods.rank(row.method), row.method, row.model))

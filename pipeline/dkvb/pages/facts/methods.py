@@ -37,10 +37,14 @@ def plain(method: str) -> str:
     return entry.plain if entry else ""
 
 
-def title_on(method: str, model: str) -> str:
-    """A method's title, with the linear head where it is that which unlearned and the title does not say so."""
+def title_on(method: str, model: str, head: str = "linear head") -> str:
+    """A method's title, with the linear head where it is that which unlearned and the title does not say so.
+
+    Args:
+        head: what the page calls the linear head.
+    """
     name = title(method)
-    return f"{name} on the linear head" if model == "linear" and "linear" not in name else name
+    return f"{name} on the {head}" if model == "linear" and "linear" not in name else name
 
 
 def title_among(method: str, model: str) -> str:

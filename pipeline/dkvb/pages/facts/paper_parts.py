@@ -93,6 +93,7 @@ def _apart(whose: str, used: Mapping[str, Any], wanted: Mapping[str, Any]) -> li
         "lr": "learning rate",
         "values": "start of the values",
     }
+    names["until"] = "training"
     names |= {"epochs": "training epochs" if "values" in wanted else "epochs", "init": "start of the keys"}
     if "init" in wanted:
         names["epochs"] = "epochs of fitting keys"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from dkvb.evaluation.baselines import no_baseline
 from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.setups import Made, Setup
@@ -53,7 +54,8 @@ class MethodResult:
 
     @property
     def label(self) -> str:
-        return methods.title_on(self.method, self.setup.model) + (f", {self.difference}" if self.difference else "")
+        name = methods.title_on(self.method, self.setup.model, self.setup.model_name)
+        return name + (f", {self.difference}" if self.difference else "")
 
     def stat(self, field_: str) -> Stat | None:
         """A number of the results over seeds, such as "seconds"."""
@@ -132,6 +134,11 @@ class ReportRun:
     def page(self) -> str:
         """The file name of its page."""
         return f"{self.slug}.html"
+
+    def no_baseline(self, result: UnlearnResult) -> str | None:
+        """Why a result on the linear head is no baseline; None where it is one."""
+        same = (trained.result for trained in self.setup.seeds if trained.seed == result.seed)
+        return no_baseline(result, next(same, None))
 
     def find(self, method: str, model: str = "dkvb") -> MethodResult | None:
         """The method's most recent result on a model."""

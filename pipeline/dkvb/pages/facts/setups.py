@@ -110,6 +110,12 @@ class Setup:
         return self.embedded.encoder or "precomputed features"
 
     @property
+    def model_name(self) -> str:
+        """What pages call the model; of a linear head, whether it was trained to convergence."""
+        converged = self.seeds[0].result.until == "converged"
+        return f"converged {MODELS[self.model]}" if converged else MODELS[self.model]
+
+    @property
     def compare(self) -> str:
         """The file name of the page that compares methods on it."""
         return f"compare-{self.key[:8]}.html"
