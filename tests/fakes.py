@@ -85,7 +85,7 @@ class Fake:
             for index in range(len(self.classes))
         ]
 
-    def train(self, model: str = "dkvb", seed: int = 0, epochs: int = 74) -> Artifact:
+    def train(self, model: str = "dkvb", seed: int = 0, epochs: int = 74, until: str | None = None) -> Artifact:
         inputs = {"embed": self.embed.fingerprint}
         if model == "dkvb":
             keys = {"codebooks": 256, "pairs": 4096, "dim": 8, "top_k": 1, "epochs": 10, "init": "official"}
@@ -104,6 +104,7 @@ class Fake:
             "misclassified_test": [round(PER_CLASS * (1 - value)) for value in per_class],
             "tested": [PER_CLASS] * len(per_class),
             "classes": self.classes,
+            "until": until,
         }
         section = "train" if model == "dkvb" else "linear"
         settings = {"model": model, section: {"epochs": epochs, "lr": 0.1}, "validation": 0.1, "seed": seed}

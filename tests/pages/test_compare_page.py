@@ -27,3 +27,17 @@ def test_methods_are_compared_with_the_control_pair_by_pair(tmp_path):
     assert found["activations"].control.mean == pytest.approx(-0.0015, abs=1e-4)
     assert found["activations"].control.count == 4
     assert found["logit-mask"].control is None
+
+
+def test_a_head_that_never_learned_the_class_is_said_to_be_no_baseline(tmp_path):
+    fake = Fake(workspace_at(tmp_path))
+    fake.unlearn(fake.train(), "activations", 180_000)
+    nothing = fake.split([0.0 if index == fake.forget else 0.9 for index in range(10)], (0.9, 0.0))
+    fake.unlearn(fake.train("linear", until="converged"), "scrub", 3, before=nothing)
+    index, [page] = written(fake.workspace)
+    assert "Converged linear head" in text(index)
+    assert "SCRUB on the converged linear head" in text(page)
+    note = "Note: has not learned the class (0.0% before unlearning, the bottleneck 96.5%): no baseline"
+    assert text(page).count(note) == 1
+    [compared] = fake.workspace.reports.glob("compare-*.html")
+    assert "No baseline in 1 of 1 cases" in text(compared.read_text(encoding="utf-8"))

@@ -6,19 +6,25 @@ import numpy as np
 import polars
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import oracle
 from conftest import CLASSES, artifact_bytes, trained_seed
 from dkvb import registry
 from dkvb.bottleneck.mask_order import unpack
+from dkvb.commands import tables
 from dkvb.errors import DkvbError, MissingStage, UsageError
 from dkvb.evaluation import under_masks
+from dkvb.evaluation.baselines import no_baseline
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import CurvePoint, make, smallest_reaching
 from dkvb.methods.scrub import ScrubMethod
 from dkvb.methods.scrub_passes import distillation, scrub_epochs, scrub_passes
+from dkvb.metrics.accuracy import percent
 from dkvb.recipe import Recipe, Scrub
+from dkvb.records.accuracies import Accuracies
+from dkvb.records.train import TrainResult
+from dkvb.records.unlearn import UnlearnResult
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator
 from dkvb.stages import embed, quantize, train, unlearn
@@ -313,3 +319,38 @@ def test_unlearning_needs_trained_models(recipe: Recipe, workspace: Workspace) -
             stage.run(recipe, workspace)
         with pytest.raises(MissingStage, match=f"`dkvb {wanted}`"):
             unlearn.run(recipe, workspace)
+
+
+def test_a_head_that_never_learned_the_class_is_no_baseline(trained: Recipe, workspace: Workspace) -> None:
+    wanted = {"method": ["activations", "scrub"], "forget": ["cat"]}
+    mask, learned = unlearn.run(trained.with_(unlearn=wanted), workspace)
+    assert (mask.baseline, learned.baseline, learned.note) == (None, True, None)
+    head = trained_seed(trained, workspace).linear_artifact
+    weights = load_file(head.path / "linear.safetensors")
+    weights["bias"][2] = -1e6  # never predicted
+    save_file(weights, head.path / "linear.safetensors")
+    head.reseal(purged=[])
+    again = unlearn.run(trained.with_(unlearn=wanted), workspace, force=True)
+    reached = percent(trained_seed(trained, workspace).bottleneck_result.per_class_test[2])
+    assert again[0].baseline is None
+    assert again[1].baseline is False
+    assert again[1].note.startswith(f"has not learned the class (0.0% before unlearning, the bottleneck {reached}): no")
+    [table, *notes] = tables.unlearn(again)
+    assert [cell.count("(not learned)") for cell in table.columns[5].cells] == [0, 1]
+    assert any("no baseline" in note for note in notes)
+
+
+def test_no_baseline_at_chance_or_below_half_of_the_bottleneck() -> None:
+    of_class = TrainResult.model_construct(tested=[10, 10, 10, 10], misclassified_test=[1, 2, 0, 0])
+
+    def judged(before: float, model: str = "linear", bottleneck: TrainResult | None = of_class) -> str | None:
+        accuracies = Accuracies(retain_test=1, forget_test=before, retain_train=1, forget_train=1)
+        result = UnlearnResult.model_construct(model=model, before=accuracies, classes=CLASSES, forget=[0, 1])
+        return no_baseline(result, bottleneck)
+
+    # the bottleneck is right on 17 of 20; chance is one in four
+    assert judged(0.42) == "has not learned the classes (42.0% before unlearning, the bottleneck 85.0%): no baseline"
+    assert judged(0.43) is None
+    assert judged(0.25, bottleneck=None) == "has not learned the classes (25.0% before unlearning): no baseline"
+    assert judged(0.26, bottleneck=None) is None
+    assert judged(0.0, model="dkvb") is None
