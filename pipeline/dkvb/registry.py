@@ -65,11 +65,25 @@ class MethodEntry(Entry):
     """What its N counts, as people read it; "" where there is nothing to choose."""
     trains_on: bool = False
     """Whether what it leaves can be trained on the retain set afterwards (paper, section 5.4)."""
+    in_paper: bool = True
+    """Whether the paper has it; pages mark what is not."""
     defence: bool = False
     """Whether class membership inference attacks it by default (paper, Appendix D)."""
 
 
 _METHODS = (
+    MethodEntry(
+        "votes",
+        "dkvb.methods.votes:Votes",
+        "masking",
+        "Masking by votes (ours)",
+        "hides the pairs that vote most for the forgotten class",
+        default=True,
+        dial="N_v",
+        trains_on=True,
+        defence=True,
+        in_paper=False,
+    ),
     MethodEntry(
         "activations",
         "dkvb.methods.activations:Activations",

@@ -97,7 +97,7 @@ def test_examples_can_be_the_method(masks: Recipe, workspace: Workspace) -> None
     entry = forget.run(masks.with_(unlearn={"method": "examples", "ne": 10}), workspace, ["cat"])[0]
     assert entry.method == "examples"
     assert entry.masked > 0
-    with pytest.raises(UsageError, match="--method activations"):
+    with pytest.raises(UsageError, match="--method votes"):
         forget.run(masks.with_(unlearn={"method": "scrub"}), workspace, ["dog"])
 
 
@@ -105,14 +105,14 @@ def test_restore_is_exact_and_leaves_other_masks(masks: Recipe, workspace: Works
     first = forget.run(masks, workspace, ["cat"])[0]
     mask = union(masks, workspace).mask
     second = forget.run(masks, workspace, ["dog"])[0]
-    assert restore.run(workspace, second.request).state == "restored"
+    assert restore.run(masks, workspace, second.request).state == "restored"
     left = union(masks, workspace)
     assert mask is not None
     assert left.mask is not None
     assert (left.mask == mask).all()
     assert left.classes == [2]
-    assert restore.run(workspace, second.request).skipped
-    restore.run(workspace, first.request)
+    assert restore.run(masks, workspace, second.request).skipped
+    restore.run(masks, workspace, first.request)
     assert union(masks, workspace).mask is None
     again = forget.run(masks, workspace, ["cat"])[0]
     assert again.request != first.request
@@ -131,10 +131,10 @@ def test_errors_name_what_to_do(masks: Recipe, workspace: Workspace, tmp_path: P
     with pytest.raises(UsageError, match="did you mean 'cat'"):
         forget.run(masks, workspace, ["cats"])
     with pytest.raises(UsageError, match="dkvb forget CLASS"):
-        restore.run(workspace, "r0001")
+        restore.run(masks, workspace, "r0001")
     forget.run(masks, workspace, ["cat"])
     with pytest.raises(UsageError, match="did you mean 'r0001-cat'"):
-        restore.run(workspace, "r0001-dat")
+        restore.run(masks, workspace, "r0001-dat")
     with pytest.raises(MissingStage, match="dkvb embed"):
         forget.run(masks, Workspace(tmp_path / "empty", tmp_path / "reports"), ["cat"])
 

@@ -101,7 +101,7 @@ def test_everything_of_the_class_is_gone_and_the_rest_keeps_its_bits(recipe: Rec
     rows, values, before = rows_of_cat(recipe, workspace), values_of_cat(recipe, workspace), logits(recipe, workspace)
     assert held(workspace, rows)
     assert held(workspace, values)
-    done = purge.run(workspace, "r0001")
+    done = purge.run(recipe, workspace, "r0001")
     assert done.state == "purged"
     assert done.purge is not None
     assert done.purge.rows == SplitRows(train=80, test=30)
@@ -128,7 +128,7 @@ def test_everything_of_the_class_is_gone_and_the_rest_keeps_its_bits(recipe: Rec
 
 
 def test_every_stage_goes_on_afterwards(recipe: Recipe, workspace: Workspace) -> None:
-    purge.run(workspace, "r0001")
+    purge.run(recipe, workspace, "r0001")
     assert embed.run(recipe, workspace)[0].skipped
     with pytest.raises(SettingsClash, match="bring them back"):
         embed.run(recipe, workspace, force=True)
@@ -140,26 +140,26 @@ def test_every_stage_goes_on_afterwards(recipe: Recipe, workspace: Workspace) ->
     )
     assert all(entry.after.retain_test > 0.5 for entry in entries)
     second = forget.run(recipe.with_(unlearn={"method": "activations", "na": 60}), workspace, ["dog"])[0]
-    done = purge.run(workspace, second.request)
+    done = purge.run(recipe, workspace, second.request)
     assert done.purge is not None
     assert done.purge.rows == SplitRows(train=80, test=30)
 
 
 def test_twice_restore_and_restored(recipe: Recipe, workspace: Workspace) -> None:
     opened = forget.run(recipe.with_(unlearn={"method": "activations", "na": 60}), workspace, ["dog"])[0].request
-    restore.run(workspace, opened)
+    restore.run(recipe, workspace, opened)
     with pytest.raises(SettingsClash, match="was restored"):
-        purge.run(workspace, opened)
-    purge.run(workspace, "r0001")
-    assert purge.run(workspace, "r0001").skipped
+        purge.run(recipe, workspace, opened)
+    purge.run(recipe, workspace, "r0001")
+    assert purge.run(recipe, workspace, "r0001").skipped
     with pytest.raises(SettingsClash, match="irreversible"):
-        restore.run(workspace, "r0001")
+        restore.run(recipe, workspace, "r0001")
 
 
 def test_keys_can_be_fitted_anew(recipe: Recipe, workspace: Workspace) -> None:
     was = trained_seed(recipe, workspace).bottleneck.keys
     rows = rows_of_cat(recipe, workspace)
-    done = purge.run(workspace, "r0001", Reinit(recipe, workspace))
+    done = purge.run(recipe, workspace, "r0001", Reinit(recipe, workspace))
     assert done.purge is not None
     assert done.purge.keys == "reinit"
     assert done.masked == 0
@@ -182,11 +182,11 @@ def test_stopped_while_keys_are_fitted_anew_a_rerun_ends_it(
     with monkeypatch.context() as patched:
         patched.setattr(stopped, full)
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-            purge.run(workspace, "r0001", Reinit(recipe, workspace))
+            purge.run(recipe, workspace, "r0001", Reinit(recipe, workspace))
     assert purge.plan(workspace, "r0001").keys == "reinit"
     with pytest.raises(SettingsClash, match="--keys reinit"):
-        purge.run(workspace, "r0001")
-    done = purge.run(workspace, "r0001", Reinit(recipe, workspace))
+        purge.run(recipe, workspace, "r0001")
+    done = purge.run(recipe, workspace, "r0001", Reinit(recipe, workspace))
     assert (done.state, done.masked, done.masked_at_first) == ("purged", 0, 60)
     assert trained_seed(recipe, workspace).dkvb_artifact.result["tested"][CAT] == 0
 
@@ -194,7 +194,7 @@ def test_stopped_while_keys_are_fitted_anew_a_rerun_ends_it(
 def test_reinit_needs_other_requests_closed(recipe: Recipe, workspace: Workspace) -> None:
     forget.run(recipe.with_(unlearn={"method": "activations", "na": 60}), workspace, ["dog"])
     with pytest.raises(SettingsClash, match="purge or restore it first"):
-        purge.run(workspace, "r0001", Reinit(recipe, workspace))
+        purge.run(recipe, workspace, "r0001", Reinit(recipe, workspace))
     assert requests.find(workspace, "r0001").state == "masked"
 
 
@@ -245,11 +245,11 @@ def test_a_purge_fails_where_a_copy_lies_and_ends_once_it_is_gone(recipe: Recipe
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"0" + rows_of_cat(recipe, workspace)[3].tobytes())
     with pytest.raises(DkvbError, match=r"stray\.bin"):
-        purge.run(workspace, "r0001")
+        purge.run(recipe, workspace, "r0001")
     with pytest.raises(DamagedArtifact, match="dkvb purge r0001-cat --yes"):
         need_features(recipe, workspace)
     stray.unlink()
-    assert purge.run(workspace, "r0001").state == "purged"
+    assert purge.run(recipe, workspace, "r0001").state == "purged"
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
@@ -267,12 +267,12 @@ def test_a_disk_that_refuses_stops_it_and_a_rerun_ends_it(
     with monkeypatch.context() as patched:
         patched.setattr(erase, "replace", refusing)
         with pytest.raises(OSError, match=os.strerror(code)):
-            purge.run(workspace, "r0001")
+            purge.run(recipe, workspace, "r0001")
     _ended(recipe, workspace, rows, before)
 
 
 def _ended(recipe: Recipe, workspace: Workspace, rows: np.ndarray, before: dict[str, np.ndarray]) -> None:
-    assert purge.run(workspace, "r0001").state == "purged"
+    assert purge.run(recipe, workspace, "r0001").state == "purged"
     assert held(workspace, rows) == []
     for split, after in logits(recipe, workspace).items():
         np.testing.assert_array_equal(before[split], after, err_msg=split)
@@ -296,19 +296,20 @@ def dying(real):
 from pathlib import Path
 from dkvb.runtime import progress
 from dkvb.deletion import purge
+from dkvb.recipe import load
 from dkvb.workspace.artifacts import Workspace
 progress.silence()
 for name in ("replace", "fsync", "unlink"):
     setattr(os, name, dying(getattr(os, name)))
-purge.run(Workspace(Path(sys.argv[1]), Path(sys.argv[2])), "r0001")
+purge.run(load(sys.argv[4]), Workspace(Path(sys.argv[1]), Path(sys.argv[2])), "r0001")
 """
 SLOW = [int(n) for n in np.random.default_rng(7).integers(2, 600, 20)]
 
 
 @pytest.mark.parametrize("call", [3, 40, 300, 600, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
-def test_killed_at_any_instant_a_rerun_ends_it(call: int, recipe: Recipe, workspace: Workspace) -> None:
+def test_killed_at_any_instant_a_rerun_ends_it(call: int, made: Path, recipe: Recipe, workspace: Workspace) -> None:
     rows, before = rows_of_cat(recipe, workspace), logits(recipe, workspace)
-    arguments = [str(workspace.root), str(workspace.reports), str(call)]
+    arguments = [str(workspace.root), str(workspace.reports), str(call), str(made / "tiny.toml")]
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     _ended(recipe, workspace, rows, before)
@@ -317,7 +318,7 @@ def test_killed_at_any_instant_a_rerun_ends_it(call: int, recipe: Recipe, worksp
 def test_values_are_zero_and_the_others_untouched(recipe: Recipe, workspace: Workspace) -> None:
     path = trained_seed(recipe, workspace).dkvb_artifact.path / "values.safetensors"
     before, mask = load_file(path)["values"], requests.all_requests(workspace)[0].mask()
-    purge.run(workspace, "r0001")
+    purge.run(recipe, workspace, "r0001")
     after = load_file(path)["values"]
     assert not after[mask].any()
     assert np.array_equal(before[~mask], after[~mask])

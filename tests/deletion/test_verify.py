@@ -325,15 +325,15 @@ def test_requests_are_verified_together_and_recorded(trained: Recipe, workspace:
 
     first, _ = requests.all_requests(workspace)
     assert entry.mend == []
-    restore.run(workspace, first.id)
-    forget.run(recipe.with_(unlearn={"na": 3}), workspace, ["cat"])
+    restore.run(recipe, workspace, first.id)
+    forget.run(recipe.with_(unlearn={"method": "activations", "na": 3}), workspace, ["cat"])
     (weak,) = verifying.run(recipe.with_(verify={"max_forget": 0.5}), workspace)
     assert failed(weak) == ["forget accuracy: cat"]
     (mend,) = weak.mend
     assert "`dkvb restore r0003-cat`" in mend
     assert "`dkvb forget cat --na N` with N above 3" in mend
     first = requests.find(workspace, "r0003")
-    restore.run(workspace, first.id)
+    restore.run(recipe, workspace, first.id)
     (after,) = verifying.run(recipe, workspace)
     assert after.classes == [DOG], "what was restored is no longer forgotten"
 

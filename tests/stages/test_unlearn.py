@@ -218,19 +218,24 @@ def test_without_validation_data_the_best_class_is_that_of_test_data_and_this_is
     assert "on test data, since the recipe keeps no validation data" in capsys.readouterr().err
 
 
-def test_auto_takes_the_smallest_n_of_the_validation_curve(trained: Recipe, workspace: Workspace) -> None:
+def test_auto_looks_at_training_and_validation_rows(trained: Recipe, workspace: Workspace) -> None:
     entry = only(trained, workspace, "activations", na="auto", target="zero")
     assert entry.chosen == "validation"
-    first = next(p.n for p in entry.curve if p.forget_validation == 0)
-    assert entry.n == first
+    assert entry.judged_on == ["validation", "train"]
+    assert entry.after.forget_train == 0
+    assert all(p.forget_validation == 0 for p in entry.curve if p.n >= entry.n)
     assert entry.seconds_choose > 0
     assert only(trained, workspace, "activations", na=10).seconds_choose is None
     chance = only(trained, workspace, "activations", na="auto", target="chance")
-    assert chance.n == next(p.n for p in entry.curve if p.forget_validation <= 0.25)
+    assert chance.n < entry.n
+    assert 0 < chance.after.forget_train <= 0.25
+    no_validation = trained.with_(data={"validation": 0.0})
+    train.run(no_validation, workspace)
+    on_train = only(no_validation, workspace, "activations", na="auto")
+    assert on_train.judged_on == ["train"]
+    assert on_train.after.forget_train == 0
     with pytest.raises(UsageError, match=r"set data.validation.*unlearn.choose"):
-        no_validation = trained.with_(data={"validation": 0.0})
-        train.run(no_validation, workspace)
-        only(no_validation, workspace, "activations", na="auto")
+        only(no_validation.with_(scrub={"min_steps": "auto"}), workspace, "scrub")
     on_test = only(no_validation, workspace, "activations", na="auto", choose="test", target="zero")
     assert on_test.n == next(p.n for p in on_test.curve if p.forget_test == 0)
 

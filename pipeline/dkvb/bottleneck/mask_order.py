@@ -91,10 +91,11 @@ def rank_by_count(counts: np.ndarray, seed: int, forget: Sequence[int]) -> np.nd
     return order_by_count(counts, generator(seed, "unlearn", "ties", *forget))
 
 
-def check_pairs(n: int, pairs: int) -> None:
-    """Raise UsageError where N_a = n is more than all pairs, or negative."""
+def check_pairs(dial: str, n: int, pairs: int) -> None:
+    """Raise UsageError where n, "N_a" or "N_v", is more than all pairs, or negative."""
     if not 0 <= n <= pairs:
+        flag = f"--{dial.replace('_', '').lower()}"
         raise UsageError(
-            f"N_a = {n:,} is not between 0 and all {pairs:,} pairs (keys.codebooks x keys.pairs): "
-            "give a smaller --na, or --na auto to have it chosen."
+            f"{dial} = {n:,} is not between 0 and all {pairs:,} pairs (keys.codebooks x keys.pairs): "
+            f"give a smaller {flag}, or {flag} auto to have it chosen."
         )

@@ -10,7 +10,7 @@ import typer
 
 from dkvb.commands import complete
 from dkvb.commands.console import Options, command
-from dkvb.commands.flags import BY_MASKING, by_id
+from dkvb.commands.flags import BY_MASKING, by_id, method_of_dial
 from dkvb.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ def forget(
 ) -> None:
     """Open a deletion request: mask classes, beside all masked before.
 
-    Masks the pairs that the classes select, in the trained bottleneck of the recipe's first seed. Undone by `dkvb
-    restore`, made final by `dkvb purge`. Measured with the mask alone; `dkvb predict` and exports leave the labels out.
+    Masks the fewest pairs by which none of the classes' training and validation rows is recognised any more, in the
+    trained bottleneck of the recipe's first seed. All forgotten classes are then looked at together, and one that has
+    come back gets a larger N. Undone by `dkvb restore`, made final by `dkvb purge`. Measured with the
+    mask alone; `dkvb predict` and exports leave the labels out.
     """
     from dkvb.evaluation.forget_sets import check_names
 
@@ -63,22 +65,24 @@ def forget(
     from dkvb.commands.answers import Forget
     from dkvb.deletion import forget as forgetting
 
-    more = {} if options.values["counts"] else {"counts": "last-epoch"}
+    more = method_of_dial(options.values)
+    if not options.values["counts"]:
+        more["counts"] = "last-epoch"  # they lie beside the model: no pass over the forget set
     entries = (forgetting.plan if plan else forgetting.run)(recipe.with_(unlearn=more), workspace, named)
     options.show(Forget(forget=list(entries)), lambda: tables(entries))
 
 
-@command(app, HEADING, "data_dir", examples="dkvb restore r0001")
+@command(app, HEADING, "recipe data_root seed data_dir", examples="dkvb restore r0001")
 def restore(options: Options, request: Request) -> None:
     """Take a request back: its mask no longer applies.
 
     Impossible once it is purged.
     """
-    workspace = options.workspace()
+    recipe, workspace = options.recipe(), options.workspace()
     from dkvb.commands.answers import Restore
     from dkvb.deletion import restore as restoring
 
-    entry = restoring.run(workspace, request)
+    entry = restoring.run(recipe, workspace, request)
     options.show(Restore(restore=[entry]), lambda: [f"{entry.request}: {entry.state}"])
 
 
@@ -123,7 +127,7 @@ def purge(
         from dkvb.deletion.reinit import Reinit  # it trains, and imports torch
 
         refit = Reinit(recipe, workspace)
-    entry = purging.run(workspace, request, refit)
+    entry = purging.run(recipe, workspace, request, refit)
     options.show(Purge(purge=[entry]), lambda: _purged(entry))
 
 

@@ -5,6 +5,7 @@ Every command accepts `EVERYWHERE`; its help shows those of them that it uses.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,24 @@ MASKING = {
         sets="unlearn.method",
         **_UNLEARNING,
     ),
+    "nv": flag(
+        str | None,
+        "--nv",
+        metavar="N|auto",
+        help="N_v: pairs to mask, by votes.",
+        sets="unlearn.nv",
+        read=number_or("auto", int, "--nv"),
+        **_UNLEARNING,
+    ),
+    "rank": flag(
+        str | None,
+        "--rank",
+        metavar="RANKING",
+        help="How votes rank pairs: value, counted or share.",
+        autocompletion=complete.one_of("value", "counted", "share"),
+        sets="unlearn.rank",
+        **_UNLEARNING,
+    ),
     "na": flag(
         str | None,
         "--na",
@@ -211,13 +230,26 @@ BY_MASKING = {
         list[str] | None,
         "--method",
         metavar="NAME",
-        help=f"{' or '.join(_CHOOSING_PAIRS)} [default: the first of them in the recipe].",
+        help=f"{' or '.join(_CHOOSING_PAIRS)} [default: votes where the recipe has it].",
         autocompletion=complete.one_of(*_CHOOSING_PAIRS),
         sets="unlearn.method",
         **_UNLEARNING,
     ),
 }
 """The same where nothing but masking will do."""
+
+
+def method_of_dial(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of `unlearn` that follow from an N given on the command line: without `--method` it says which method is
+    meant, and `--na` beside `--method votes` is the number of pairs to mask."""
+    given = {dial for dial in ("nv", "na", "ne") if values[dial] is not None}
+    methods = values["method"]
+    if not methods and len(given) == 1:
+        return {"method": {"nv": "votes", "na": "activations", "ne": "examples"}[given.pop()]}
+    if methods and "votes" in methods and "activations" not in methods and "na" in given and "nv" not in given:
+        return {"nv": MASKING["na"].read(values["na"])}
+    return {}
+
 
 AFTERWARDS = {
     "retrain": flag(

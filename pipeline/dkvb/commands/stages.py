@@ -11,7 +11,7 @@ import typer
 
 from dkvb.commands import complete
 from dkvb.commands.console import Options, command
-from dkvb.commands.flags import AFTERWARDS, FORGET, MASKING, READING, sweep
+from dkvb.commands.flags import AFTERWARDS, FORGET, MASKING, READING, method_of_dial, sweep
 from dkvb.errors import UsageError
 
 app = typer.Typer()
@@ -140,6 +140,8 @@ def unlearn(options: Options) -> None:
     from dkvb.evaluation.forget_sets import check_names
 
     recipe, workspace = options.recipe(), options.workspace()
+    if options.values["method"]:
+        recipe = recipe.with_(unlearn=method_of_dial(options.values))
     check_names(recipe, workspace)
     from dkvb.commands import answers, tables
     from dkvb.stages import over_seeds, unlearn

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from dkvb.bottleneck.mask_order import model_hash
-from dkvb.deletion import ledger
+from dkvb.deletion import ledger, together
+from dkvb.deletion.measured import measured
+from dkvb.deletion.together import Holder
 from dkvb.errors import UsageError
-from dkvb.evaluation.accuracies import Counted, count, measure
 from dkvb.evaluation.forget_sets import class_id
 from dkvb.evaluation.seed import TrainedSeed
-from dkvb.evaluation.under_masks import masked_predictions
-from dkvb.methods.activations import Activations
-from dkvb.methods.base import CurvePoint, make
-from dkvb.methods.examples import Examples
-from dkvb.metrics.accuracy import per_class, percent, retain_and_forget
+from dkvb.methods.base import make
+from dkvb.methods.pair_masking import Masking as PairMasking
+from dkvb.metrics.accuracy import percent
 from dkvb.recipe import Recipe
-from dkvb.records.deletion import CorrectCounts, Harmed, Masking, MaskSettings, Plan, RequestEntry, Shares
+from dkvb.records.deletion import Harmed, Masking, MaskSettings, Plan, RequestEntry, Shares
 from dkvb.runtime import progress
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.names import MEASURED_SPLITS
 from dkvb.workspace.requests import MASKED, Union, need_features
 
 HARMED = 5
@@ -90,8 +86,11 @@ def _already(trained: TrainedSeed, wanted: Sequence[int], earlier: Union) -> lis
 
 
 def _open(trained: TrainedSeed, forget: list[int], earlier: Union) -> RequestEntry:
-    masking, mask = _masking(trained, forget, earlier)
-    request = requests.open_request(trained.workspace, trained.dkvb_artifact, masking, mask)
+    masking, holders = _masking(trained, forget, earlier)
+    if masking.raised:  # before the request that causes it: killed in between, more is masked than need be, never less
+        cause = requests.next_id(trained.workspace, masking.names)
+        masking = masking.model_copy(update={"raised": together.write(trained, holders, cause)})
+    request = requests.open_request(trained.workspace, trained.dkvb_artifact, masking, holders[-1].mask)
     request = ledger.record(trained.workspace, MASKED, request, mask=request.record.mask_sha256)
     before, after = masking.before, masking.after
     progress.note(
@@ -102,8 +101,9 @@ def _open(trained: TrainedSeed, forget: list[int], earlier: Union) -> RequestEnt
     return request.record.entry(skipped=False)
 
 
-def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[Masking, np.ndarray]:
-    """Choose the pairs of the classes and measure what masking them does: the record, and the mask (C, M) bool."""
+def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[Masking, list[Holder]]:
+    """Choose the pairs of the classes and measure what masking them does: the record, and all that is forgotten then,
+    these classes last."""
     started = time.perf_counter()
     classes = trained.splits.classes
     if len(forget) + len(earlier.classes) >= len(classes):
@@ -111,119 +111,67 @@ def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[M
             f"Forgetting {', '.join(classes[c] for c in forget)} as well would leave no class: {len(earlier.classes)}"
             f" of {len(classes)} are forgotten already. Leave one out."
         )
-    method = _method(trained, forget)
-    masked_before = trained.no_mask < 0
-    if earlier.mask is not None:
-        masked_before = masked_before | earlier.mask
-    chosen = _choose(trained, method, earlier)
-    masked_after = masked_before | chosen.mask
+    never = trained.no_mask < 0
+    masked_before = never if earlier.mask is None else never | earlier.mask
+    new, note = _new(trained, forget, masked_before)
+    chosen = time.perf_counter()
+    gone = [request.mask() for request in earlier.requests if request.values_may_be_gone]
+    earlier_holders = [
+        together.holder_of(trained, request) for request in earlier.requests if not request.values_may_be_gone
+    ]
+    holders = [*earlier_holders, new]
+    masked_after = together.hold(trained, holders, np.logical_or.reduce([never, *gone]))
     values = trained.bottleneck.values
     masking = Masking(
         names=[classes[c] for c in forget],
         classes=forget,
         seed=trained.seed,
-        method=method.name,
-        settings=MaskSettings(n=chosen.n, n_name=method.dial, given=method.given, **method.settings),
-        masked=int(chosen.mask.sum()),
-        newly_masked=int(masked_after.sum() - masked_before.sum()),
-        masked_together=int(masked_after.sum() - (trained.no_mask < 0).sum()),
+        method=new.method.name,
+        settings=new.settings.model_copy(update={"n": new.n}),
+        masked=int(new.mask.sum()),
+        newly_masked=int((new.mask & ~masked_before).sum()),
+        masked_together=int(masked_after.sum() - never.sum()),
         allowed=int((~masked_after).sum()),
         pairs_total=masked_after.size,
         earlier=earlier.classes,
         model_before_sha256=model_hash(values, masked_before),
         model_after_sha256=model_hash(values, masked_after),
-        **_measured(trained, masked_before, chosen.mask, forget, earlier.classes),
-        note=chosen.note,
-        seconds=round(chosen.seconds, 4),
+        **measured(trained, masked_before, masked_after, forget, earlier.classes),
+        looked=[look for holder in holders for look in holder.looked],
+        raised=together.top_ups(earlier_holders, "") or None,
+        note=note,
+        seconds=round(chosen - started, 4),
         seconds_total=round(time.perf_counter() - started, 4),
     )
-    return masking, chosen.mask
+    return masking, holders
 
 
-def _method(trained: TrainedSeed, forget: list[int]) -> Activations | Examples:
-    """The recipe's first method that masks pairs."""
-    for name in trained.recipe.unlearn.methods:
+def _method(trained: TrainedSeed, forget: list[int]) -> PairMasking:
+    """Votes where the recipe has it, otherwise the recipe's first method that masks pairs."""
+    named = trained.recipe.unlearn.methods
+    for name in sorted(named, key=lambda name: name != "votes"):
         method = make(name, trained, forget)
-        if isinstance(method, Activations | Examples):
+        if isinstance(method, PairMasking):
             return method
     raise UsageError(
-        f"`dkvb forget` masks pairs, and {', '.join(trained.recipe.unlearn.methods)} does not: give --method"
-        " activations or examples."
+        f"`dkvb forget` masks pairs, and {', '.join(named)} does not: give --method votes, activations or examples."
     )
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """The pairs to mask, (C, M) bool, and the N that they come of."""
-
-    mask: np.ndarray
-    n: int
-    note: str | None
-    seconds: float
-    """Ranking the pairs, choosing N and masking."""
-
-
-def _choose(trained: TrainedSeed, method: Activations | Examples, earlier: Union) -> _Chosen:
-    started = time.perf_counter()
+def _new(trained: TrainedSeed, forget: list[int], masked: np.ndarray) -> tuple[Holder, str | None]:
+    """The classes with the pairs that they mask beside those that are masked already, (C, M) bool; and a note."""
+    method = _method(trained, forget)
+    given, target, judged_on, note = method.given, None, None, None
+    if given == "auto":
+        chosen = method.choose_n(masked)
+        n, note, judged_on, target = chosen.n, chosen.note, chosen.judged_on, trained.recipe.unlearn.target
+    else:
+        n = int(given)
+        method.check(n)
     order = method.order()
-    order[trained.no_mask < 0] = -1
-    n, note = _n(trained, method, order, earlier)
-    method.check(n)
-    mask = (order >= 0) & (order < n)
-    return _Chosen(mask, n, note, time.perf_counter() - started)
-
-
-def _n(
-    trained: TrainedSeed, method: Activations | Examples, order: np.ndarray, earlier: Union
-) -> tuple[int, str | None]:
-    """N as given, or chosen under what is masked already; and what a user should know about it."""
-    if method.given != "auto":
-        return int(method.given), None
-    settings = trained.recipe.unlearn
-    if settings.choose == "validation" and "validation" not in trained.splits.evaluation:
-        raise UsageError(
-            f"'auto' chooses {method.dial} on validation data, and this recipe keeps none: give a number (--na, --ne),"
-            " set data.validation (0.1, say), or --choose test."
-        )
-    whole, grid = order.copy(), method.grid()
-    if earlier.mask is not None:
-        whole[earlier.mask] = -1
-    labels, classes = trained.splits.labels[settings.choose], len(trained.splits.classes)
-    curve = []
-    for n, predicted in zip(grid, masked_predictions(trained.bottleneck, whole, grid, settings.choose), strict=True):
-        correct, total = per_class(predicted, labels, classes)
-        correct[list(earlier.classes)] = total[list(earlier.classes)] = 0
-        retain, forgot = retain_and_forget(correct, total, method.forgotten)
-        curve.append(CurvePoint(n, retain or 0.0, forgot or 0.0))
-    return method.choose(curve, 0.0 if settings.target == "zero" else 1 / classes)
-
-
-def _measured(
-    trained: TrainedSeed,
-    masked_before: np.ndarray,
-    mask: np.ndarray,
-    forget: Sequence[int],
-    earlier: Sequence[int],
-) -> dict[str, Any]:
-    """The fields of `Masking` that hold accuracies: together on train, test and validation, per class on the last
-    two."""
-    order = np.where(masked_before, -1, trained.no_mask)
-    order[mask] = 0  # allowed at N = 0 and masked at N = 1, even where an earlier request masks it as well
-    splits = dict.fromkeys((*MEASURED_SPLITS, *trained.splits.evaluation))
-    predicted = {split: masked_predictions(trained.bottleneck, order, [0, 1], split) for split in splits}
-    fields: dict[str, Any] = {}
-    correct: dict[str, list[int]] = {}
-    for i, when in enumerate(("before", "after")):
-        counts = count(trained.splits, {split: both[i] for split, both in predicted.items()})
-        fields[when] = measure(counts, forget, leave_out=earlier)
-        for split in trained.splits.evaluation:
-            fields[f"per_class_{split}_{when}"] = counts[split].per_class
-            correct |= _as_lists(counts[split], split, when)
-    return fields | {"correct": CorrectCounts(**correct)}
-
-
-def _as_lists(counted: Counted, split: str, when: str) -> dict[str, list[int]]:
-    return {f"{split}_{when}": counted.correct.tolist(), f"{split}_total": counted.total.tolist()}
+    settings = MaskSettings(n=n, n_name=method.dial, given=given, target=target, judged_on=judged_on, **method.settings)
+    mask = (order < n) & (trained.no_mask >= 0)
+    return Holder(forget, settings, method, mask, n), note
 
 
 def _harmed(trained: TrainedSeed, masking: Masking) -> list[Harmed]:

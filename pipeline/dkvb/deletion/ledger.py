@@ -19,7 +19,7 @@ from dkvb.records.deletion import State
 from dkvb.records.ledger import Ledger, LedgerEntry, LedgerHead
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash, write_json
-from dkvb.workspace.requests import Request, all_requests, change
+from dkvb.workspace.requests import TOPPED_UP, Request, all_requests, change
 
 LEDGER, HEAD = "ledger.jsonl", "ledger.head.json"
 
@@ -79,10 +79,21 @@ def record(workspace: Workspace, event: str, request: Request, **more: Any) -> R
 def catch_up(workspace: Workspace) -> None:
     """Record what a killed process has written into requests but no longer into the ledger. Call with requests held."""
     for request in all_requests(workspace):
-        if event := request.record.unrecorded:
+        event = request.record.unrecorded
+        if event == TOPPED_UP:
+            record_top_ups(workspace, request)
+        elif event:
             if not any(entry.request == request.id and entry.event == event for entry in entries(workspace)):
                 append(workspace, event, request)
             change(request, unrecorded=None)
+
+
+def record_top_ups(workspace: Workspace, request: Request) -> Request:
+    """Record every raise of a request's N that the ledger does not hold yet."""
+    recorded = sum(entry.request == request.id and entry.event == TOPPED_UP for entry in entries(workspace))
+    for raised in (request.record.topped_up or [])[recorded:]:
+        append(workspace, TOPPED_UP, request, mask=raised.mask_sha256, top_up=raised)
+    return change(request, unrecorded=None)
 
 
 def entries(workspace: Workspace) -> list[LedgerEntry]:

@@ -16,12 +16,13 @@ from typing import Protocol
 import numpy as np
 from safetensors.numpy import load_file
 
-from dkvb.deletion import ledger
+from dkvb.deletion import ledger, together
 from dkvb.deletion.erase_artifacts import erase
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reach import Reach, reach_of
 from dkvb.deletion.scan import scan
 from dkvb.errors import DkvbError, SettingsClash
+from dkvb.recipe import Recipe
 from dkvb.records.deletion import PurgeBegun, PurgePlan, PurgeRecord, RequestEntry, Scan, SplitRows
 from dkvb.runtime import progress
 from dkvb.workspace import arrays, requests
@@ -62,7 +63,7 @@ def plan(workspace: Workspace, wanted: str) -> PurgePlan:
     )
 
 
-def run(workspace: Workspace, wanted: str, refit: Refit | None = None) -> RequestEntry:
+def run(recipe: Recipe, workspace: Workspace, wanted: str, refit: Refit | None = None) -> RequestEntry:
     """Purge a request, or end a purge that was killed.
 
     Args:
@@ -95,7 +96,10 @@ def run(workspace: Workspace, wanted: str, refit: Refit | None = None) -> Reques
             refit.run(requests.find(workspace, request.id))
             begun = begun.model_copy(update={"stage": "close"})
             requests.change(requests.find(workspace, request.id), purging=begun)
-        return _close(workspace, requests.find(workspace, request.id), begun, time.perf_counter() - started)
+        closed = _close(workspace, requests.find(workspace, request.id), begun, time.perf_counter() - started)
+        if raised := together.look_again_with(recipe, workspace, closed):
+            closed = requests.change(closed, raised=[*(closed.record.raised or []), *raised])
+        return closed.record.entry(skipped=False)
 
 
 def _refuse(workspace: Workspace, request: Request) -> None:
@@ -166,7 +170,7 @@ def _refuse_leftovers(request: Request, looked: Scan) -> None:
         )
 
 
-def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: float) -> RequestEntry:
+def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: float) -> Request:
     """Mark the request, and those purged together with it, purged; this one last."""
     model = Lineage(workspace).find("train", request.train)
     after = sha256(model.path / VALUES) if model else None
@@ -178,7 +182,7 @@ def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: f
             closed = requests.change(closed, state=PURGED, purge=purge, purging=None, unrecorded=PURGED)
             closed = ledger.record(workspace, PURGED, closed, values=after)
         progress.note(f"purge: request {closed.id} is purged: {', '.join(closed.names)}")
-    return requests.find(workspace, request.id).record.entry(skipped=False)
+    return requests.find(workspace, request.id)
 
 
 def _needles(reach: Reach) -> tuple[Needles, int]:

@@ -127,15 +127,20 @@ def _measures(record: RequestRecord) -> list[ReceiptMeasure]:
 
 def _done(record: RequestRecord) -> list[str]:
     """What was done, in words."""
-    masked = f"{record.masked_at_first:,} of {record.pairs_total:,} key-value pairs were masked: never selected."
+    masked = [f"{record.masked_at_first:,} of {record.pairs_total:,} key-value pairs were masked: never selected."]
+    masked += [
+        f"{raised.pairs:,} further pairs were masked after request {raised.cause}:"
+        f" {raised.recognised:.1%} of a class's rows had been recognised again."
+        for raised in record.topped_up or []
+    ]
     if record.state == RESTORED:
-        return [masked, "The request was taken back: its mask no longer applies."]
+        return [*masked, "The request was taken back: its mask no longer applies."]
     if record.state != PURGED or record.purge is None:
         return [
-            masked,
+            *masked,
             "Nothing is erased yet: values, features and codes are on disk, and `dkvb restore` takes the mask back.",
         ]
-    return [masked, *_erased(record.purge)]
+    return [*masked, *_erased(record.purge)]
 
 
 def _erased(purge: PurgeRecord) -> list[str]:

@@ -54,7 +54,7 @@ class Reinit:
         nothing = np.zeros_like(request.mask())
         for other in requests.all_requests(self.workspace, request.train):
             emptied, before = requests.write_mask(other.path, nothing), other.record.masked_at_first
-            requests.change(other, mask_sha256=emptied, masked_before_reinit=before, masked=0)
+            requests.change(other, mask_sha256=emptied, masked_before_reinit=before, masked=0, topped_up=None)
 
     def _codes(self, request: Request) -> str:
         """The fingerprint of the codes of the request's model.

@@ -1,11 +1,13 @@
-"""`restore`: take a request back, exactly: its mask no longer applies, and the masks of other requests stay."""
+"""`restore`: take a request back, exactly: its mask no longer applies. The masks of other requests stay, and grow where
+their classes were kept away only by pairs that are given back."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from dkvb.deletion import ledger
+from dkvb.deletion import ledger, together
 from dkvb.errors import SettingsClash
+from dkvb.recipe import Recipe
 from dkvb.records.deletion import RequestEntry
 from dkvb.runtime import progress
 from dkvb.workspace import requests
@@ -13,7 +15,7 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import PURGED, RESTORED
 
 
-def run(workspace: Workspace, wanted: str) -> RequestEntry:
+def run(recipe: Recipe, workspace: Workspace, wanted: str) -> RequestEntry:
     """Take a request back, by its id or number.
 
     Returns:
@@ -39,4 +41,6 @@ def run(workspace: Workspace, wanted: str) -> RequestEntry:
         request = requests.change(request, state=RESTORED, restored=now, unrecorded=RESTORED)
         request = ledger.record(workspace, RESTORED, request)
         progress.note(f"restore: request {request.id} restored; its mask no longer applies")
+        if raised := together.look_again_with(recipe, workspace, request):
+            request = requests.change(request, raised=raised)
         return request.record.entry(skipped=False)

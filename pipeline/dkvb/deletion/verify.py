@@ -49,12 +49,11 @@ def _mend(verdict: Verdict, requests: Sequence[Request]) -> Iterator[str]:
     for request in requests:
         weak = [name for name in request.names if f"forget accuracy: {name}" in failed]
         if weak and request.state == MASKED:
-            settings = request.record.settings
-            flag = "--ne" if settings.n_name == "N_e" else "--na"
+            flag = f"--{request.record.settings.n_name.replace('_', '').lower()}"
             again = " ".join(map(shlex.quote, request.names))
             yield (
                 f"To mask more: `dkvb restore {request.id}`, then `dkvb forget {again} {flag} N` with N above"
-                f" {settings.n:,}."
+                f" {request.record.n:,}."
             )
 
 

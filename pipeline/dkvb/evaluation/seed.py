@@ -85,6 +85,11 @@ class TrainedSeed:
         """`weight` (L, D) and `bias` (L,) float32."""
         return load_file(self.linear_artifact.path / LINEAR)
 
+    def counts(self, classes: Sequence[int] | None = None) -> np.ndarray:
+        """(F, C, M) uint32: how often training samples of each of some classes, or of all, selected each pair in the
+        last epoch."""
+        return arrays.read(self.dkvb_artifact, COUNTS, slice(None) if classes is None else list(classes))
+
     def class_counts(self, classes: Sequence[int]) -> np.ndarray:
         """(C, M): how often training samples of some classes selected each pair in the last epoch."""
         return arrays.read(self.dkvb_artifact, COUNTS, list(classes)).sum(0, dtype=np.int64)

@@ -50,9 +50,9 @@ class Splits:
         stored = {split: labels(self.features, split) for split in ("train", "test")}
         return {split: stored[stored_split(split)][rows] for split, rows in self.rows.items()}
 
-    def features_of(self, split: str) -> np.ndarray:
-        """(N, D) float32 features of a split."""
-        return arrays.read(self.features, f"{stored_split(split)}/features")[self.rows[split]]
+    def features_of(self, split: str, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """(n, D) float32 features of some rows (n,) of a split; of all where none are given."""
+        return arrays.read(self.features, f"{stored_split(split)}/features", self.rows[split][rows])
 
     @property
     def evaluation(self) -> list[str]:

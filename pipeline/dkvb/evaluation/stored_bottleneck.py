@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dkvb.bottleneck.mask_order import NEVER
-from dkvb.bottleneck.projection import project
+from dkvb.bottleneck.projection import UNIT, fill_up, project
 from dkvb.bottleneck.values import Pool
 from dkvb.evaluation.queries import group_projections, group_queries
 from dkvb.evaluation.splits import Splits, stored_split
@@ -19,6 +19,9 @@ from dkvb.workspace import arrays
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import KEYS
 from dkvb.workspace.settings import QuantizeSettings
+
+KEPT = 2**30
+"""Bytes of a split's features that are kept in memory at most."""
 
 
 @dataclass
@@ -75,8 +78,13 @@ class StoredBottleneck:
     def codes(self, split: str) -> np.ndarray:
         """(C, N, k) uint16 codes of a split, codebook by codebook."""
         if split not in self._codes:
-            stored = arrays.read(self.codes_artifact, f"{stored_split(split)}/codes")
-            self._codes[split] = np.ascontiguousarray(stored[self.splits.rows[split]].transpose(1, 0, 2))
+            name, rows = f"{stored_split(split)}/codes", self.splits.rows[split]
+            stored = arrays.opened(self.codes_artifact, name)
+            codes = np.empty((stored.shape[1], len(rows), stored.shape[2]), stored.dtype)
+            with arrays.reading(self.codes_artifact, name):
+                for codebook, selected in enumerate(codes):  # a chunk holds one codebook
+                    np.take(np.asarray(stored[:, codebook]), rows, axis=0, out=selected)
+            self._codes[split] = codes
         return self._codes[split]
 
     @cached_property
@@ -101,6 +109,28 @@ class StoredBottleneck:
         rows = self.splits.rows[split]
         return stored if len(rows) == stored.shape[1] else stored[:, rows]
 
+    @cached_property
+    def _features(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def features(self, split: str, rows: np.ndarray) -> np.ndarray:
+        """(n, D) float32 features of some rows (n,) of a split. What is stored is read once and kept, unless it is
+        large."""
+        stored, places = stored_split(split), self.splits.rows[split][rows]
+        name = f"{stored}/features"
+        if stored not in self._features:
+            array = arrays.opened(self.splits.features, name)
+            if array.nbytes > KEPT:
+                return arrays.read(self.splits.features, name, places)
+            self._features[stored] = arrays.read(self.splits.features, name)
+        return self._features[stored][places]
+
     def project(self, features: np.ndarray, group: range) -> np.ndarray:
-        """(G, N, d) float32 queries of features (N, D) that are not in the store."""
-        return project([features], len(features), group_projections(self.codes_artifact.path, group))
+        """(G, N, d) float32 queries of features (N, D): the bits that they have among all rows of the store."""
+        projections = group_projections(self.codes_artifact.path, group)
+        queries = []
+        for start in range(0, len(features), arrays.SHARD):
+            block = features[start : start + arrays.SHARD]
+            filled = fill_up(block, (self.codebooks % UNIT or UNIT) * projections.shape[2], arrays.SHARD)
+            queries.append(project([filled], len(filled), projections)[:, : len(block)])
+        return queries[0] if len(queries) == 1 else np.concatenate(queries, 1)

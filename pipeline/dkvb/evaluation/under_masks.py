@@ -88,16 +88,36 @@ def _logits(
     blocks = [slice(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS)]
     together = max(1, QUERIES // max(1, UNIT * everyone.shape[1] * model.keys.shape[2] * 4)) * UNIT
     for group in groups(model.codebooks, together):
-        queries: np.ndarray | None = None
+        voters = []
         for codebook in group:
             near = model.neighbours(split, codebook)
-            voter = _Codebook(model, codebook, order[codebook], codes[codebook], None if near is None else near[some])
-            if queries is None and voter.needs_search(max(grid)):
-                queries = model.queries(split, group, pool)[:, some]
-            voter.queries = None if queries is None else queries[codebook - group.start]
+            near = None if near is None else near[some]
+            voters.append(_Codebook(model, codebook, order[codebook], codes[codebook], near))
+        _give_queries(voters, split, group, max(grid), None if only is None else only, pool)
+        for voter in voters:
             list(pool.map(partial(voter.add, grid, logits), blocks))
     logits /= np.float32(model.codebooks)
     return logits
+
+
+def _give_queries(
+    voters: Sequence[_Codebook], split: str, group: range, n: int, only: np.ndarray | None, pool: ThreadPoolExecutor
+) -> None:
+    """Give a group of codebooks the queries of the rows that one of them has to search at N = n, and of no others.
+
+    Args:
+        only: the rows of the split that are looked at; None where all are.
+    """
+    model = voters[0].model
+    needed = np.flatnonzero(np.logical_or.reduce(list(pool.map(lambda voter: voter.needs_search(n), voters))))
+    if not len(needed):
+        return
+    features = model.features(split, needed if only is None else only[needed])
+    parts = [range(start, min(start + UNIT, group.stop)) for start in range(group.start, group.stop, UNIT)]
+    projected = [queries for part in pool.map(partial(model.project, features), parts) for queries in part]
+    for voter, queries in zip(voters, projected, strict=True):
+        voter.queries = np.empty((len(voter.codes), queries.shape[1]), np.float32)
+        voter.queries[needed] = queries
 
 
 @dataclass
@@ -115,12 +135,13 @@ class _Codebook:
     def lookup(self) -> CpuLookup:
         return CpuLookup(self.model.keys[self.codebook])
 
-    def needs_search(self, n: int) -> bool:
-        """Whether some row cannot be served from its neighbour list at N = n, nor therefore at a smaller N."""
+    def needs_search(self, n: int) -> np.ndarray:
+        """(N,) bool: the rows that cannot be served from their neighbour lists at N = n; all others can, at any smaller
+        N as well."""
         allowed = self.order >= n
         if self.neighbours is None:
-            return not allowed[self.codes].all()
-        return bool((allowed[self.neighbours].sum(1) < self.codes.shape[1]).any())
+            return ~allowed[self.codes].all(1)
+        return np.asarray(allowed[self.neighbours].sum(1) < self.codes.shape[1])
 
     def add(self, grid: Sequence[int], logits: np.ndarray, block: slice) -> None:
         """Add this codebook's votes for a block of rows at every N.

@@ -167,7 +167,7 @@ class Model(Classifier):
         """See `unlearn`."""
         places = class_ids(forget, self.classes)
         ids = [self.about.ids[place] for place in places]
-        check_pairs(na, self.mask.size)
+        check_pairs("N_a", na, self.mask.size)
         if features is not None:
             counts = self._counts(features, labels, places)
         elif self.class_counts is None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from dkvb.bottleneck.mask_order import check_pairs, rank_by_count, selection_counts
-from dkvb.methods.pair_masking import Masking
-
-PAPER_SWEEPS = {"cifar10": (10_000, 20), "lacuna100": (10_000, 20), "cifar100": (5_000, 18)}
-"""Data set -> step and number of steps of the sweep over N_a (Appendix C)."""
+from dkvb.bottleneck.mask_order import rank_by_count, selection_counts
+from dkvb.methods.pair_masking import PairRanking
 
 
-OWN_SWEEP = (0.01, 30)
-"""Step, as a share of all pairs, and number of steps for any other data."""
-
-
-class Activations(Masking):
+class Activations(PairRanking):
     """n is N_a. The counts come from the forget training set, from training's last epoch (no data needed), or from a
     proxy set."""
 
@@ -28,15 +19,6 @@ class Activations(Masking):
     @property
     def given(self) -> int | str:
         return self.recipe.na
-
-    def grid(self) -> list[int]:
-        pairs = math.prod(self.shape)
-        share, steps = OWN_SWEEP
-        step, steps = PAPER_SWEEPS.get(self.trained.recipe.data.source, (max(1, round(share * pairs)), steps))
-        return [n for n in range(0, step * steps + 1, step) if n <= pairs]
-
-    def check(self, n: int) -> None:
-        check_pairs(n, math.prod(self.shape))
 
     def gather(self) -> np.ndarray:
         """Counts (C, M)."""

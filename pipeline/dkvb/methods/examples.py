@@ -13,10 +13,6 @@ PAPER_SWEEPS = {"cifar10": (200, 20), "cifar100": (10, 15), "lacuna100": (20, 15
 """Data set -> step and number of steps of the sweep over N_e (Appendix C)."""
 
 
-OWN_STEPS = 20
-"""Steps to the whole forget set for any other data."""
-
-
 class Examples(Masking):
     """n is N_e, examples of one seeded permutation of the forget set, or of a proxy set; so curves are nested."""
 
@@ -41,12 +37,13 @@ class Examples(Masking):
         """Examples there are."""
         return len(self.proxy) if self.source == "proxy" else len(self.forget_rows())
 
-    def grid(self) -> list[int]:
-        available = self.available
-        step, steps = PAPER_SWEEPS.get(self.trained.recipe.data.source, (0, 0))
-        if step:
-            return [n for n in range(0, step * steps + 1, step) if n <= available]
-        return sorted({round(available * i / OWN_STEPS) for i in range(OWN_STEPS + 1)})
+    @property
+    def most(self) -> int:
+        return self.available
+
+    @property
+    def paper_sweep(self) -> tuple[int, int] | None:
+        return PAPER_SWEEPS.get(self.trained.recipe.data.source)
 
     def check(self, n: int) -> None:
         if not 0 <= n <= self.available:

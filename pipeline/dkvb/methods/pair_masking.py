@@ -1,8 +1,9 @@
-"""What unlearning via activations and via examples share: a mask order, of which N takes the beginning (paper, section
-4)."""
+"""What unlearning via votes, activations and examples share: a mask order, of which N takes the beginning (paper,
+section 4)."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -12,14 +13,23 @@ from typing import Any, Literal
 import numpy as np
 
 from dkvb.bottleneck.lookup import CpuLookup
-from dkvb.bottleneck.mask_order import NEVER, pack
+from dkvb.bottleneck.mask_order import NEVER, check_pairs, pack
 from dkvb.bottleneck.projection import groups
+from dkvb.evaluation.chosen_rows import ChosenRows
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.methods.base import CurvePoint, Outcome, Point, point, smallest_reaching
+from dkvb.methods.evidence import ChosenN, Evidence
 from dkvb.methods.proxy import proxy_features, proxy_fingerprint
 from dkvb.metrics.flops import selection_flops
 from dkvb.workspace.names import MEASURED_SPLITS
+
+STEPS = 24
+"""Steps of a sweep over n on own data."""
+
+
+BEYOND = 1.5
+"""Where such a sweep ends, in multiples of the n that brings the forget set to 0."""
 
 
 class Masking:
@@ -50,6 +60,15 @@ class Masking:
         """Where the selections come from: "forget-set", "last-epoch" or "proxy"."""
         return self.recipe.counts
 
+    @property
+    def given(self) -> int | str:
+        """The recipe's n, or "auto"."""
+        raise NotImplementedError
+
+    def check(self, n: int) -> None:
+        """Raise UsageError for an n that makes no sense."""
+        raise NotImplementedError
+
     def gather(self) -> np.ndarray:
         """The pass over the forget set: what its samples select, as `rank` takes it."""
         raise NotImplementedError
@@ -58,9 +77,37 @@ class Masking:
         """The mask order (C, M) of the forget classes."""
         raise NotImplementedError
 
-    def order(self) -> np.ndarray:
-        """`rank` of what `gather` finds."""
+    @property
+    def most(self) -> int:
+        """The largest n that masks more than any smaller one."""
+        raise NotImplementedError
+
+    @property
+    def largest(self) -> int:
+        """The largest n that can be given."""
+        return self.most
+
+    @property
+    def paper_sweep(self) -> tuple[int, int] | None:
+        """Step and number of steps of the paper's sweep over n on this data set; None on any other data."""
+        return None
+
+    def grid(self) -> list[int]:
+        """The paper's sweep on its data sets; on any other data as many steps as `STEPS` to somewhat beyond the n at
+        which nothing is recognised any more."""
+        if self.paper_sweep:
+            step, steps = self.paper_sweep
+            return [n for n in range(0, step * steps + 1, step) if n <= self.largest]
+        end = min(self.most, max(1, round(BEYOND * self.choose_n(target=0.0).n)))
+        return sorted({round(end * i / STEPS) for i in range(STEPS + 1)})
+
+    @cached_property
+    def _order(self) -> np.ndarray:
         return self.rank(self.gather())
+
+    def order(self) -> np.ndarray:
+        """`rank` of what `gather` finds; a copy of its own."""
+        return self._order.copy()
 
     @property
     def retrain_lr(self) -> float:
@@ -101,6 +148,34 @@ class Masking:
         if self.trained.bottleneck.masks_unused:
             order[self.trained.no_mask < 0] = -1
         return order
+
+    @property
+    def aim(self) -> float:
+        """The forget accuracy in [0, 1] that the recipe aims at."""
+        return 0.0 if self.recipe.target == "zero" else 1 / len(self.trained.splits.classes)
+
+    def evidence(self, masked: np.ndarray | None = None, target: float | None = None) -> Evidence:
+        """The rows that tell whether the forget classes are still recognised: those of validation data and of training
+        data, which are not to be had where a proxy set stands in for them.
+
+        Args:
+            masked: (C, M) bool, what is masked whatever n.
+            target: see `aim`, which is taken where none is given.
+        """
+        always = self.trained.no_mask < 0
+        always = always if masked is None else always | masked
+        return Evidence(self._rows, self.forgotten, always, self.aim if target is None else target)
+
+    @cached_property
+    def _rows(self) -> ChosenRows:
+        splits = [split for split in self.trained.splits.evaluation if split == "validation"]
+        if self.recipe.counts != "proxy":
+            splits.append("train")
+        return ChosenRows.of(self.trained.bottleneck, splits, self.forgotten)
+
+    def choose_n(self, masked: np.ndarray | None = None, target: float | None = None) -> ChosenN:
+        """The smallest n at which the forget set is at the target; arguments as for `evidence`."""
+        return self.evidence(masked, target).choose(self.order(), self.most)
 
     def _pass_flops(self, n: int) -> int:
         """Projecting and searching the samples that the counts come from.
@@ -161,3 +236,30 @@ class Masking:
     def remark(self, n: int, activated: int) -> str | None:
         """What a user should know about this n."""
         return None
+
+
+PAPER_SWEEPS = {"cifar10": (10_000, 20), "lacuna100": (10_000, 20), "cifar100": (5_000, 18)}
+"""Data set -> step and number of steps of the sweep over N_a (Appendix C)."""
+
+
+class PairRanking(Masking):
+    """n counts pairs, which are ranked over all codebooks together."""
+
+    @property
+    def most(self) -> int:
+        """Pairs that the ranking holds."""
+        return int((self._order < NEVER).sum())
+
+    @property
+    def largest(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def paper_sweep(self) -> tuple[int, int] | None:
+        return PAPER_SWEEPS.get(self.trained.recipe.data.source)
+
+    def check(self, n: int) -> None:
+        check_pairs(self.dial, n, self.largest)
+
+    def samples_passed(self, n: int) -> int:
+        return 0

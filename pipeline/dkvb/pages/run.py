@@ -14,7 +14,7 @@ from dkvb.pages.charts import palette
 from dkvb.pages.charts import retraining as retraining_charts
 from dkvb.pages.charts import scatter as scatter_chart
 from dkvb.pages.facts import provenance
-from dkvb.pages.facts.dials import CHOSEN_ON, Dial, dials, paper_n
+from dkvb.pages.facts.dials import CHOSEN_ON, Dial, chosen_on, dials, paper_n
 from dkvb.pages.facts.gaps import missing
 from dkvb.pages.facts.retraining import epoch_means
 from dkvb.pages.facts.run_tables import measures, run_tables
@@ -27,6 +27,7 @@ from dkvb.pages.page import INDEX, Content, Page, data_name, render
 from dkvb.workspace.files import canonical_hash
 
 COUNTED = {
+    "N_v": ("pairs to mask, strongest vote first", "pairs masked, those that vote most for the class first"),
     "N_a": ("pairs to mask, most used first", "pairs masked, those the class uses most first"),
     "N_e": ("samples whose pairs are masked", "samples of the forgotten class whose pairs are masked"),
 }
@@ -134,7 +135,7 @@ def _curves(run: ReportRun) -> list[Curve]:
 
 
 def _method_row(run: ReportRun, result: MethodResult) -> MethodRow:
-    first, chosen = result.first, result.first.chosen
+    first = result.first
     dialled, swept = bool(first.n_name), (result.method, result.setup.model) in run.sweeps
     masked = result.stat("masked")
     return MethodRow(
@@ -143,7 +144,7 @@ def _method_row(run: ReportRun, result: MethodResult) -> MethodRow:
         result.setup.model_name,
         n_name=first.n_name,
         n=result.stat("n") if dialled else None,
-        chosen=CHOSEN_ON.get(chosen, "given beforehand") if dialled else "",
+        chosen=CHOSEN_ON.get(chosen_on(first), "given beforehand") if dialled else "",
         paper_n=paper_n(run, result.method) if dialled and swept else None,
         share=masked.mean / first.pairs_total if masked and first.pairs_total else None,
         notes=sorted({note for one in result.results for note in (run.no_baseline(one), one.note) if note}),

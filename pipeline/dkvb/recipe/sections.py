@@ -140,11 +140,16 @@ class Unlearn(Section):
     method: str | Annotated[list[str], Distinct] = [name for name, entry in registry.methods().items() if entry.default]
     na: Whole | Auto = 180_000
     ne: Whole | Auto = 3_200
+    nv: Whole | Auto = "auto"
+    """N_v, pairs to mask by votes."""
+    rank: Literal["value", "counted", "share"] = "value"
+    """How votes rank pairs: by the vote for the class alone, times the class's selections, or as a share of all
+    votes."""
     counts: Literal["forget-set", "last-epoch", "proxy"] = "forget-set"
     """Where the selections come from: the forget training set, training's last epoch, or a proxy set."""
     proxy: str | None = None
     """Features (.npz with x and optional y) or a folder of images that stand in for the forget set."""
-    target: Literal["chance", "zero"] = "chance"
+    target: Literal["chance", "zero"] = "zero"
     """What forget accuracy `auto` aims at."""
     choose: Literal["validation", "test"] = "validation"
     """The split on which `auto` chooses; the paper reads it off the test curve."""

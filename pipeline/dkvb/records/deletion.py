@@ -27,13 +27,18 @@ Shares = list[float | None]
 class MaskSettings(Record):
     """N, and all else on which the choice of the masked pairs rests."""
 
+    absent: ClassVar[frozenset[str]] = frozenset({"target", "judged_on"})
     model_config = ConfigDict(extra="allow")  # a method may have settings of its own
 
     n: int
     n_name: str
-    """"N_a" or "N_e"."""
+    """"N_v", "N_a" or "N_e"."""
     given: int | str
     """N as the recipe has it: a number, or "auto"."""
+    target: Literal["zero", "chance"] | None = None
+    """What "auto" aimed at; None where N was given, and in requests of version 0.1."""
+    judged_on: list[str] | None = None
+    """Splits whose rows of these classes decided N; empty where there were no such rows."""
 
 
 class CorrectCounts(Record):
@@ -60,6 +65,41 @@ class CorrectCounts(Record):
         return counts
 
 
+class TopUp(Record):
+    """A request's N was raised, since its classes were recognised again under what another request changed."""
+
+    request: str
+    """The request whose N was raised."""
+    cause: str
+    """Id of the request that was opened, restored or purged."""
+    names: list[str]
+    """Classes of the request."""
+    recognised: float
+    """Highest share of a class's validation or training rows that were recognised before."""
+    n_before: int
+    """N before."""
+    n: int
+    """N now."""
+    pairs: int
+    """Pairs that it masks beside those that it masked before."""
+    mask_sha256: str | None = None
+    """Of the file that holds them; None in a plan."""
+
+
+class Looked(Record):
+    """What is recognised of a forgotten class under all masks together."""
+
+    class_id: int = Field(alias="class")
+    """Id of the class."""
+    name: str
+    """Its name."""
+    request: str | None
+    """The request that forgets it; None for one that is not opened yet."""
+    recognised: dict[str, float]
+    """Split ("validation", "train") -> share of its rows that are recognised; empty where it has none to look at, as
+    after a purge."""
+
+
 class Masking(Record):
     """What masking some classes does to a trained bottleneck in which others may be masked already.
 
@@ -67,7 +107,9 @@ class Masking(Record):
     the mask alone: labels of forgotten classes are among the answers, which `dkvb predict` and exports leave out.
     """
 
-    absent: ClassVar[frozenset[str]] = frozenset({"per_class_validation_before", "per_class_validation_after"})
+    absent: ClassVar[frozenset[str]] = frozenset(
+        {"per_class_validation_before", "per_class_validation_after", "retain_train_rows", "looked", "raised"}
+    )
 
     names: list[str]
     classes: list[int]
@@ -92,6 +134,9 @@ class Masking(Record):
     """Hash of the model under this mask as well."""
     before: Accuracies
     after: Accuracies
+    retain_train_rows: int | None = None
+    """Training samples on which `retain_train` was measured: at most 5,000, evenly spaced; None in requests of version
+    0.1, which measured all."""
     correct: CorrectCounts
     per_class_test_before: Shares
     """(L,) test accuracy before."""
@@ -101,6 +146,10 @@ class Masking(Record):
     """(L,) validation accuracy before."""
     per_class_validation_after: Shares | None = None
     """(L,) validation accuracy after."""
+    looked: list[Looked] | None = None
+    """Every forgotten class, these and those of earlier requests, under all masks together."""
+    raised: list[TopUp] | None = None
+    """Earlier requests whose N had to be raised for this one."""
     note: str | None = None
     """What a user should know about the N that was chosen."""
     seconds: float
@@ -239,7 +288,7 @@ class RequestFields(Masking):
 
     model_config = ConfigDict(extra="allow")  # fields of a later version are kept when the file is written again
     absent: ClassVar[frozenset[str]] = Masking.absent | {
-        *("note", "unrecorded", "restored", "purging", "purge", "masked_before_reinit")
+        *("note", "unrecorded", "restored", "purging", "purge", "masked_before_reinit", "topped_up")
     }
 
     state: State
@@ -253,8 +302,15 @@ class RequestFields(Masking):
     purging: PurgeBegun | None = None
     """There while a purge is under way."""
     purge: PurgeRecord | None = None
+    topped_up: list[TopUp] | None = None
+    """How its own N was raised since, the oldest first; the pairs lie in `top-up-1.safetensors` and so on."""
     masked_before_reinit: int | None = None
     """`masked` as it was before the keys were fitted anew, which empties the mask."""
+
+    @property
+    def n(self) -> int:
+        """N as it is now."""
+        return self.topped_up[-1].n if self.topped_up else self.settings.n
 
     @property
     def masked_at_first(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict
 
 from dkvb.records.base import Record
-from dkvb.records.deletion import MaskSettings, PurgeRecord, State
+from dkvb.records.deletion import MaskSettings, PurgeRecord, State, TopUp
 from dkvb.records.proportions import Accuracy
 
 
@@ -24,12 +24,12 @@ class LedgerEntry(Record):
     """An event of a request. Its hash is over all its other fields as they stand in its line."""
 
     model_config = ConfigDict(extra="allow")  # an event of a later version is no damage
-    absent: ClassVar[frozenset[str]] = frozenset({"mask", "values", "state", "passed", "measured", "receipt"})
+    absent: ClassVar[frozenset[str]] = frozenset({"mask", "top_up", "values", "state", "passed", "measured", "receipt"})
 
     number: int
     """Its place, from 1 on."""
     event: str
-    """masked, verified, restored, purged or receipt."""
+    """masked, topped-up, verified, restored, purged or receipt."""
     request: str
     classes: list[int]
     train: str
@@ -38,6 +38,8 @@ class LedgerEntry(Record):
     """When it was written."""
     mask: str | None = None
     """masked: hash of the mask's file."""
+    top_up: TopUp | None = None
+    """topped-up: how N was raised, and by which request."""
     values: str | None = None
     """purged: hash of the file of values."""
     state: State | None = None

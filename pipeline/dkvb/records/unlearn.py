@@ -34,8 +34,8 @@ class UnlearnResult(Record):
 
     absent: ClassVar[frozenset[str]] = frozenset(
         {
-            *("seconds_choose", "flops_adam", "best_on", "baseline", "keeps", "measures", "curve"),
-            *("retraining", "skipped", "artifact"),
+            *("judged_on", "evaluations", "seconds_choose", "flops_adam", "best_on", "baseline", "keeps", "measures"),
+            *("curve", "retraining", "skipped", "artifact"),
         }
     )
 
@@ -48,11 +48,16 @@ class UnlearnResult(Record):
     seed: int
     n: int
     n_name: str
-    """What n counts: "N_a", "N_e", "epochs", or "" where there is nothing to choose."""
+    """What n counts: "N_v", "N_a", "N_e", "epochs", or "" where there is nothing to choose."""
     chosen: Literal["given", "validation", "test"]
     """By whom n was chosen: given by the recipe, or by the accuracy on this split."""
+    judged_on: list[str] | None = None
+    """Splits whose rows of the forget set decided n ("validation", "train"); None where n was given or read off a
+    sweep."""
+    evaluations: int | None = None
+    """Masks under which those rows were looked at."""
     seconds_choose: float | None = None
-    """Of choosing n, the sweep that it was read off included; not in `seconds`. None where n was given."""
+    """Of choosing n, the sweep included where it was read off one; not in `seconds`. None where n was given."""
     masked: int
     activated: int | None
     """Pairs that the forget set selects."""

@@ -23,6 +23,7 @@ from dkvb.evaluation.forget_sets import best_in_words, best_on, forget_sets
 from dkvb.evaluation.measures import measured, metrics
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import Method, Point, curve_on, make
+from dkvb.methods.pair_masking import Masking
 from dkvb.metrics.accuracy import percent, retain_and_forget
 from dkvb.recipe import Recipe
 from dkvb.records.unlearn import Sweep, SweepPoint, UnlearnResult
@@ -99,44 +100,71 @@ class Choice:
     n: int
     chosen: Literal["given", "validation", "test"]
     """Given by the recipe, or chosen by the accuracies on this split."""
-    settings: dict[str, object]
-    """What the artifact depends on: n, or how it is chosen."""
     note: str | None = None
+    judged_on: list[str] | None = None
+    """Splits whose rows of the forget set were looked at; None where n was read off a sweep, or given."""
+    evaluations: int | None = None
+    """Masks under which they were looked at."""
     seconds: float | None = None
     """What choosing took."""
 
 
-def _choose(trained: TrainedSeed, method: Method, sweep: Sweep | None) -> Choice:
-    """The recipe's n or, where that is "auto", the one to take from the sweep."""
+def _on_rows(trained: TrainedSeed, method: Method) -> bool:
+    """Whether "auto" looks for n on the forget set's rows; otherwise it reads n off a sweep."""
+    return isinstance(method, Masking) and trained.recipe.unlearn.choose == "validation"
+
+
+def _depends_on(trained: TrainedSeed, method: Method) -> dict[str, object]:
+    """What an artifact depends on beside the method's settings: n, or how it is chosen."""
     recipe = trained.recipe.unlearn
-    if sweep is None or method.given != "auto":
-        return Choice(int(method.given), "given", {"n": int(method.given)})
+    if method.given != "auto":
+        return {"n": int(method.given)}
+    # SCRUB aims at its own
+    how: dict[str, object] = {"n": "auto", "target": getattr(method, "target", recipe.target), "choose": recipe.choose}
+    return how | {"judged": "rows"} if _on_rows(trained, method) else how
+
+
+def _choose(trained: TrainedSeed, method: Method, sweep: Sweep | None) -> Choice:
+    """The recipe's n or, where that is "auto", the smallest that brings the forget set to the target."""
+    recipe = trained.recipe.unlearn
+    if method.given != "auto":
+        return Choice(int(method.given), "given")
+    started = time.perf_counter()
+    if isinstance(method, Masking) and _on_rows(trained, method):
+        chosen = method.choose_n()
+        seconds = time.perf_counter() - started
+        return Choice(chosen.n, "validation", chosen.note, chosen.judged_on, chosen.evaluations, seconds)
+    assert sweep is not None  # made wherever n is automatic
     target = 0.0 if recipe.target == "zero" else 1 / len(trained.splits.classes)
     n, note = method.choose(curve_on(recipe.choose, sweep.points), target)
-    aim = getattr(method, "target", recipe.target)  # SCRUB's is its own
-    return Choice(n, recipe.choose, {"n": "auto", "target": aim, "choose": recipe.choose}, note, sweep.seconds)
+    return Choice(n, recipe.choose, note, seconds=sweep.seconds)
 
 
 def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -> UnlearnResult:
     """Unlearn one forget set by one method, after a sweep where the recipe has one or n is chosen from it."""
     recipe = trained.recipe.unlearn
     automatic = method.given == "auto"
-    if automatic and recipe.choose == "validation" and "validation" not in trained.splits.evaluation:
+    if not automatic:
+        method.check(int(method.given))
+    elif (
+        recipe.choose == "validation"
+        and "validation" not in trained.splits.evaluation
+        and not _on_rows(trained, method)
+    ):
         raise UsageError(
             f"'auto' chooses {method.dial} on validation data, and this recipe keeps none: set data.validation (0.1,"
             ' say), or unlearn.choose = "test" to read it off the test curve as the paper does.'
         )
     sweep = _sweep(trained, method, forget, force) if recipe.sweep or automatic else None
-    choice = _choose(trained, method, sweep)
-    method.check(choice.n)
     label = f"unlearn {_readable(trained, method, forget)}"
-    with trained.workspace.claim(_spec(trained, method, forget, "forget", choice.settings), force) as claim:
+    spec = _spec(trained, method, forget, "forget", _depends_on(trained, method))
+    with trained.workspace.claim(spec, force) as claim:
         done = claim.reuse(label)
-        artifact = done or claim.finish(_unlearn(trained, method, forget, choice, claim.path))
+        artifact = done or claim.finish(_unlearn(trained, method, forget, _choose(trained, method, sweep), claim.path))
     more = {"curve": sweep.points if sweep else None, "best_on": best_on(trained)}
     entry = _judged(trained, artifact.entry(UnlearnResult, skipped=done is not None, **more))
     if not done:
-        at = f"{method.dial} = {choice.n:,}: " if method.dial else ""
+        at = f"{method.dial} = {entry.n:,}: " if method.dial else ""
         progress.note(
             f"{label}: {at}forget {percent(entry.before.forget_test)} -> {percent(entry.after.forget_test)}, "
             f"retain {percent(entry.before.retain_test)} -> {percent(entry.after.retain_test)}"
@@ -145,7 +173,7 @@ def _one(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -
     if recipe.retrain:
         from dkvb.methods.train_on import train_on  # torch, which masking does without
 
-        points = train_on(trained, method, choice.n, artifact, _readable(trained, method, forget), force)
+        points = train_on(trained, method, entry.n, artifact, _readable(trained, method, forget), force)
         entry = entry.model_copy(update={"retraining": points})
     return entry
 
@@ -176,7 +204,9 @@ def _unlearn(trained: TrainedSeed, method: Method, forget: list[int], choice: Ch
         n=choice.n,
         n_name=method.dial,
         chosen=choice.chosen,
-        seconds_choose=choice.seconds,
+        judged_on=choice.judged_on,
+        evaluations=choice.evaluations,
+        seconds_choose=None if choice.seconds is None else round(choice.seconds, 4),
         masked=outcome.masked,
         activated=outcome.activated,
         pairs_total=keys.codebooks * keys.pairs if method.model == "dkvb" else None,
@@ -215,12 +245,14 @@ def _metrics(counts: dict[str, dict[str, Counted]]) -> polars.DataFrame:
 
 def _sweep(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -> Sweep:
     """The curve over n, made once and shared by every n that is chosen from it."""
-    grid = method.grid()
     label = f"sweep {_readable(trained, method, forget)}"
-    with trained.workspace.claim(_spec(trained, method, forget, "sweep", {"grid": grid}), force) as claim:
+    own = isinstance(method, Masking) and not method.paper_sweep
+    points_of: dict[str, object] = {"grid": "to zero and beyond" if own else method.grid()}
+    with trained.workspace.claim(_spec(trained, method, forget, "sweep", points_of), force) as claim:
         if done := claim.reuse(label):
             return done.result_as(Sweep)
         started = time.perf_counter()
+        grid = method.grid()
         with progress.task(label, len(grid) * len(trained.splits.evaluation), "points") as task:
             points = method.sweep(grid, task.advance)
         seconds = round(time.perf_counter() - started, 4)

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save_file
 from dkvb.bottleneck.mask_order import pack, unpack
 from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
 from dkvb.recipe import Recipe
-from dkvb.records.deletion import Masking, RequestRecord, State
+from dkvb.records.deletion import Masking, RequestRecord, State, TopUp
 from dkvb.records.embed import EmbedResult
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
@@ -33,6 +33,8 @@ from dkvb.workspace.specs import embed_settings
 MASKED: State = "masked"
 PURGED: State = "purged"
 RESTORED: State = "restored"
+TOPPED_UP = "topped-up"
+"""The event in the ledger of a request whose N was raised."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,20 @@ class Request:
         return self.state == PURGED or self.record.purging is not None
 
     def mask(self) -> np.ndarray:
-        """(C, M) bool, the pairs that this request masks.
+        """(C, M) bool, the pairs that this request masks, those by which its N was raised among them.
 
         Raises:
             DamagedArtifact: the mask is missing or was altered.
         """
-        file = self.path / MASK
+        mask = self._stored(MASK, self.record.mask_sha256)
+        for number, raised in enumerate(self.record.topped_up or [], 1):
+            mask |= self._stored(top_up_file(number), raised.mask_sha256)
+        return mask
+
+    def _stored(self, name: str, sha: str | None) -> np.ndarray:
+        file = self.path / name
         try:
-            if sha256(file) != self.record.mask_sha256:
+            if sha256(file) != sha:
                 raise ValueError
             arrays = load_file(file)
             return unpack(arrays["mask"], int(arrays["shape"][1]))
@@ -181,9 +189,7 @@ def open_request(workspace: Workspace, train: Artifact, masking: Masking, mask: 
     for path in here.iterdir():
         if path.is_dir() and not (path / REQUEST).is_file():  # begun by a killed process
             shutil.rmtree(path)
-    taken = [int(match[1]) for path in here.iterdir() if (match := re.match(r"r(\d+)", path.name))]
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(masking.names)).strip("-").lower()[:40].strip("-")
-    identity = f"r{max(taken, default=0) + 1:04d}" + (f"-{readable}" if readable else "")
+    identity = next_id(workspace, masking.names)
     path = here / identity
     path.mkdir()
     record = RequestRecord(
@@ -198,11 +204,35 @@ def open_request(workspace: Workspace, train: Artifact, masking: Masking, mask: 
     return _written(path, record)
 
 
-def write_mask(path: Path, mask: np.ndarray) -> str:
+def write_mask(path: Path, mask: np.ndarray, name: str = MASK) -> str:
     """Write the mask (C, M) bool of the request in a folder; the hash of its file."""
-    with atomic(path / MASK) as temporary:
+    with atomic(path / name) as temporary:
         save_file({"mask": pack(mask), "shape": np.array(mask.shape)}, temporary)
-    return sha256(path / MASK)
+    return sha256(path / name)
+
+
+def top_up_file(number: int) -> str:
+    """The file in a request's folder that holds the pairs by which its N was raised for the number-th time."""
+    return f"top-up-{number}.safetensors"
+
+
+def top_up(request: Request, pairs: np.ndarray, raised: TopUp) -> Request:
+    """Mask more pairs (C, M) bool for a request. Call with `held`.
+
+    The file comes before the record that names it: killed between the two, nothing has changed.
+    """
+    earlier = request.record.topped_up or []
+    sha = write_mask(request.path, pairs, top_up_file(len(earlier) + 1))
+    raised = raised.model_copy(update={"mask_sha256": sha})
+    return change(request, topped_up=[*earlier, raised], unrecorded=TOPPED_UP)
+
+
+def next_id(workspace: Workspace, names: Sequence[str]) -> str:
+    """The id of the next request, which forgets these classes."""
+    here = folder(workspace)
+    taken = [int(match[1]) for path in here.glob("*") if (match := re.match(r"r(\d+)", path.name))]
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names)).strip("-").lower()[:40].strip("-")
+    return f"r{max(taken, default=0) + 1:04d}" + (f"-{readable}" if readable else "")
 
 
 def change(request: Request, **fields: Any) -> Request:

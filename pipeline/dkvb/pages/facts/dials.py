@@ -11,9 +11,19 @@ from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.sweeps import Swept
 from dkvb.pages.facts.words import count, deviation, exact
+from dkvb.records.unlearn import UnlearnResult
 from dkvb.workspace.settings import UnlearnSettings
 
-CHOSEN_ON = {"validation": "chosen on validation data", "test": "read off the test curve"}
+CHOSEN_ON = {
+    "rows": "the smallest that training and validation rows allow",
+    "validation": "chosen on validation data",
+    "test": "read off the test curve",
+}
+
+
+def chosen_on(result: UnlearnResult) -> str:
+    """Key of `CHOSEN_ON`: on what the N of a result was chosen; "given" where it was not."""
+    return "rows" if result.judged_on else result.chosen
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ def choices(run: ReportRun, method: str) -> list[Choice]:
     picked = []
     used = run.find(method)
     if used and (n := used.stat("n")):
-        picked.append(Choice(round(n.mean), CHOSEN_ON.get(used.first.chosen, "used")))
+        picked.append(Choice(round(n.mean), CHOSEN_ON.get(chosen_on(used.first), "used")))
     if reached := paper_n(run, method):
         picked.append(Choice(round(reached.mean), "as the paper chooses, on the test curve"))
     return picked

@@ -1,0 +1,66 @@
+"""What masking does to accuracies: the measures that a request is opened with, before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dkvb.evaluation.accuracies import Counted, count, measure
+from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.under_masks import masked_logits_at, masked_predictions
+from dkvb.metrics.accuracy import per_class
+from dkvb.records.deletion import CorrectCounts
+
+RETAINED = 5_000
+"""Training samples of the retained classes that are measured at most. Nothing is decided on them, and all of a large
+training set would take longer than forgetting itself."""
+
+
+def measured(
+    trained: TrainedSeed,
+    masked_before: np.ndarray,
+    masked_after: np.ndarray,
+    forget: Sequence[int],
+    earlier: Sequence[int],
+) -> dict[str, Any]:
+    """The fields of `dkvb.records.deletion.Masking` that hold accuracies: together on train, test and validation, per
+    class on the last two.
+
+    Args:
+        masked_before, masked_after: (C, M) bool.
+        forget: ids of the classes that are forgotten.
+        earlier: ids of those that were forgotten before, which count as neither retained nor forgotten.
+    """
+    order = np.where(masked_after, 0, trained.no_mask)  # allowed at N = 0 and masked at N = 1
+    order[masked_before] = -1  # masked at both
+    predicted = {
+        split: masked_predictions(trained.bottleneck, order, [0, 1], split) for split in trained.splits.evaluation
+    }
+    rows = _training_rows(trained, forget, earlier)
+    on_train = masked_logits_at(trained.bottleneck, order, [0, 1], "train", rows).argmax(2)
+    labels, classes = trained.splits.labels["train"][rows], len(trained.splits.classes)
+    fields: dict[str, Any] = {"retain_train_rows": int((~np.isin(labels, forget)).sum())}
+    correct: dict[str, list[int]] = {}
+    for i, when in enumerate(("before", "after")):
+        counts = count(trained.splits, {split: both[i] for split, both in predicted.items()})
+        of_train = Counted(*per_class(on_train[i], labels, classes))
+        fields[when] = measure({**counts, "train": of_train}, forget, leave_out=earlier)
+        for split in trained.splits.evaluation:
+            fields[f"per_class_{split}_{when}"] = counts[split].per_class
+            correct |= _as_lists(counts[split], split, when)
+    return fields | {"correct": CorrectCounts(**correct)}
+
+
+def _training_rows(trained: TrainedSeed, forget: Sequence[int], earlier: Sequence[int]) -> np.ndarray:
+    """All training rows of the forget classes, and of the retained classes all or, of many, evenly spaced ones."""
+    labels = trained.splits.labels["train"]
+    retained = np.flatnonzero(~np.isin(labels, [*forget, *earlier]))
+    if len(retained) > RETAINED:
+        retained = retained[np.linspace(0, len(retained) - 1, RETAINED, dtype=np.int64)]
+    return np.union1d(np.flatnonzero(np.isin(labels, forget)), retained)
+
+
+def _as_lists(counted: Counted, split: str, when: str) -> dict[str, list[int]]:
+    return {f"{split}_{when}": counted.correct.tolist(), f"{split}_total": counted.total.tolist()}
