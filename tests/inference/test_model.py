@@ -190,6 +190,21 @@ def test_masks_unite(recipe: Recipe, workspace: Workspace) -> None:
     assert np.array_equal(dkvb.unlearn(both, "dog", 100).mask, both.mask)
 
 
+@pytest.mark.parametrize("forget", [["cat"], ["cat", "dog"]])
+def test_unlearning_by_votes_makes_the_mask_of_the_command(
+    recipe: Recipe, workspace: Workspace, forget: list[Any]
+) -> None:
+    recipe = recipe.with_(unlearn={"forget": forget, "method": "votes", "nv": 80}, run={"seeds": [1]})
+    models = trained(recipe, workspace, 1)
+    (entry,) = unlearning.run(recipe, workspace)
+    stored = unpack(load_file(Path(entry.artifact) / "mask.safetensors")["mask"], recipe.keys.pairs)
+    model = loaded(models)
+    assert (model.unlearn(forget, na=80, by="votes").mask == stored).all()
+    assert (dkvb.unlearn(model, forget, 80, by="votes").mask == stored).all()
+    with pytest.raises(UsageError, match="activations, votes"):
+        dkvb.unlearn(model, forget, 80, by="vote")
+
+
 def test_what_unlearn_refuses(recipe: Recipe, workspace: Workspace) -> None:
     models = trained(recipe, workspace)
     model, x = loaded(models), samples(models)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from dkvb.bottleneck.lookup import CpuLookup
 from dkvb.bottleneck.mask_order import check_pairs, rank_by_count, selection_counts
 from dkvb.bottleneck.projection import UNIT, fill_up, groups, project
 from dkvb.bottleneck.values import Pool, codebook_logits
+from dkvb.bottleneck.votes import rank_by_score, vote_scores
 from dkvb.errors import UsageError
 from dkvb.evaluation.forget_sets import class_ids
 from dkvb.inference.classifier import ROWS, About, Classifier, is_tensor
@@ -27,6 +28,9 @@ from dkvb.runtime.parallel import one_thread_per_worker
 
 if TYPE_CHECKING:
     import torch
+
+By = Literal["activations", "votes"]
+"""How pairs are ranked for masking."""
 
 
 @dataclass
@@ -163,11 +167,14 @@ class Model(Classifier):
         features: np.ndarray | torch.Tensor | None = None,
         labels: Any = None,
         keep_labels: bool = False,
+        by: By = "activations",
     ) -> Model:
         """See `unlearn`."""
         places = class_ids(forget, self.classes)
         ids = [self.about.ids[place] for place in places]
-        check_pairs("N_a", na, self.mask.size)
+        check_pairs("N_v" if by == "votes" else "N_a", na, self.mask.size)
+        if by == "votes":
+            return self.masked((self._votes(places, ids) < na) & ~self.unused, ids, keep_labels)
         if features is not None:
             counts = self._counts(features, labels, places)
         elif self.class_counts is None:
@@ -179,6 +186,11 @@ class Model(Classifier):
             counts = self.class_counts(ids)
         masked = (rank_by_count(counts, self.about.seed, ids) < na) & ~self.unused
         return self.masked(masked, ids, keep_labels)
+
+    def _votes(self, places: list[int], ids: list[int]) -> np.ndarray:
+        """(C, M) mask order by votes; in an export, without counts, no pair that a class never selected is left out."""
+        counts = None if self.class_counts is None else np.stack([self.class_counts([c]) for c in ids])
+        return rank_by_score(vote_scores(self.values, places, counts), self.about.seed, ids)
 
     def _counts(self, features: np.ndarray | torch.Tensor, labels: Any, places: list[int]) -> np.ndarray:
         found = self.checked(features)
@@ -246,12 +258,13 @@ def unlearn(
     features: np.ndarray | torch.Tensor | None = None,
     labels: Any = None,
     keep_labels: bool = False,
+    by: By = "activations",
 ) -> Model:
-    """Unlearn classes in memory, via activations: a new model that masks the `na` pairs these classes select most often
-    as well, and never answers with them.
+    """Unlearn classes in memory: a new model that masks `na` pairs as well, those that these classes select most often
+    or, by votes, those that vote most for them, and never answers with them.
 
-    The mask is that of `dkvb unlearn --method activations` for the same seed and classes. The model given is not
-    changed.
+    The mask is that of `dkvb unlearn --method activations` (or votes) for the same seed and classes. The model given is
+    not changed.
 
     Args:
         forget: the classes: a str is a name, or "#3" for the one of id 3; an int is an id.
@@ -260,6 +273,8 @@ def unlearn(
         labels: (N,) places in `model.classes`, where `features` holds other classes as well.
         keep_labels: leave the classes among the answers, to see what the mask alone does (as `mask_alone` of the new
             model shows too).
+
+        by: "activations" (paper, section 4) or "votes" (ours), which needs neither counts nor features.
 
     Raises:
         UsageError: an unknown class, no class left, `na` outside 0 … C * M, or no counts to be had.
@@ -273,5 +288,7 @@ def unlearn(
         raise UsageError(f"counts = '{counts}': give 'last-epoch', or 'forget-set' with features.")
     if counts == "forget-set" and features is None:
         raise UsageError("counts = 'forget-set' needs the features of the forget set.")
+    if by not in get_args(By):
+        raise UsageError(f"by = '{by}': give one of {', '.join(get_args(By))}.")
     names = [forget] if isinstance(forget, str | int) else list(forget)
-    return model.unlearn(names, na, features, labels, keep_labels)
+    return model.unlearn(names, na, features, labels, keep_labels, by)
