@@ -6,7 +6,7 @@
 On whatever data the recipe names. A variant is a list of settings laid over the recipe, such as
 `keys.top_k=10,keys.dim=14,train.lr=0.3`, or `-` for the recipe as it is. Runs the stages for each (and finds them done
 when run again) and prints a row per variant, means over seeds: test accuracy of the bottleneck and of the linear head;
-the first N_a of the sweep with forget accuracy at chance and at zero on test data, as a share of all pairs; retain
+the first N of the sweep (`--method`, votes by default) with forget accuracy at chance and at zero on test data, as a share of all pairs; retain
 accuracy before, there, and at the end of the sweep; that of a logit mask; seconds for keys and codes, training, and the
 sweep with its evaluation; and the model's size.
 """
@@ -28,7 +28,7 @@ from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 
 COLUMNS = (
-    *("test", "linear", "forget before", "N_a/all chance", "N_a/all zero"),
+    *("test", "linear", "forget before", "N/all chance", "N/all zero"),
     *("retain before", "at chance", "at zero", "at end", "logit mask"),
     *("keys s", "train s", "sweep s", "values MB"),
 )
@@ -56,7 +56,7 @@ def first_at(curve: list[SweepPoint], level: float) -> tuple[float, float]:
     return np.nan, np.nan
 
 
-def measure(chosen: recipe.Recipe, workspace: Workspace) -> np.ndarray:
+def measure(chosen: recipe.Recipe, workspace: Workspace, method: str) -> np.ndarray:
     """(seeds, columns)."""
     embed.run(chosen, workspace)
     keys = {entry.seed: entry for entry in quantize.run(chosen, workspace)}
@@ -67,7 +67,7 @@ def measure(chosen: recipe.Recipe, workspace: Workspace) -> np.ndarray:
     pairs = chosen.keys.codebooks * chosen.keys.pairs
     rows = []
     for seed in chosen.run.seeds:
-        bottleneck, masked = models[seed, "dkvb"], unlearned[seed, "activations"]
+        bottleneck, masked = models[seed, "dkvb"], unlearned[seed, method]
         curve, before = masked.curve or [], masked.before
         chance, zero = (first_at(curve, level) for level in (1 / len(bottleneck.classes), 0.0))
         accuracies = [bottleneck.test, models[seed, "linear"].test, before.forget_test]
@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("variants", nargs="+")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--forget", default="best")
+    parser.add_argument("--method", default="votes", help="how pairs are masked: votes, activations or examples")
     parser.add_argument(
         "--workspace", type=Path, help="keep what the stages make here, rather than in a temporary folder"
     )
@@ -96,9 +97,9 @@ def main() -> None:
         workspace = Workspace(arguments.workspace or Path(temporary), Path(temporary))
         for variant in arguments.variants:
             over = settings(variant)
-            unlearning = {"method": ["activations", "logit-mask"], "sweep": True, "forget": arguments.forget}
+            unlearning = {"method": [arguments.method, "logit-mask"], "sweep": True, "forget": arguments.forget}
             chosen = base.with_(**over, unlearn=unlearning, run={"seeds": list(range(arguments.seeds))})
-            means = measure(chosen, workspace).mean(0)
+            means = measure(chosen, workspace, arguments.method).mean(0)
             print(" | ".join((variant, *(f"{value:.1f}" for value in means))), flush=True)
 
 

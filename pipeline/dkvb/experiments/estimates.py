@@ -110,7 +110,7 @@ class Estimator:
     def estimate(self, step: str, recipe: Recipe, size: Size) -> tuple[float | None, int]:
         """Seconds, None where nothing tells (an encoder that has not run here), and bytes."""
         if step == "membership":  # another model, trained without a class, and a sweep or two
-            parts = [self.estimate(name, recipe, size)[0] for name in ("quantize", "train", "activations", "examples")]
+            parts = [self.estimate(name, recipe, size)[0] for name in ("quantize", "train", "votes", "activations", "examples")]
             return round(sum(part or 0.0 for part in parts), 3), disk(step, recipe, size)
         rate = self.measured.get(kind(step, recipe))
         if rate is None and step != "embed":
@@ -126,6 +126,7 @@ class Estimator:
         progress.note("no steps of this kind have run in this workspace: measuring this machine on the digits recipe")
         recipe = load("digits")
         methods = [
+            "votes",
             "activations",
             "examples",
             "scrub",

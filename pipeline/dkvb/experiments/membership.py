@@ -39,8 +39,8 @@ from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import LOSSES
 from dkvb.workspace.requests import need_features
 
-DEFENCES = ("activations", "examples", "scrub-r", "logit-mask", "logit-shift", "retrain", "retrain-linear")
-"""Those of the paper, two controls, and the two oracles: no unlearning can better what has never seen the forget
+DEFENCES = ("votes", "activations", "examples", "scrub-r", "logit-mask", "logit-shift", "retrain", "retrain-linear")
+"""Votes, those of the paper, two controls, and the two oracles: no unlearning can better what has never seen the forget
 set."""
 
 ORACLES: dict[Model, str] = {"dkvb": "retrain", "linear": "retrain-linear"}

@@ -29,7 +29,7 @@ from dkvb.workspace.settings import UnlearnSettings
 from dkvb.workspace.specs import embed_settings
 
 METHODS = [
-    *("activations", "examples", "scrub", "logit-mask"),
+    *("votes", "activations", "examples", "scrub", "logit-mask"),
     *("scrub-values", "scrub-r", "retrain", "retrain-keys", "retrain-linear"),
 ]
 

@@ -24,6 +24,7 @@ COLOURS: dict[str, dict[str, str]] = {
         "grid": "#ece9e2",
         "retain": "#2f3b4a",
         "forget": "#cf3a1c",
+        "votes": "#3a35c9",
         "activations": "#0a6fc2",
         "examples": "#b47700",
         "scrub": "#ab3f80",
@@ -47,6 +48,7 @@ COLOURS: dict[str, dict[str, str]] = {
         "grid": "#272b31",
         "retain": "#d5dae1",
         "forget": "#ff7d5e",
+        "votes": "#a3a0ff",
         "activations": "#62b3ff",
         "examples": "#efb13f",
         "scrub": "#e890c6",
@@ -70,7 +72,10 @@ STAR = "M0,-1L0.25,-0.33L0.95,-0.31L0.4,0.13L0.59,0.81L0,0.42L-0.59,0.81L-0.4,0.
 HEXAGON = "M0.9,0L0.45,0.78L-0.45,0.78L-0.9,0L-0.45,-0.78L0.45,-0.78Z"
 """The mark of the neutral look."""
 
+PENTAGON = "M0,-0.9L0.86,-0.28L0.53,0.73L-0.53,0.73L-0.86,-0.28Z"
+
 SHAPES = {
+    "votes": PENTAGON,
     "activations": "circle",
     "examples": "square",
     "scrub": "triangle-up",
