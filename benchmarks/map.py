@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """What the settings of a bottleneck cost and bring: the map behind the defaults for own data.
 
-    python benchmarks/map.py RECIPE VARIANT [VARIANT …] [--seeds 1] [--workspace FOLDER]
+    python benchmarks/map.py RECIPE VARIANT [VARIANT …] [--seeds 1] [--method votes] [--workspace FOLDER]
 
 On whatever data the recipe names. A variant is a list of settings laid over the recipe, such as
 `keys.top_k=10,keys.dim=14,train.lr=0.3`, or `-` for the recipe as it is. Runs the stages for each (and finds them done
 when run again) and prints a row per variant, means over seeds: test accuracy of the bottleneck and of the linear head;
-the first N of the sweep (`--method`, votes by default) with forget accuracy at chance and at zero on test data, as a share of all pairs; retain
-accuracy before, there, and at the end of the sweep; that of a logit mask; seconds for keys and codes, training, and the
-sweep with its evaluation; and the model's size.
+the first N of the method's sweep with forget accuracy at chance and at zero on test data, as a share of all pairs;
+retain accuracy before, there, and at the end of the sweep; that of a logit mask; seconds for keys and codes, training,
+and the sweep with its evaluation; and the model's size.
 """
 
 from __future__ import annotations

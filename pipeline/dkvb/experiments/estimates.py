@@ -110,7 +110,10 @@ class Estimator:
     def estimate(self, step: str, recipe: Recipe, size: Size) -> tuple[float | None, int]:
         """Seconds, None where nothing tells (an encoder that has not run here), and bytes."""
         if step == "membership":  # another model, trained without a class, and a sweep or two
-            parts = [self.estimate(name, recipe, size)[0] for name in ("quantize", "train", "votes", "activations", "examples")]
+            parts = [
+                self.estimate(name, recipe, size)[0]
+                for name in ("quantize", "train", "votes", "activations", "examples")
+            ]
             return round(sum(part or 0.0 for part in parts), 3), disk(step, recipe, size)
         rate = self.measured.get(kind(step, recipe))
         if rate is None and step != "embed":
