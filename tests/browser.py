@@ -81,6 +81,18 @@ class Browser:
         assert "exceptionDetails" not in reply, reply
         return reply["result"].get("value")
 
+    def width(self, most: int) -> int:
+        """How wide the page's content is, once it has settled: charts shrink to the page a moment after they are
+        drawn."""
+        return int(
+            self.ask(
+                f"""(async () => {{
+                  for (let i = 0; i < 50 && document.documentElement.scrollWidth > {most}; i++)
+                    await new Promise((done) => setTimeout(done, 100));
+                  return document.documentElement.scrollWidth; }})()"""
+            )
+        )
+
     def count(self, selector: str) -> int:
         return int(self.ask(f"document.querySelectorAll('{selector}').length"))
 

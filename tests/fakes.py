@@ -129,7 +129,7 @@ class Fake:
         seed, model = trained.result["seed"], trained.result["model"]
         before = self.base(seed)
         after = [left if index == self.forget else round(value + gain, 4) for index, value in enumerate(before)]
-        masking = method in ("activations", "examples")
+        masking = method in ("votes", "activations", "examples")
         result = {
             "method": method,
             "model": model,
@@ -138,7 +138,7 @@ class Fake:
             "classes": self.classes,
             "seed": seed,
             "n": n,
-            "n_name": {"activations": "N_a", "examples": "N_e", "scrub": "epochs"}.get(method, ""),
+            "n_name": {"votes": "N_v", "activations": "N_a", "examples": "N_e", "scrub": "epochs"}.get(method, ""),
             "chosen": chosen,
             "masked": n if masking else 0,
             "pairs_total": PAIRS if model == "dkvb" else None,
@@ -190,7 +190,7 @@ class Fake:
                     for index, value in enumerate(now)
                 ]
             points.append({"n": n, "masked": n, "retain_test": 0.93, "forget_test": now[self.forget]})
-        n_name = {"activations": "N_a", "examples": "N_e"}.get(method, n_name)
+        n_name = {"votes": "N_v", "activations": "N_a", "examples": "N_e"}.get(method, n_name)
         result = {
             "method": method,
             "model": model,
@@ -230,8 +230,10 @@ class Fake:
     def everything(self, seeds: int = 1) -> None:
         for seed in range(seeds):
             bottleneck, head = self.train(seed=seed), self.train("linear", seed, epochs=2)
+            self.sweep(bottleneck, "votes", 150_000)
             self.sweep(bottleneck, "activations", 200_000)
             self.sweep(bottleneck, "examples", 4000)
+            self.unlearn(bottleneck, "votes", 130_000, 0.0041)
             self.unlearn(bottleneck, "activations", 180_000)
             self.unlearn(bottleneck, "examples", 3200, 0.0045)
             self.unlearn(bottleneck, "logit-mask", 0, 0.0061)

@@ -46,7 +46,7 @@ def test_run_goes_through_all_stages_and_ends_in_a_page(tmp_path: Path) -> None:
     result = as_json("run")
     assert list(result) == ["embed", "quantize", "train", "unlearn", "report"]
     assert {(e["seed"], e["model"]) for e in result["train"]} == {(0, "dkvb"), (0, "linear")}
-    assert [e["method"] for e in result["unlearn"]] == ["activations", "examples", "scrub", "logit-mask"]
+    assert [e["method"] for e in result["unlearn"]] == ["votes", "activations", "examples", "scrub", "logit-mask"]
     assert all(len(e["curve"]) > 1 for e in result["unlearn"])
     assert Path(result["report"][0]["index"]).is_file()
     again = as_json("run")

@@ -103,7 +103,7 @@ def test_shared_options_are_accepted_by_every_command_and_shown_where_they_are_u
     assert EVERYWHERE.keys() <= parameters.keys()
     for shared in ("json_", "debug"):
         assert not parameters[shared].hidden
-    if name in ("restore", "receipt", "ledger", "init"):
+    if name in ("receipt", "ledger", "init"):
         assert "--workers" not in help_of(name)
         assert "--recipe" not in help_of(name)
 

@@ -192,7 +192,9 @@ def test_training_the_touched_rows_alone_is_training_all(trained: Recipe, worksp
     torch.testing.assert_close(whole, decoder.values.detach(), rtol=0, atol=1e-6)
 
 
-def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(trained: Recipe, workspace: Workspace) -> None:
+def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(
+    trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after a purge: no training rows, no validation rows, and the masked values are zero."""
     found = trained_seed(trained, workspace)
     mask, splits = mask_of(found, CAT), found.splits
@@ -200,6 +202,8 @@ def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(trained: Rec
     for split in ("train", "validation"):
         kept = splits.labels[split] != CAT
         splits.rows[split], splits.labels[split] = splits.rows[split][kept], splits.labels[split][kept]
+    listed = np.flatnonzero(kept)  # of validation rows, in their neighbour lists
+    monkeypatch.setattr(splits, "listed_rows", lambda split: listed if split == "validation" else splits.rows[split])
     entry = judge(found, mask, [CAT])
     assert {row.source for row in entry.relearning} == {"test"}
     assert [row.used for row in entry.relearning] == [0, 5, 15]

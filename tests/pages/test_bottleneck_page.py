@@ -27,7 +27,7 @@ def test_what_is_looked_up_instead_is_what_the_methods_predict(reported):
     """The page's own selection under a mask gives the accuracy that the unlearn stage measured."""
     found = collect(reported[1])
     for run in found.runs:
-        setup, result = run.setup, run.find("activations")
+        setup, result = run.setup, run.find("votes")
         seen = look_inside(setup, [run])
         assert seen.lacking == []
         [fall] = seen.masks[0].falls

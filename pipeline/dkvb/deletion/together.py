@@ -55,11 +55,12 @@ class Holder:
         """Whether its N was chosen by dkvb, which then keeps its promise; an N given by a person stays."""
         return self.settings.given == "auto"
 
-    def target(self, classes: int) -> float | None:
+    def target(self, trained: TrainedSeed) -> float | None:
         """The accuracy in [0, 1] that none of its classes may exceed; None where N was given."""
         if not self.automatic:
             return None
-        return 1 / classes if self.settings.target == "chance" else 0.0
+        aim = self.settings.target or trained.recipe.unlearn.target  # version 0.1 did not write it down
+        return 1 / len(trained.splits.classes) if aim == "chance" else 0.0
 
 
 def holder_of(trained: TrainedSeed, request: Request) -> Holder:
@@ -92,7 +93,6 @@ def hold(trained: TrainedSeed, holders: Sequence[Holder], always: np.ndarray) ->
     for holder in holders:
         masked |= holder.mask
     evidence = {id(holder): holder.method.evidence(target=0.0) for holder in holders}
-    classes = len(trained.splits.classes)
     for _ in range(ROUNDS):
         grown = False
         for holder in holders:
@@ -101,7 +101,7 @@ def hold(trained: TrainedSeed, holders: Sequence[Holder], always: np.ndarray) ->
             holder.looked = _looked(trained, holder, looking, recognised)
             worst = looking.worst(recognised)
             holder.recognised = worst if holder.recognised is None else holder.recognised
-            target = holder.target(classes)
+            target = holder.target(trained)
             if target is None or worst <= target or holder.stuck:
                 continue
             masked |= _grow(holder, masked, target)
