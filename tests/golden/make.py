@@ -1,6 +1,10 @@
 """Make the golden copies anew: run it with the version whose keys and workspaces are to be kept.
 
 PYTHONPATH=/where/that/version/lies/pipeline python tests/golden/make.py
+
+All copies are of 0.1 but for what was changed on purpose since: the answers "forget, another", "restore" and "ledger",
+in which the first request's N is raised, its class being recognised again; and a sweep on own data, whose settings no
+longer hold its grid.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class Votes(PairRanking):
 
     def __init__(self, trained: TrainedSeed, forget: Sequence[int]) -> None:
         super().__init__(trained, forget)
-        self.settings = {"rank": self.recipe.rank}
+        self.settings = {"counts": "last-epoch", "rank": self.recipe.rank}
         self.not_in_paper = ["unlearn.method"]
 
     @property
