@@ -20,7 +20,7 @@ REFERENCE = DOCS / "cli.md"
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 GROUP: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = GROUP.commands
-OF_OTHERS = {"--dist", "--gres", "--array", "--count", "--rounds", "--strict"}
+OF_OTHERS = {"--classes", "--dist", "--gres", "--array", "--count", "--rounds", "--strict"}
 """Options of sbatch, of benchmarks and of mkdocs, which pages name as well."""
 
 

@@ -35,7 +35,7 @@ class MaskSettings(Record):
     """"N_v", "N_a" or "N_e"."""
     given: int | str
     """N as the recipe has it: a number, or "auto"."""
-    target: Literal["zero", "chance"] | None = None
+    target: Literal["chance", "zero"] | None = None
     """What "auto" aimed at; None where N was given, and in requests of version 0.1."""
     judged_on: list[str] | None = None
     """Splits whose rows of these classes decided N; empty where there were no such rows."""
