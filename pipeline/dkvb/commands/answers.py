@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dkvb.records.base import Record
-from dkvb.records.deletion import Plan, RequestEntry
+from dkvb.records.deletion import ExactPlan, Plan, RequestEntry
 from dkvb.records.embed import EmbedPart, EmbedResult
 from dkvb.records.experiments import MembershipResult, PlanStep
 from dkvb.records.ledger import Ledger, ReceiptEntry
@@ -69,7 +69,7 @@ class Report(Record):
 class Forget(Record):
     """The request that was opened, or, with `--plan`, what it would do."""
 
-    forget: list[RequestEntry | Plan]
+    forget: list[RequestEntry | Plan | ExactPlan]
     """One; where all classes are forgotten already, the requests that forgot them. With `--plan`, the plan."""
 
 

@@ -14,6 +14,7 @@ from dkvb.metrics.intervals import FEW
 from dkvb.records.accuracies import Accuracies
 from dkvb.records.embed import EmbedPart, EmbedResult
 from dkvb.records.experiments import MembershipResult, PlanStep
+from dkvb.records.levels import WORDS
 from dkvb.records.over_seeds import OverSeeds, TrainSummary, UnlearnSummary
 from dkvb.records.quantize import QuantizeResult
 from dkvb.records.report import ReportResult
@@ -257,11 +258,14 @@ def status(result: Status) -> Iterable[Any]:
         table.add_row(e.stage, escape(e.what), e.state, *amounts)
     yield table
     if result.requests:
-        table = new_table("Deletion requests", "request", "classes", "state", "masked", "created")
+        table = new_table("Deletion requests", "request", "classes", "state", "level", "masked", "created")
         for request in result.requests:
-            names = escape(", ".join(request.names))
-            table.add_row(escape(request.id), names, request.state, f"{request.masked:,}", request.created)
+            what = ", ".join(request.names) if request.samples is None else f"{request.samples:,} samples"
+            level, masked = request.level or "-", f"{request.masked:,}"
+            table.add_row(escape(request.id), escape(what), request.state, level, masked, request.created)
         yield table
+        for level in sorted({request.level for request in result.requests if request.level}):
+            yield escape(f"{level}: {WORDS[level]}.")
     for room in result.capacity:
         yield (
             f"Room for more (seed {room.seed}): {room.allowed:.1%} of all pairs; the poorest codebook has {room.least}"

@@ -4,12 +4,14 @@ ended by erasing again."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars
 
+from dkvb.bottleneck.mask_order import selection_counts_by_class
 from dkvb.deletion import erase as files
 from dkvb.deletion.reach import Reach
 from dkvb.records.deletion import Erased
@@ -18,28 +20,29 @@ from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import CONVERGED, COUNTS, FILES, LINEAR, MANIFEST, STORED_SPLITS, VALUES, WEIGHTS
 from dkvb.workspace.requests import Request
-from dkvb.workspace.rows import stored_labels, stored_train_rows
+from dkvb.workspace.rows import stored_labels, stored_train_rows, train_rows
 from dkvb.workspace.settings import BottleneckSettings, QuantizeSettings, RetrainedSettings
 
 NO_BIAS = np.float32(-1e30)
 """Bias of a purged class in a linear head: finite, so that losses stay numbers."""
 
 
-def erase(reach: Reach, staging: Path) -> Erased:
+def erase(reach: Reach, staging: Path, exact: Mapping[str, Path] | None = None) -> Erased:
     """Erase all that a purge reaches.
 
     Args:
         staging: a folder for files that are to take the place of others.
+        exact: bottleneck (its fingerprint) -> the file of values that takes the place of its own.
     """
     if staging.exists():
         files.shred_folder(staging)
-    steps = _Steps(reach, staging)
+    steps = _Steps(reach, staging, exact or {})
     for model in reach.knowing:
         files.shred_folder(model.path)
     deleted = [*steps.delete_unfinished(), *steps.delete_dependents()]
-    values = {reach.model_of(request).path.name: steps.zero_values(request) for request in reach.together}
+    values = {reach.model_of(request).path.name: steps.erase_values(request) for request in reach.together}
     for model in reach.covered:
-        steps.zero_counts(model)
+        steps.erase_counts(model)
     for head in reach.heads:
         steps.drop_from_head(head)
     for codes in reach.quantized:
@@ -58,8 +61,8 @@ def erase(reach: Reach, staging: Path) -> Erased:
 class _Steps:
     """What is done to one artifact after another."""
 
-    def __init__(self, reach: Reach, staging: Path) -> None:
-        self.reach, self.staging = reach, staging
+    def __init__(self, reach: Reach, staging: Path, exact: Mapping[str, Path]) -> None:
+        self.reach, self.staging, self.exact = reach, staging, exact
         self.classes = list(reach.classes)
         self.rows = {split: reach.rows(split) for split in STORED_SPLITS}
 
@@ -83,15 +86,21 @@ class _Steps:
                 yield artifact.path.name
         for artifact in lineage.all("retrained"):
             with_them = not set(self.classes) <= set(artifact.settings_as(RetrainedSettings).forget)
-            if with_them and above & set(artifact.inputs.values()):
+            if (with_them or reach.request.record.samples) and above & set(artifact.inputs.values()):
                 files.shred_folder(artifact.path)
                 yield artifact.path.name
         for copy in sorted((reach.workspace.root / "membership").glob(f"*-{reach.features.fingerprint[:8]}-*")):
             files.shred_folder(copy)
             yield copy.name
 
-    def zero_values(self, request: Request) -> int:
-        """Zero the values of the pairs that a request masks; how many pairs."""
+    def erase_values(self, request: Request) -> int:
+        """Zero the values of the pairs that a request masks; how many pairs. Or put values that were trained without it
+        in the place of all; no pairs then."""
+        if file := self.exact.get(request.train):
+            self.staging.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, self.staging / VALUES)
+            files.replace(self.reach.model_of(request).path / VALUES, self.staging / VALUES)
+            return 0
         mask = request.mask()
 
         def zero(tensors: dict[str, np.ndarray]) -> None:
@@ -99,6 +108,24 @@ class _Steps:
 
         files.rewrite_tensors(self.reach.model_of(request).path / VALUES, zero, self.staging)
         return int(mask.sum())
+
+    def erase_counts(self, model: Artifact) -> None:
+        """Take what is purged out of the counts of a bottleneck."""
+        if model.fingerprint in self.exact or self.reach.request.record.samples:
+            files.rewrite_array(model.path, COUNTS, self._counted_again(model), self.staging)
+            self._reseal(model)
+        else:
+            self.zero_counts(model)
+
+    def _counted_again(self, model: Artifact) -> np.ndarray:
+        """(L, C, M) uint32: the counts of the training samples that stay, from their codes."""
+        counts = arrays.read(model, COUNTS)
+        codes = next(codes for codes in self.reach.quantized if codes.fingerprint == model.inputs["quantize"])
+        made = codes.settings_as(QuantizeSettings)
+        rows = np.setdiff1d(train_rows(self.reach.features, made.validation, made.seed)[0], self.rows["train"])
+        selected = arrays.read(codes, "train/codes")[rows].transpose(1, 0, 2)
+        labels = stored_labels(self.reach.features, "train")[rows]
+        return selection_counts_by_class(selected, labels, counts.shape[0], counts.shape[2]).astype(counts.dtype)
 
     def zero_counts(self, model: Artifact) -> None:
         """Zero the counts of the classes in a bottleneck.
@@ -155,16 +182,20 @@ class _Steps:
         if listing.is_file():
             self.staging.mkdir(parents=True, exist_ok=True)
             staying = ~polars.col("label").is_in(self.classes)
+            if self.reach.request.record.samples:
+                gone = arrays.plain(features.path, "train/ids")[self.rows["train"]].tolist()
+                staying = ~((polars.col("split") == "train") & polars.col("id").is_in([str(one) for one in gone]))
             polars.read_parquet(listing).filter(staying).write_parquet(self.staging / FILES)
             files.replace(listing, self.staging / FILES)
         for split in STORED_SPLITS:
             for name in ("features", "ids", "hashes"):
                 self._zero_rows(features, f"{split}/{name}", self.rows[split])
-            self._rewrite(features, f"{split}/labels", self._purged_labels)
+            self._rewrite(features, f"{split}/labels", partial(self._purged_labels, split))
         self._reseal(features)
 
-    def _purged_labels(self, labels: np.ndarray) -> np.ndarray:
-        return np.where(np.isin(labels, self.classes), -1 - labels, labels)
+    def _purged_labels(self, split: str, labels: np.ndarray) -> np.ndarray:
+        gone = np.isin(np.arange(len(labels)), self.rows[split]) & (labels >= 0)
+        return np.where(gone, -1 - labels, labels)
 
     def _zero_rows(self, artifact: Artifact, name: str, rows: np.ndarray) -> None:
         """Zero, or empty, some rows of an array, where the artifact has it."""
@@ -184,4 +215,11 @@ class _Steps:
         """Shred checkpoints, which hold what was erased, and say in the manifest which classes are purged."""
         for checkpoint in sorted(artifact.path.glob("*checkpoint*")):
             files.shred(checkpoint)
-        artifact.reseal(purged=sorted({*artifact.purged, *self.classes}))
+        if self.reach.request.record.samples:
+            there = stored_labels(self.reach.features, "train")
+            purged = np.bincount(-1 - there[there < 0], minlength=1)
+            single = purged.sum() - sum(purged[c] for c in artifact.purged if c < len(purged))
+            also = int((there[self.rows["train"]] >= 0).sum())  # features are the last that is erased
+            artifact.reseal(purged_samples=int(single) + also)
+        else:
+            artifact.reseal(purged=sorted({*artifact.purged, *self.classes}))

@@ -9,6 +9,7 @@ import numpy as np
 
 from dkvb.bottleneck.mask_order import model_hash
 from dkvb.deletion import ledger, together
+from dkvb.deletion.costs import levels
 from dkvb.deletion.measured import measured
 from dkvb.deletion.together import Holder
 from dkvb.errors import UsageError
@@ -47,6 +48,7 @@ def run(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> lis
     with requests.held(workspace):
         ledger.catch_up(workspace)
         earlier, new = _earlier(trained, wanted)
+        trained = trained.under(earlier)
         return [_open(trained, new, earlier)] if new else _already(trained, wanted, earlier)
 
 
@@ -56,8 +58,10 @@ def plan(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> li
     earlier, new = _earlier(trained, wanted)
     if not new:
         return _already(trained, wanted, earlier)
+    trained = trained.under(earlier)
     masking, _ = _masking(trained, new, earlier)
-    return [Plan(harmed=_harmed(trained, masking), **dict(masking))]
+    costs = levels(trained, [*earlier.classes, *new], earlier.rows, masking)
+    return [Plan(harmed=_harmed(trained, masking), costs=costs, **dict(masking))]
 
 
 def _wanted(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> tuple[TrainedSeed, list[int]]:
@@ -115,9 +119,9 @@ def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[M
     masked_before = never if earlier.mask is None else never | earlier.mask
     new, note = _new(trained, forget, masked_before)
     chosen = time.perf_counter()
-    gone = [request.mask() for request in earlier.requests if request.values_may_be_gone]
+    gone = [request.mask() for request in earlier.masking if request.values_may_be_gone]
     earlier_holders = [
-        together.holder_of(trained, request) for request in earlier.requests if not request.values_may_be_gone
+        together.holder_of(trained, request) for request in earlier.masking if not request.values_may_be_gone
     ]
     holders = [*earlier_holders, new]
     masked_after = together.hold(trained, holders, np.logical_or.reduce([never, *gone]))

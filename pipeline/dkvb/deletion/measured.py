@@ -53,6 +53,19 @@ def measured(
     return fields | {"correct": CorrectCounts(**correct)}
 
 
+def before_and_after(
+    then: tuple[TrainedSeed, np.ndarray],
+    now: tuple[TrainedSeed, np.ndarray],
+    forget: Sequence[int],
+    earlier: Sequence[int],
+) -> dict[str, Any]:
+    """Like `measured`, of two models that have values of their own, each with the pairs (C, M) bool masked in it."""
+    was, fields = (measured(model, masked, masked, forget, earlier) for model, masked in (then, now))
+    fields |= {name: value for name, value in was.items() if name.endswith("before")}
+    counts = {name: value for name, value in was["correct"] if name.endswith("before")}
+    return fields | {"correct": fields["correct"].model_copy(update=counts)}
+
+
 def _training_rows(trained: TrainedSeed, forget: Sequence[int], earlier: Sequence[int]) -> np.ndarray:
     """All training rows of the forget classes, and of the retained classes all or, of many, evenly spaced ones."""
     labels = trained.splits.labels["train"]

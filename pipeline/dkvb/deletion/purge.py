@@ -1,5 +1,5 @@
 """`purge`: erase what a request masks, and its classes' samples, from the whole workspace; then look for what may be
-left.
+left. Of an exact request, values that were trained without it take the place of those of training.
 
 The classes' rows in features, ids, codes and neighbour lists are overwritten in place, and their labels turned to -1 -
 c, so that no other row moves: splits, codes and predictions of retained samples keep their bits. The first thing
@@ -11,29 +11,34 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
-from dkvb.deletion import ledger, together
+from dkvb.deletion import ledger, standing, together
+from dkvb.deletion.erase import shred
 from dkvb.deletion.erase_artifacts import erase
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reach import Reach, reach_of
 from dkvb.deletion.scan import scan
-from dkvb.errors import DkvbError, SettingsClash
+from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import PurgeBegun, PurgePlan, PurgeRecord, RequestEntry, Scan, SplitRows
 from dkvb.runtime import progress
-from dkvb.workspace import arrays, requests
+from dkvb.workspace import arrays, exact_values, requests
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import sha256
+from dkvb.workspace.files import atomic, sha256
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import STORED_SPLITS, VALUES
 from dkvb.workspace.requests import MASKED, PURGED, Request
 from dkvb.workspace.rows import stored_labels
 
 NEEDLES, STAGING = "needles.npz", "staging"
+
+LOOKED_FOR = 20_000
+"""Pairs whose values of training are looked for after others took their place, at most: they are of one file."""
 
 
 class Refit(Protocol):
@@ -58,15 +63,19 @@ def plan(workspace: Workspace, wanted: str) -> PurgePlan:
         request=request.id,
         state=request.state,
         names=request.names,
+        samples=request.record.samples.count if request.record.samples else None,
         models_deleted=deleted,
         keys=begun.keys if begun else None,
     )
 
 
-def run(recipe: Recipe, workspace: Workspace, wanted: str, refit: Refit | None = None) -> RequestEntry:
+def run(
+    recipe: Recipe, workspace: Workspace, wanted: str, refit: Refit | None = None, exact: bool = False
+) -> RequestEntry:
     """Purge a request, or end a purge that was killed.
 
     Args:
+        exact: make a hidden request exact first: values trained without it take the place of those of training.
         refit: fits the keys anew on the rows that stay and trains the values again (`--keys reinit`); by default the
             keys are kept.
 
@@ -87,7 +96,9 @@ def run(recipe: Recipe, workspace: Workspace, wanted: str, refit: Refit | None =
             progress.note(f"purge: request {request.id} was purged before")
             return request.record.entry(skipped=True)
         _refuse(workspace, request)
-        begun = request.record.purging or _begin(workspace, request, refit)
+        if exact and not request.exact:
+            request = _made_exact(recipe, workspace, request)
+        begun = request.record.purging or _begin(recipe, workspace, request, refit)
         if begun.keys == "reinit" and refit is None:
             raise SettingsClash(f"The purge of {request.id} was begun with --keys reinit: give that again to end it.")
         if begun.stage == "erase":
@@ -96,6 +107,8 @@ def run(recipe: Recipe, workspace: Workspace, wanted: str, refit: Refit | None =
             refit.run(requests.find(workspace, request.id))
             begun = begun.model_copy(update={"stage": "close"})
             requests.change(requests.find(workspace, request.id), purging=begun)
+        _drop_copies(requests.find(workspace, request.id))
+        standing.tidy(workspace, request.train)
         closed = _close(workspace, requests.find(workspace, request.id), begun, time.perf_counter() - started)
         if raised := together.look_again_with(recipe, workspace, closed):
             closed = requests.change(closed, raised=[*(closed.record.raised or []), *raised])
@@ -115,11 +128,73 @@ def _refuse(workspace: Workspace, request: Request) -> None:
             )
 
 
-def _begin(workspace: Workspace, request: Request, refit: Refit | None) -> PurgeBegun:
+def _made_exact(recipe: Recipe, workspace: Workspace, request: Request) -> Request:
+    """The request, whose values are trained again in the place of its mask.
+
+    Raises:
+        SettingsClash: its purge has begun.
+    """
+    if request.record.purging:
+        raise SettingsClash(
+            f"The purge of {request.id} was begun without --exact, and some of its values are gone: leave --exact out"
+            " to end it."
+        )
+    from dkvb.deletion.exact import upgrade  # it trains, and imports torch
+
+    return upgrade(recipe, workspace, request)
+
+
+def _copy(request: Request, train: str) -> Path:
+    """Where a purge keeps the values that are to take the place of a bottleneck's own, until it has ended."""
+    return request.path / f"in-place-{train[:8]}.safetensors"
+
+
+def _drop_copies(request: Request) -> None:
+    for file in sorted(request.path.glob("in-place-*.safetensors")):
+        shred(file)
+
+
+def _replacing(recipe: Recipe, workspace: Workspace, reach: Reach) -> dict[str, str]:
+    """Write the values that are to take the place of those of training, in each bottleneck where an exact request is
+    purged: its fingerprint -> the file's hash."""
+    written = {}
+    for model in reach.covered:
+        mine = [one for one in reach.together if one.train == model.fingerprint]
+        if not any(one.exact for one in mine):
+            continue
+        from dkvb.deletion.exact import purged_values  # it trains, and imports torch
+
+        values = purged_values(recipe, workspace, mine[0], mine).values
+        file = _copy(reach.request, model.fingerprint)
+        with atomic(file) as temporary:
+            save_file({"values": values}, temporary)
+        written[model.fingerprint] = sha256(file)
+    return written
+
+
+def _refuse_mask_of_other_values(reach: Reach) -> None:
+    """Raise where a mask was chosen on values that stand in the place of those of training, and not on those: with it
+    only the former can be erased."""
+    for request in reach.together:
+        every = requests.all_requests(reach.workspace, request.train)
+        stand = standing.stand(every)
+        if request.exact or stand is None or request.id in [one.id for one in stand.without]:
+            continue
+        trained = load_file(reach.model_of(request).path / VALUES)["values"]
+        if not np.array_equal(stand.request.values()[0], trained):
+            raise SettingsClash(
+                f"Request {request.id} masks pairs in the values that request {stand.request.id} has had trained, and"
+                " those of training still know it in others: purge that request first, or give --exact."
+            )
+
+
+def _begin(recipe: Recipe, workspace: Workspace, request: Request, refit: Refit | None) -> PurgeBegun:
     """Keep the hashes of what is to be erased, then mark the request: from here on, the purge can be ended."""
     reach = reach_of(workspace, request)
     if refit:
         refit.check(reach)
+    _refuse_mask_of_other_values(reach)
+    replacing = _replacing(recipe, workspace, reach)
     needles, shared = _needles(reach)
     needles.save(request.path / NEEDLES)
     begun = PurgeBegun(
@@ -130,6 +205,7 @@ def _begin(workspace: Workspace, request: Request, refit: Refit | None) -> Purge
         shared_rows=shared,
         before_sha256=sha256(reach.model.path / VALUES),
         together=[other.id for other in reach.together],
+        exact=replacing or None,
     )
     requests.change(request, purging=begun)
     return begun
@@ -145,13 +221,34 @@ def _erase(workspace: Workspace, request: Request, begun: PurgeBegun) -> PurgeBe
     deleted = dict.fromkeys([*(begun.deleted or []), *(model.path.name for model in reach.knowing)])
     begun = begun.model_copy(update={"deleted": list(deleted)})
     request = requests.change(request, purging=begun)
-    done = erase(reach, request.path / STAGING)
+    copies = {train: _copy(request, train) for train in begun.exact or {}}
+    for train, file in copies.items():
+        if sha256(file) != (begun.exact or {})[train]:
+            raise DamagedArtifact(f"{file} was altered: put it back from a backup to end the purge of {request.id}.")
+    _zero_standing(reach)
+    for model in reach.covered:
+        standing.tidy(workspace, model.fingerprint)
+    done = erase(reach, request.path / STAGING, copies)
     looked = scan([workspace.root, workspace.reports], Needles.load(request.path / NEEDLES))
     _refuse_leftovers(request, looked)
     following = "reinit" if begun.keys == "reinit" else "close"
     begun = begun.model_copy(update={"done": done, "scan": looked, "stage": following})
     requests.change(request, purging=begun)
     return begun
+
+
+def _zero_standing(reach: Reach) -> None:
+    """Zero the values of the pairs that hidden requests mask in the values that stand as well."""
+    for request in reach.together:
+        stand = standing.stand(requests.all_requests(reach.workspace, request.train))
+        if request.exact or stand is None or request.id in [one.id for one in stand.without]:
+            continue
+        values, passed_over = stand.request.values()
+        values[request.mask()] = 0
+        file, sha = exact_values.write(stand.request.path, values, passed_over)
+        kept = stand.request.record.exact
+        assert kept is not None
+        requests.change(stand.request, exact=kept.model_copy(update={"file": file, "values_sha256": sha}))
 
 
 def _refuse_leftovers(request: Request, looked: Scan) -> None:
@@ -181,7 +278,7 @@ def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: f
         if closed.state != PURGED:
             closed = requests.change(closed, state=PURGED, purge=purge, purging=None, unrecorded=PURGED)
             closed = ledger.record(workspace, PURGED, closed, values=after)
-        progress.note(f"purge: request {closed.id} is purged: {', '.join(closed.names)}")
+        progress.note(f"purge: request {closed.id} is purged: {closed.record.what}")
     return requests.find(workspace, request.id)
 
 
@@ -191,15 +288,32 @@ def _needles(reach: Reach) -> tuple[Needles, int]:
     staying: list[np.ndarray] = []
     for split in STORED_SPLITS:
         stored = arrays.read(reach.features, f"{split}/features")
-        mine = np.isin(stored_labels(reach.features, split), reach.classes)
+        mine = np.isin(np.arange(len(stored)), reach.rows(split)) & (stored_labels(reach.features, split) >= 0)
         needles += Needles.of(stored[mine], needles.salt, first)
         first += int(mine.sum())
         staying.append(stored[~mine])
     shared = {row for rows in staying for row in needles.found_in(np.ascontiguousarray(rows).data)}
     needles = needles.without(shared)
     for request in reach.together:
-        values, mask = load_file(reach.model_of(request).path / VALUES)["values"], request.mask()
-        masked = Needles.of(values[mask], needles.salt, first, dtypes=("<f4",))
-        first += int(mask.sum())
-        needles += masked.without(masked.found_in(np.ascontiguousarray(values[~mask]).data))
+        values, gone = load_file(reach.model_of(request).path / VALUES)["values"], request.mask()
+        stay = [values[~gone]]
+        if reach.exact(request):
+            instead = load_file(_copy(reach.request, request.train))["values"]
+            gone = _some(values.any(2) & (values != instead).any(2))
+            stay = [instead]
+        if stand := standing.stand(requests.all_requests(reach.workspace, request.train)):
+            stay += [stand.request.values()[0]] if request.id in [one.id for one in stand.without] else []
+        erased = Needles.of(values[gone], needles.salt, first, dtypes=("<f4",))
+        first += int(gone.sum())
+        needles += erased.without({row for rows in stay for row in erased.found_in(np.ascontiguousarray(rows).data)})
     return needles, len(shared)
+
+
+def _some(pairs: np.ndarray) -> np.ndarray:
+    """At most `LOOKED_FOR` of some pairs (C, M) bool, evenly spaced."""
+    places = np.flatnonzero(pairs)
+    if len(places) > LOOKED_FOR:
+        places = places[np.linspace(0, len(places) - 1, LOOKED_FOR, dtype=np.int64)]
+    chosen = np.zeros(pairs.size, bool)
+    chosen[places] = True
+    return chosen.reshape(pairs.shape)

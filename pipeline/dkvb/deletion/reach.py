@@ -28,25 +28,34 @@ class Reach:
     quantized: list[Artifact]
     """All keys and codes of the features."""
     heads: list[Artifact]
-    """All linear heads on the features: they lose the rows of the classes."""
+    """Linear heads on the features that lose the rows of the classes: all, where classes are purged."""
     covered: list[Artifact]
-    """Bottlenecks whose requests forget all of the classes: their masked values are erased."""
+    """Bottlenecks whose requests forget all that is purged: their masked values are erased, or others take their
+    place."""
     knowing: list[Artifact]
-    """Bottlenecks that still know one of the classes: they are deleted."""
+    """Models that still know one of the classes or samples: they are deleted."""
     together: list[Request]
-    """Requests that are purged with this one, itself among them: those of other models for the same classes."""
+    """Requests that are purged with this one, itself among them: those of other models for the same classes or
+    samples."""
 
     @property
     def classes(self) -> list[int]:
         return self.request.classes
 
     def rows(self, split: str) -> np.ndarray:
-        """Stored rows (n,) of the classes, whether purged already or not."""
+        """Stored rows (n,) of the classes, or those of the samples, whether purged already or not."""
+        if self.request.record.samples:
+            return self.request.rows if split == "train" else np.empty(0, np.int64)
         return np.flatnonzero(np.isin(labels(self.features, split), self.classes))
 
     def model_of(self, request: Request) -> Artifact:
         """The bottleneck of one of the requests that are purged together."""
         return next(model for model in self.covered if model.fingerprint == request.train)
+
+    def exact(self, request: Request) -> Request | None:
+        """Of the requests that are purged together an exact one of the same model, if there is any: values trained
+        without it take the place of those of training."""
+        return next((one for one in self.together if one.exact and one.train == request.train), None)
 
 
 def reach_of(workspace: Workspace, request: Request, together: Sequence[str] | None = None) -> Reach:
@@ -72,16 +81,33 @@ def reach_of(workspace: Workspace, request: Request, together: Sequence[str] | N
     covered: list[Artifact] = []
     knowing: list[Artifact] = []
     for bottleneck in bottlenecks:
-        forgotten = {c for r in every if r.in_force and r.train == bottleneck.fingerprint for c in r.classes}
-        (covered if set(request.classes) <= forgotten else knowing).append(bottleneck)
+        in_force = [r for r in every if r.in_force and r.train == bottleneck.fingerprint]
+        (covered if _forgotten(request, in_force, made.features) else knowing).append(bottleneck)
     if together is None:
-        together = [r.id for r in every if r.id == request.id or _same_classes(r, request, bottlenecks)]
+        together = [r.id for r in every if r.id == request.id or _same(r, request, bottlenecks)]
     heads = lineage.made_from(made.features, "train")
+    if request.record.samples:  # a head has no part that holds single samples
+        heads, knowing = [], [*knowing, *heads]
     with_it = [r for r in every if r.id in together]
     return Reach(workspace, request, made.features, made.model, quantized, heads, covered, knowing, with_it)
 
 
-def _same_classes(other: Request, request: Request, bottlenecks: Sequence[Artifact]) -> bool:
-    """Whether a masked request of one of these bottlenecks is for no other classes than the request."""
-    of_these = any(other.train == model.fingerprint for model in bottlenecks)
-    return other.state == MASKED and of_these and set(other.classes) <= set(request.classes)
+def _forgotten(request: Request, in_force: Sequence[Request], features: Artifact) -> bool:
+    """Whether the requests of a bottleneck that are in force forget all that a request does: single samples exactly."""
+    if not request.record.samples:
+        return set(request.classes) <= {c for one in in_force for c in one.classes}
+    exact = [one for one in in_force if one.exact]
+    gone = np.concatenate([np.empty(0, np.int64), *(one.rows for one in exact)])
+    classes = [c for one in exact for c in one.classes]
+    rows = request.rows
+    return bool((np.isin(rows, gone) | np.isin(labels(features, "train")[rows], classes)).all())
+
+
+def _same(other: Request, request: Request, bottlenecks: Sequence[Artifact]) -> bool:
+    """Whether a masked request of one of these bottlenecks is for no other classes, or samples, than the request."""
+    if other.state != MASKED or not any(other.train == model.fingerprint for model in bottlenecks):
+        return False
+    if request.record.samples or other.record.samples:
+        both = bool(request.record.samples and other.record.samples)
+        return both and bool(np.isin(other.rows, request.rows).all())
+    return set(other.classes) <= set(request.classes)

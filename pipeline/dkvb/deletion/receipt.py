@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -75,6 +76,10 @@ def _receipt(record: RequestRecord, previous: str) -> Receipt:
     return Receipt(
         request=record.id,
         state=record.state,
+        level=record.reached,
+        level_in_words=record.level_in_words,
+        samples=record.samples.count if record.samples else None,
+        samples_sha256=record.samples.rows_sha256 if record.samples else None,
         classes=[NamedClass(id=c, name=name) for c, name in zip(record.classes, record.names, strict=True)],
         model=ReceiptModel(
             train=record.train,
@@ -127,6 +132,8 @@ def _measures(record: RequestRecord) -> list[ReceiptMeasure]:
 
 def _done(record: RequestRecord) -> list[str]:
     """What was done, in words."""
+    if record.level == "exact":
+        return list(_done_exactly(record))
     masked = [f"{record.masked_at_first:,} of {record.pairs_total:,} key-value pairs were masked: never selected."]
     masked += [
         f"{raised.pairs:,} further pairs were masked after request {raised.cause}:"
@@ -143,12 +150,41 @@ def _done(record: RequestRecord) -> list[str]:
     return [*masked, *_erased(record.purge)]
 
 
-def _erased(purge: PurgeRecord) -> list[str]:
+def _done_exactly(record: RequestRecord) -> Iterator[str]:
+    """The same of an exact request."""
+    exact, told = record.exact, record.samples
+    if exact:
+        beside = "" if len(exact.without) == 1 else f", and without all that {', '.join(exact.without[:-1])} forget"
+        yield (
+            f"The values were trained again from the start on the cached codes, without {record.what}{beside}: training"
+            " is deterministic, so that they are equal to the bit to those of a model that never had these rows, on the"
+            f" same keys. It took {exact.seconds:.1f} s."
+        )
+    if told:
+        loss = told.loss
+        unseen = "" if loss.unseen is None else f"; on test samples of the same classes it is {loss.unseen:.3f}"
+        yield (
+            f"Mean loss on the forgotten samples: {loss.before:.3f} before, {loss.after:.3f} afterwards{unseen}."
+            f" {told.correct_before:,} of {told.count:,} were recognised before, {told.correct_after:,} afterwards."
+        )
+    if record.state == RESTORED:
+        yield "The request was taken back: those values no longer stand."
+    elif record.purge is None:
+        yield "Nothing is erased yet: earlier values, features and codes are on disk, and `dkvb restore` takes it back."
+    else:
+        yield from _erased(record.purge, exactly=True)
+
+
+def _erased(purge: PurgeRecord, exactly: bool = False) -> list[str]:
+    classes = ", with the selection counts of their classes and the rows of their classes in the linear head"
+    values = "The values of those pairs were overwritten with zeros."
+    if exactly:
+        values = "The values of training were overwritten, and values that were trained without it took their place."
+        classes = ", and from the selection counts"
     said = [
-        "The values of those pairs were overwritten with zeros.",
+        values,
         f"{purge.rows.train:,} training and {purge.rows.test:,} test samples were erased from features, ids, codes and"
-        " neighbour lists, with the selection counts of their classes and the rows of their classes in the linear"
-        " head.",
+        f" neighbour lists{classes}.",
     ]
     if gone := [*purge.deleted, *purge.done.artifacts]:
         said.append(f"Deleted, since they were trained with the classes, or unfinished: {', '.join(gone)}.")
@@ -171,6 +207,10 @@ def _not_claimed(record: RequestRecord) -> list[str]:
         " made elsewhere, and old blocks that a disk or file system may keep after a file was overwritten.",
         "No legal conclusion is drawn: whether this answers a request for erasure is for the reader to judge.",
     ]
+    if record.level == "exact" and (record.purge is None or record.purge.keys == "keep"):
+        said.append("The keys were fitted with these samples present and were kept.")
+    if record.level == "exact" and record.purge is None:
+        return [*said, "The values of training are still on disk: with the files, they can be used again."]
     if record.state != PURGED or record.purge is None:
         return [*said, "A mask hides and does not erase: with the files, it can be lifted."]
     kept = (
@@ -179,6 +219,8 @@ def _not_claimed(record: RequestRecord) -> list[str]:
     )
     if record.purge.keys == "reinit":
         return [*said, "Keys were fitted anew and values trained again, without the classes.", kept]
+    if record.level == "exact":
+        return [*said, kept]
     return [
         *said,
         "The keys were fitted with the classes present and were kept, as were those of the masked pairs.",

@@ -8,6 +8,7 @@ import numpy as np
 
 from dkvb.deletion.erase import shred_folder
 from dkvb.deletion.reach import Reach
+from dkvb.deletion.standing import tidy
 from dkvb.errors import SettingsClash
 from dkvb.recipe import Recipe
 from dkvb.stages import train
@@ -47,6 +48,9 @@ class Reinit:
         for model in self.workspace.all("train"):
             if model.inputs.get("quantize") == codes and model.fingerprint != request.train:
                 shred_folder(model.path)  # values of the old keys
+        for model in self.workspace.all("retrained"):
+            if model.inputs.get("quantize") == codes:
+                shred_folder(model.path)
         own = self.recipe.with_(run={"seeds": [request.record.seed]})
         # the stage refuses new keys while masks of purged classes belong to the old ones; these are emptied below
         quantize_seed(own, self.workspace, need_features(own, self.workspace), request.record.seed, force=True)
@@ -55,6 +59,7 @@ class Reinit:
         for other in requests.all_requests(self.workspace, request.train):
             emptied, before = requests.write_mask(other.path, nothing), other.record.masked_at_first
             requests.change(other, mask_sha256=emptied, masked_before_reinit=before, masked=0, topped_up=None)
+        tidy(self.workspace, request.train)
 
     def _codes(self, request: Request) -> str:
         """The fingerprint of the codes of the request's model.

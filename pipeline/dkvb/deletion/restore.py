@@ -1,11 +1,11 @@
-"""`restore`: take a request back, exactly: its mask no longer applies. The masks of other requests stay, and grow where
-their classes were kept away only by pairs that are given back."""
+"""`restore`: take a request back, exactly: its mask no longer applies, or the values from before it stand again. The
+masks of other requests stay, and grow where their classes were kept away only by pairs that are given back."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from dkvb.deletion import ledger, together
+from dkvb.deletion import ledger, standing, together
 from dkvb.errors import SettingsClash
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import RequestEntry
@@ -23,7 +23,8 @@ def run(recipe: Recipe, workspace: Workspace, wanted: str) -> RequestEntry:
 
     Raises:
         UsageError: there is no such request.
-        SettingsClash: it was purged, or its purge has begun: there is nothing to take back.
+        SettingsClash: it was purged, or its purge has begun: there is nothing to take back. Or values have to be
+            trained again, and the recipe is not that of the model.
     """
     with requests.held(workspace):
         ledger.catch_up(workspace)
@@ -35,12 +36,20 @@ def run(recipe: Recipe, workspace: Workspace, wanted: str) -> RequestEntry:
                 " original data with another --data-dir."
             )
         if request.state == RESTORED:
+            standing.settle(recipe, workspace, request.train)  # where the process was killed before it had done that
+            standing.tidy(workspace, request.train)
             progress.note(f"restore: request {request.id} was restored before")
             return request.record.entry(skipped=True)
+        if request.exact:  # values that are to stand must be there before its own go
+            standing.settle(recipe, workspace, request.train, leaving=[request.id])
         now = datetime.now(UTC).isoformat(timespec="seconds")
         request = requests.change(request, state=RESTORED, restored=now, unrecorded=RESTORED)
         request = ledger.record(workspace, RESTORED, request)
-        progress.note(f"restore: request {request.id} restored; its mask no longer applies")
+        standing.settle(recipe, workspace, request.train)
+        standing.tidy(workspace, request.train)
+        request = requests.find(workspace, request.id)
+        applies = "its values no longer stand" if request.exact else "its mask no longer applies"
+        progress.note(f"restore: request {request.id} restored; {applies}")
         if raised := together.look_again_with(recipe, workspace, request):
             request = requests.change(request, raised=raised)
         return request.record.entry(skipped=False)

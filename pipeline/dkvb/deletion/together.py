@@ -201,9 +201,12 @@ def look_again(trained: TrainedSeed, cause: str) -> list[TopUp]:
         cause: id of that request.
     """
     union = requests.forgotten(trained.workspace, trained.dkvb_artifact)
-    holders = [holder_of(trained, request) for request in union.requests if not request.values_may_be_gone]
+    trained = trained.under(union)
+    holders = [
+        holder_of(trained, request) for request in union.masking if not (request.values_may_be_gone or request.exact)
+    ]
     if not holders:
         return []
-    gone = [request.mask() for request in union.requests if request.values_may_be_gone]
+    gone = [request.mask() for request in union.masking if request.values_may_be_gone]
     hold(trained, holders, np.logical_or.reduce([trained.no_mask < 0, *gone]))
     return write(trained, holders, cause)

@@ -18,6 +18,7 @@ from dkvb.deletion import checks
 from dkvb.deletion.comparison import destinations, oracle_record, split_accuracies
 from dkvb.deletion.recovery import erased_share, recovery
 from dkvb.deletion.relearning import Masked, relearning
+from dkvb.deletion.sample_checks import forgotten_samples
 from dkvb.errors import DamagedArtifact
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_predictions
@@ -61,6 +62,7 @@ def judge(
     before = _before(trained, forget)
     made: list[Check] = [
         *checks.forgotten_classes(trained, accuracy["test"], forget, requests),
+        *forgotten_samples(trained, mask, requests),
         *checks.retained_classes(trained, accuracy["test"].retain, before),
         *checks.relearned_classes(trained, again),
     ]

@@ -29,9 +29,10 @@ def run(recipe: Recipe, workspace: Workspace) -> list[Verdict]:
     for seed in recipe.run.seeds:
         trained = TrainedSeed(recipe, workspace, features, seed)
         union = forgotten(workspace, trained.dkvb_artifact)
-        if not union.classes:
+        if not union.requests:
             progress.note(f"verify seed {seed}: nothing is forgotten in this model")
             continue
+        trained = trained.under(union)
         verdict = judge(trained, union.mask, union.classes, union.requests)
         mend, recorded = list(_mend(verdict, union.requests)), _record(workspace, verdict, union.requests)
         verdicts.append(verdict.model_copy(update={"mend": mend, "recorded": recorded}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,7 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import SeedModels, seed_models
 from dkvb.workspace.names import COUNTS, LINEAR, VALUES
+from dkvb.workspace.requests import Union
 from dkvb.workspace.specs import keys_for
 
 
@@ -27,7 +28,10 @@ from dkvb.workspace.specs import keys_for
 class TrainedSeed:
     """One seed's trained models; each is read when a method first needs it.
 
-    `check_files` is whether an artifact's files are compared with its manifest before it is given out.
+    `check_files` is whether an artifact's files are compared with its manifest before it is given out. `standing` are
+    values (C, M, L) that an exact request has put in the place of those of training, and the pairs (C, M) bool that are
+    passed over with them; `left_out` (n,) rows of the stored training set that are forgotten one by one: models that
+    are trained without the forgotten classes leave them out as well.
 
     Raises (by its properties):
         MissingStage: that model has not been trained.
@@ -39,6 +43,15 @@ class TrainedSeed:
     features: Artifact
     seed: int
     check_files: bool = True
+    standing: tuple[np.ndarray, np.ndarray] | None = None
+    left_out: np.ndarray | None = None
+
+    def under(self, union: Union) -> TrainedSeed:
+        """The same with the values that stand under some requests; their masks are not applied."""
+        rows = union.rows
+        if union.standing is None and not len(rows):
+            return self
+        return replace(self, standing=union.values, left_out=rows if len(rows) else None)
 
     @cached_property
     def splits(self) -> Splits:
@@ -76,7 +89,7 @@ class TrainedSeed:
 
     @cached_property
     def bottleneck(self) -> StoredBottleneck:
-        values = load_file(self.dkvb_artifact.path / VALUES)["values"]
+        values = load_file(self.dkvb_artifact.path / VALUES)["values"] if self.standing is None else self.standing[0]
         masks_unused = self.recipe.keys.unused == "mask"
         return StoredBottleneck(self.splits, self.codes_artifact, values, self.recipe.train.pool, masks_unused)
 
@@ -105,5 +118,9 @@ class TrainedSeed:
     def no_mask(self) -> np.ndarray:
         """The mask order (C, M) of the trained model."""
         if not self.bottleneck.masks_unused:
-            return self.bottleneck.no_mask(np.empty((self.bottleneck.codebooks, self.bottleneck.pairs)))
-        return self.bottleneck.no_mask(self.class_counts(range(len(self.splits.classes))))
+            order = self.bottleneck.no_mask(np.empty((self.bottleneck.codebooks, self.bottleneck.pairs)))
+        else:
+            order = self.bottleneck.no_mask(self.class_counts(range(len(self.splits.classes))))
+        if self.standing is not None:
+            order[self.standing[1]] = -1
+        return order

@@ -40,10 +40,10 @@ def without_class(
     The training rows of the class are appended to the test split, since training does not look there; `HeldOut` tells
     them apart.
     """
-    if features.purged:
+    if features.lost_rows:
         raise UsageError(
-            f"Classes were purged from {features.path}; membership inference needs features from which none was:"
-            " another --data-dir."
+            f"Classes or samples were purged from {features.path}; membership inference needs features from which none"
+            " was: another --data-dir."
         )
     embedded = features.result_as(EmbedResult)
     name = embedded.classes[held_out]

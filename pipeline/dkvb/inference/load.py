@@ -155,6 +155,12 @@ def load_artifact(
     trained = Lineage(workspace).need_input(artifact, "train")
     trained.check()
     model = _trained(workspace, trained, device, requests, keep_labels)
+    exact = [one for one in all_requests(workspace, trained.fingerprint) if one.in_force and one.exact]
+    if requests and exact and keeps == "weights" and isinstance(model, Model):
+        raise SettingsClash(
+            f"{artifact.path} was made from values that request {exact[-1].id} has since had trained again without"
+            f" {exact[-1].record.what}: load the workspace itself, or restore the request first."
+        )
     return _unlearned(model, artifact, keeps)
 
 
@@ -225,9 +231,13 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
 
 def _requested(workspace: Workspace, trained: Artifact, model: Model, masked: bool) -> Model:
     """The model under the masks of all deletion requests that were not taken back, or of those alone whose values are
-    gone."""
+    gone; with the values of the newest exact request where there is one."""
     every = all_requests(workspace, trained.fingerprint)
-    union = unite([request for request in every if (request.in_force if masked else request.values_may_be_gone)])
+    applied = [request for request in every if (request.in_force if masked else request.values_may_be_gone)]
+    union = unite(applied, exact=masked)  # a purge has put values without its classes in the place of those of training
+    if values := union.values:
+        weights = replace(model.weights, values=values[0], unused=model.unused | values[1])
+        model = Model(model.about, weights, model.mask, model.top_k, model.pool, model.class_counts)
     return model if union.mask is None else model.masked(union.mask & ~model.unused, union.classes)
 
 

@@ -31,7 +31,7 @@ def retain_and_forget(
 ) -> tuple[float | None, float | None]:
     """Accuracy on the retain classes and on the forget classes."""
     retain = np.setdiff1d(np.arange(len(total)), forget)
-    return share(correct, total, retain), share(correct, total, np.asarray(forget))
+    return share(correct, total, retain), share(correct, total, np.asarray(forget, np.int64))
 
 
 def percent(share: float | None) -> str:

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field
 
 from dkvb.records.accuracies import Accuracies
 from dkvb.records.base import Record
+from dkvb.records.levels import NEW_KEYS, UNPURGED, WORDS, Level
 
 State = Literal["masked", "purged", "restored"]
 Keys = Literal["keep", "reinit"]
@@ -182,6 +183,8 @@ class Plan(Masking):
     """Marks a plan."""
     harmed: list[Harmed]
     """The retained classes that lose most, the worst first."""
+    costs: list[LevelCost] | None = None
+    """What each level of forgetting would do and cost."""
 
 
 class SplitRows(Record):
@@ -220,22 +223,108 @@ class Erased(Record):
     """Deleted: trained with the classes, or unfinished."""
 
 
+class ExactValues(Record):
+    """Values that were trained again without what a request forgets, and without all that is forgotten beside it."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"file", "values_sha256"})
+
+    file: str | None = None
+    """In the request's folder: `values` (C, M, L), and `mask`, the pairs that no sample that stays selects, where the
+    model passes over those. None where the values of a newer request stand in their place, or new keys were fitted."""
+    values_sha256: str | None = None
+    """Of that file."""
+    without: list[str]
+    """Ids of the requests whose classes and samples took no part, its own among them."""
+    classes: list[int]
+    """Ids of all classes that took no part."""
+    samples: int
+    """Single training samples that took no part, beside those of the classes."""
+    seconds: float
+    """What training took; that of an earlier run where the values were there already."""
+
+
+class Losses(Record):
+    """Mean cross-entropy of a model: a sample that was learned has a lower one than a sample like it that never was."""
+
+    before: float
+    """On the forgotten samples, before."""
+    after: float
+    """On the same samples, by values that never had them."""
+    unseen: float | None
+    """On test samples of the same classes, which no model had; None where there are none."""
+
+
+class ForgottenSamples(Record):
+    """Single training samples that a request forgets."""
+
+    count: int
+    rows_sha256: str
+    """Of `rows.npy` in the request's folder, which holds their row numbers in the stored training set."""
+    per_class: list[int]
+    """(L,) samples of each class among them."""
+    loss: Losses
+    correct_before: int
+    """Those whose class was recognised before."""
+    correct_after: int
+    """Those whose class is recognised afterwards, from what the others of the class are like."""
+
+
+class LevelCost(Record):
+    """What forgetting at one level would do and cost."""
+
+    level: Level
+    does: str
+    """What it does, in words."""
+    seconds: float | None
+    """None where it cannot be said, or cannot be done."""
+    measured: bool
+    """Whether the seconds were measured; else they are estimated from what training took."""
+    reversible: bool
+    """Whether it can be taken back."""
+    possible: bool
+    """Whether it can be done: masking forgets no single samples."""
+
+
+class ExactPlan(Record):
+    """What `forget --exact` or `forget --samples` would do; nothing was written or trained."""
+
+    request: None = None
+    """There is none."""
+    plan: Literal[True] = True
+    """Marks a plan."""
+    names: list[str]
+    """Names of the classes; empty for single samples."""
+    classes: list[int]
+    samples: int | None
+    """Single samples; None for classes."""
+    rows: int
+    """Training samples that values would be trained on."""
+    costs: list[LevelCost]
+
+
 class PurgePlan(Record):
     """What a purge would do."""
 
     request: str
     state: State
     names: list[str]
+    samples: int | None = None
+    """Single samples; None where classes are purged."""
     models_deleted: list[str]
-    """Bottlenecks that still know one of the classes."""
+    """Models that still know one of the classes or samples."""
     keys: Keys | None
     """How a purge that was cut short treats the keys; None where none was begun."""
+
+    @property
+    def what(self) -> str:
+        """What it erases, in words."""
+        return ", ".join(self.names) if self.samples is None else f"{self.samples:,} samples"
 
 
 class PurgeBegun(Record):
     """A purge that is under way, or was cut short: what `dkvb purge` needs to end it."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"deleted", "done", "scan"})
+    absent: ClassVar[frozenset[str]] = frozenset({"deleted", "done", "scan", "exact"})
 
     stage: Literal["erase", "reinit", "close"]
     """The step that comes next."""
@@ -253,12 +342,17 @@ class PurgeBegun(Record):
     """Ids of the requests that are purged with it, its own among them."""
     deleted: list[str] | None = None
     """Bottlenecks that were deleted because they still knew the classes."""
+    exact: dict[str, str] | None = None
+    """Bottleneck (its fingerprint) -> hash of the values, trained without what is purged, that take the place of its
+    own; they lie in the request's folder until the purge has ended."""
     done: Erased | None = None
     scan: Scan | None = None
 
 
 class PurgeRecord(Record):
     """A purge that has ended."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"exact"})
 
     keys: Keys
     """Whether keys were kept or fitted anew."""
@@ -269,7 +363,10 @@ class PurgeRecord(Record):
     shared_rows: int
     """Rows that are equal to rows that stay, and could therefore not be looked for."""
     deleted: list[str]
-    """Bottlenecks that were deleted because they still knew the classes."""
+    """Models that were deleted because they still knew the classes or samples."""
+    exact: dict[str, str] | None = None
+    """Bottleneck (its fingerprint) -> hash of the values, trained without what was purged, that took the place of its
+    own."""
     done: Erased
     scan: Scan
     before_sha256: str
@@ -288,7 +385,8 @@ class RequestFields(Masking):
 
     model_config = ConfigDict(extra="allow")  # fields of a later version are kept when the file is written again
     absent: ClassVar[frozenset[str]] = Masking.absent | {
-        *("note", "unrecorded", "restored", "purging", "purge", "masked_before_reinit", "topped_up")
+        *("note", "unrecorded", "restored", "purging", "purge", "masked_before_reinit", "topped_up"),
+        *("level", "exact", "samples"),
     }
 
     state: State
@@ -304,6 +402,11 @@ class RequestFields(Masking):
     purge: PurgeRecord | None = None
     topped_up: list[TopUp] | None = None
     """How its own N was raised since, the oldest first; the pairs lie in `top-up-1.safetensors` and so on."""
+    level: Literal["exact"] | None = None
+    """exact: values were trained again. None: pairs are masked, hidden until a purge erases them."""
+    exact: ExactValues | None = None
+    samples: ForgottenSamples | None = None
+    """Where single samples are forgotten rather than classes."""
     masked_before_reinit: int | None = None
     """`masked` as it was before the keys were fitted anew, which empties the mask."""
 
@@ -311,6 +414,28 @@ class RequestFields(Masking):
     def n(self) -> int:
         """N as it is now."""
         return self.topped_up[-1].n if self.topped_up else self.settings.n
+
+    @property
+    def what(self) -> str:
+        """What it forgets, in words."""
+        if self.samples:
+            return f"{self.samples.count:,} {'sample' if self.samples.count == 1 else 'samples'}"
+        return ", ".join(self.names)
+
+    @property
+    def reached(self) -> Level | None:
+        """The level at which it is forgotten now; None once it was restored."""
+        if self.state == "restored":
+            return None
+        return self.level or ("erased" if self.state == "purged" else "hidden")
+
+    @property
+    def level_in_words(self) -> str | None:
+        """What that level means; None once it was restored."""
+        if self.level == "exact" and self.reached:
+            words = NEW_KEYS if self.purge and self.purge.keys == "reinit" else WORDS["exact"]
+            return words if self.state == "purged" else f"{words}; {UNPURGED}"
+        return WORDS[self.reached] if self.reached else None
 
     @property
     def masked_at_first(self) -> int:

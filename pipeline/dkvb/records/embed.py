@@ -31,7 +31,7 @@ class Leaks(Record):
 class EmbedResult(Record):
     """The features of a data set."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"purged", "seconds", "skipped", "artifact"})
+    absent: ClassVar[frozenset[str]] = frozenset({"purged", "purged_samples", "seconds", "skipped", "artifact"})
 
     source: str
     encoder: str | None
@@ -53,6 +53,8 @@ class EmbedResult(Record):
     leaks: Leaks
     leaks_in_words: str | None
     """The same in a sentence; None where there is nothing to say."""
+    purged_samples: int | None = None
+    """Single samples that were purged."""
     purged: list[int] | None = None
     """Classes whose rows were erased by `dkvb purge`."""
     seconds: float | None = None

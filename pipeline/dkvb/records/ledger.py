@@ -8,6 +8,7 @@ from pydantic import ConfigDict
 
 from dkvb.records.base import Record
 from dkvb.records.deletion import MaskSettings, PurgeRecord, State, TopUp
+from dkvb.records.levels import Level
 from dkvb.records.proportions import Accuracy
 
 
@@ -29,7 +30,7 @@ class LedgerEntry(Record):
     number: int
     """Its place, from 1 on."""
     event: str
-    """masked, topped-up, verified, restored, purged or receipt."""
+    """masked, topped-up, exact, verified, restored, purged or receipt."""
     request: str
     classes: list[int]
     train: str
@@ -41,7 +42,7 @@ class LedgerEntry(Record):
     top_up: TopUp | None = None
     """topped-up: how N was raised, and by which request."""
     values: str | None = None
-    """purged: hash of the file of values."""
+    """purged: hash of the file of values. masked, of an exact request, and exact: of the values that were trained."""
     state: State | None = None
     """verified, receipt: the request's state then."""
     passed: bool | None = None
@@ -146,10 +147,19 @@ class Receipt(Record):
     """One request: what it was to forget, what was done, and what was measured: `receipts/<id>.json`."""
 
     model_config = ConfigDict(extra="allow")  # one that a later version issued is still shown
+    absent: ClassVar[frozenset[str]] = frozenset({"level", "level_in_words", "samples", "samples_sha256"})
 
     request: str
     state: State
     """masked, purged or restored."""
+    level: Level | None = None
+    """hidden, erased or exact; None once it was restored, and in receipts of earlier versions."""
+    level_in_words: str | None = None
+    """What that means."""
+    samples: int | None = None
+    """Single samples that it forgets; None where it forgets classes."""
+    samples_sha256: str | None = None
+    """Of the file of their row numbers."""
     classes: list[NamedClass]
     model: ReceiptModel
     method: str

@@ -10,7 +10,7 @@ from dkvb.records.base import Record
 class QuantizeResult(Record):
     """The keys of one seed, and every sample's codes."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"note", "purged", "seconds", "skipped", "artifact"})
+    absent: ClassVar[frozenset[str]] = frozenset({"note", "purged", "purged_samples", "seconds", "skipped", "artifact"})
 
     seed: int
     codebooks: int
@@ -28,6 +28,8 @@ class QuantizeResult(Record):
     note: str | None = None
     """How pairs and k were adapted to the data (`keys.adapt`), where they were."""
     purged: list[int] | None = None
+    purged_samples: int | None = None
+    """Single samples that were purged."""
     seconds: float | None = None
     skipped: bool | None = None
     artifact: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from dkvb.records.base import Record
+from dkvb.records.levels import Level
 
 
 class ArtifactStatus(Record):
@@ -32,6 +33,12 @@ class RequestStatus(Record):
     names: list[str]
     state: str
     """masked, purged or restored."""
+    level: Level | None
+    """How it is forgotten: hidden, erased or exact; None once it was restored."""
+    level_in_words: str | None
+    """What that means."""
+    samples: int | None
+    """Single samples that it forgets; None where it forgets classes."""
     masked: int
     created: str
     """When it was opened."""

@@ -25,7 +25,7 @@ class TrainResult(Record):
     """A trained model of one seed: the bottleneck's values, or the linear head."""
 
     absent: ClassVar[frozenset[str]] = frozenset(
-        {"selected_pairs", "converged", "until", "purged", "seconds", "skipped", "artifact"}
+        {"selected_pairs", "converged", "until", "purged", "purged_samples", "seconds", "skipped", "artifact"}
     )
 
     seed: int
@@ -48,6 +48,8 @@ class TrainResult(Record):
     until: Literal["converged"] | None = None
     """"converged" where the linear head itself was trained to convergence, rather than one beside it."""
     purged: list[int] | None = None
+    purged_samples: int | None = None
+    """Single samples that were purged."""
     seconds: float | None = None
     skipped: bool | None = None
     artifact: str | None = None

@@ -86,7 +86,7 @@ def _purged(workspace: Workspace, spec: Spec, force: bool) -> Artifact | None:
     """The finished artifact, checked, if rows were purged from it: making any of it again would bring them back."""
     refuse_half_purged(workspace)
     artifact = workspace.get(spec)
-    if artifact is None or not artifact.purged:
+    if artifact is None or not artifact.lost_rows:
         return None
     if force or artifact.wrong_files():
         refuse_return(workspace, artifact)

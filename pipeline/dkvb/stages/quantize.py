@@ -20,10 +20,10 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Quant
         SettingsClash: forced, where masks of purged classes belong to the keys that are there.
     """
     features = need_features(recipe, workspace)
-    if force and features.purged:
+    if force and features.lost_rows:
         raise SettingsClash(
-            f"Classes were purged from {features.path}, and their masks belong to the keys that are there: new keys"
-            " would leave the masks without meaning. `dkvb purge REQUEST --keys reinit` fits new keys and trains new"
-            " values together."
+            f"Classes or samples were purged from {features.path}, and masks and values belong to the keys that are"
+            " there: new keys would leave them without meaning. `dkvb purge REQUEST --keys reinit` fits new keys and"
+            " trains new values together."
         )
     return [quantize_seed(recipe, workspace, features, seed, force) for seed in recipe.run.seeds]

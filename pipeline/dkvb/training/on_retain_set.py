@@ -30,7 +30,7 @@ from dkvb.runtime import progress
 from dkvb.training.codes import quantize_without
 from dkvb.training.linear_head import converged_head, new_head
 from dkvb.training.loop import Schedule, Unit, fit
-from dkvb.workspace.files import atomic
+from dkvb.workspace.files import atomic, canonical_hash
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CHECKPOINT, LINEAR, VALUES
@@ -55,14 +55,14 @@ What = Literal["retrain", "retrain-keys", "retrain-linear"]
 
 def retrained(trained: TrainedSeed, forget: Sequence[int], what: What) -> Artifact:
     """The artifact of a retrained model, trained now where no earlier run has done that; its result is a
-    `RetrainedResult`.
+    `RetrainedResult`. Samples that `trained` leaves out take no part either.
 
     Raises:
         MissingStage: there is no trained model yet.
         DkvbError: the retain set is empty, or a loss that is not finite.
     """
     recipe, seed = trained.recipe, trained.seed
-    rows = np.flatnonzero(~np.isin(trained.splits.labels["train"], forget))
+    rows = np.flatnonzero(_retained(trained, forget))
     if len(rows) == 0:
         raise DkvbError(
             "Nothing is left to retrain on: the forget classes are all there is in the training set. Leave one out."
@@ -74,9 +74,11 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What) -> Artifa
         without = list(forget) if what == "retrain-keys" else []
         like = dkvb_spec(recipe, seed, quantize_spec(recipe, seed, trained.features, without).fingerprint)
     settings = {**like.settings, "what": what, "forget": list(forget)}
-    spec = Spec(
-        "retrained", f"{recipe.data_name}-{what}-{'-'.join(map(str, forget))}-seed{seed}", settings, like.inputs
-    )
+    named = "-".join(map(str, forget))
+    if trained.left_out is not None:
+        settings["left_out"] = canonical_hash(trained.left_out.tolist())
+        named += f"-{len(trained.left_out)}-samples"
+    spec = Spec("retrained", f"{recipe.data_name}-{what}-{named}-seed{seed}", settings, like.inputs)
     with trained.workspace.claim(spec, force=_damaged(trained, spec)) as claim:
         if claim.artifact:
             return claim.artifact
@@ -116,7 +118,7 @@ def load_bottleneck(trained: TrainedSeed, forget: Sequence[int], what: What) -> 
     `Bottleneck.no_mask`."""
     artifact = retrained(trained, forget, what)
     model = bottleneck(trained, forget, what, load_file(artifact.path / VALUES)["values"])
-    return model, _unmasked(model, forget)
+    return model, _unmasked(trained, model, forget)
 
 
 def load_head(trained: TrainedSeed, forget: Sequence[int]) -> dict[str, np.ndarray]:
@@ -124,10 +126,24 @@ def load_head(trained: TrainedSeed, forget: Sequence[int]) -> dict[str, np.ndarr
     return load_file(retrained(trained, forget, "retrain-linear").path / LINEAR)
 
 
-def _unmasked(model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
+def _retained(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
+    """(N,) bool: the training rows of other classes, without the samples that are left out."""
+    kept: np.ndarray = ~np.isin(trained.splits.labels["train"], forget)
+    if trained.left_out is not None:
+        kept &= ~np.isin(trained.splits.rows["train"], trained.left_out)
+    return kept
+
+
+def passed_over(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
+    """(C, M) bool: the pairs that none of the rows that stay selects, where the recipe passes over such pairs; else
+    none."""
+    return _unmasked(trained, trained.bottleneck, forget) < 0
+
+
+def _unmasked(trained: TrainedSeed, model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
     if not model.masks_unused:
         return model.no_mask(np.empty((model.codebooks, model.pairs)))
-    retain = ~np.isin(model.splits.labels["train"], forget)
+    retain = _retained(trained, forget)
     return model.no_mask(selection_counts(model.codes("train")[:, retain], model.pairs))
 
 

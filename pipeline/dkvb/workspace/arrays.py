@@ -133,7 +133,7 @@ def heal(artifact: Artifact, marks: Marks, units: Mapping[str, list[tuple[str, A
     ]
     if not bad:
         return False
-    if artifact.purged:
+    if artifact.lost_rows:
         raise artifact.damaged("rows were purged from it, so that what is missing cannot be made as it was", force=True)
     for unit in bad:
         marks.clear(unit)

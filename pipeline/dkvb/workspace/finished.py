@@ -78,6 +78,16 @@ class Artifact:
         """Classes whose data `dkvb purge` erased from it."""
         return list(self.manifest["result"].get("purged") or [])
 
+    @property
+    def purged_samples(self) -> int:
+        """Single samples that `dkvb purge` erased from it."""
+        return int(self.manifest["result"].get("purged_samples") or 0)
+
+    @property
+    def lost_rows(self) -> bool:
+        """Whether `dkvb purge` erased anything from it."""
+        return bool(self.purged or self.purged_samples)
+
     def result_as(self, kind: type[R]) -> R:
         """The result as the record that wrote it.
 

@@ -1,14 +1,17 @@
-"""Deletion requests on disk: `requests/<id>/` holds `mask.safetensors` and, written last, `request.json`.
+"""Deletion requests on disk: `requests/<id>/` holds `mask.safetensors` and, written last, `request.json`; that of an
+exact request also what `exact_values` keeps.
 
 A request belongs to one trained bottleneck, by its fingerprint. Its state is "masked", "purged" or "restored"; the
-masks of all requests that are not restored unite. A request whose purge was begun and not finished carries `purging`.
+masks of all requests that are not restored unite. The newest exact request that is not restored brings values of its
+own, trained without what it and all requests before it forget, so that no mask of theirs is needed; those of later
+requests apply. A request whose purge was begun and not finished carries `purging`.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +27,7 @@ from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import Masking, RequestRecord, State, TopUp
 from dkvb.records.embed import EmbedResult
+from dkvb.workspace import exact_values
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
 from dkvb.workspace.finished import Artifact
@@ -74,13 +78,39 @@ class Request:
         """Whether it was purged, or a purge of it has begun."""
         return self.state == PURGED or self.record.purging is not None
 
+    @property
+    def exact(self) -> bool:
+        return self.record.level == "exact"
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n,) rows of the stored training set that it forgets one by one; none where it forgets classes.
+
+        Raises:
+            DamagedArtifact: their file is missing or was altered.
+        """
+        samples = self.record.samples
+        return exact_values.read_rows(self.path, samples) if samples else np.empty(0, np.int64)
+
+    def values(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of an exact request that stands: values (C, M, L), and the pairs (C, M) bool that are passed over.
+
+        Raises:
+            DamagedArtifact: the file is missing or was altered.
+        """
+        assert self.record.exact is not None
+        return exact_values.read(self.path, self.record.exact)
+
     def mask(self) -> np.ndarray:
-        """(C, M) bool, the pairs that this request masks, those by which its N was raised among them.
+        """(C, M) bool, the pairs that this request masks, those by which its N was raised among them; of an exact one,
+        none.
 
         Raises:
             DamagedArtifact: the mask is missing or was altered.
         """
         mask = self._stored(MASK, self.record.mask_sha256)
+        if self.exact:  # one that was hidden first keeps its mask on disk, but needs it no more
+            return np.zeros_like(mask)
         for number, raised in enumerate(self.record.topped_up or [], 1):
             mask |= self._stored(top_up_file(number), raised.mask_sha256)
         return mask
@@ -107,6 +137,24 @@ class Union:
     """(C, M) bool; None where no request is in force."""
     classes: list[int]
     requests: list[Request]
+    standing: Request | None = None
+    """The exact request whose values take the place of those of training."""
+
+    @property
+    def masking(self) -> list[Request]:
+        """The requests whose masks apply: all, or those after the one whose values stand."""
+        return _after(self.requests, self.standing)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n,) rows of the stored training set that are forgotten one by one."""
+        return np.unique(np.concatenate([np.empty(0, np.int64), *(request.rows for request in self.requests)]))
+
+    @property
+    def values(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Values (C, M, L) that stand in the place of those of training, and the pairs (C, M) bool that are passed over
+        with them."""
+        return self.standing.values() if self.standing else None
 
 
 def folder(workspace: Workspace) -> Path:
@@ -142,12 +190,21 @@ def forgotten(workspace: Workspace, train: Artifact) -> Union:
     return unite([request for request in all_requests(workspace, train.fingerprint) if request.in_force])
 
 
-def unite(requests: Sequence[Request]) -> Union:
-    """What some requests of one model forget together."""
-    mask: np.ndarray | None = None
-    for request in requests:
+def unite(requests: Sequence[Request], exact: bool = True) -> Union:
+    """What some requests of one model forget together.
+
+    Args:
+        exact: whether values of an exact request stand in the place of those of training.
+    """
+    standing = next((one for one in reversed(requests) if exact and one.record.exact and one.record.exact.file), None)
+    mask = standing.values()[1] if standing else None
+    for request in _after(requests, standing):
         mask = request.mask() if mask is None else mask | request.mask()
-    return Union(mask, sorted({c for request in requests for c in request.classes}), list(requests))
+    return Union(mask, sorted({c for request in requests for c in request.classes}), list(requests), standing)
+
+
+def _after(requests: Sequence[Request], standing: Request | None) -> list[Request]:
+    return list(requests) if standing is None else list(requests[requests.index(standing) + 1 :])
 
 
 def find(workspace: Workspace, wanted: str) -> Request:
@@ -176,30 +233,37 @@ def held(workspace: Workspace) -> Iterator[None]:
         yield
 
 
-def open_request(workspace: Workspace, train: Artifact, masking: Masking, mask: np.ndarray) -> Request:
+def open_request(
+    workspace: Workspace,
+    train: Artifact,
+    masking: Masking,
+    mask: np.ndarray,
+    fill: Callable[[Path], dict[str, Any]] = lambda path: {},
+) -> Request:
     """Write a new request in state masked. Call with `held`.
 
     Args:
         train: the trained bottleneck.
         masking: what was measured.
         mask: (C, M) bool, the pairs that it masks.
+        fill: writes more files into its folder; returns the fields of the record that tell of them.
     """
     here = folder(workspace)
     here.mkdir(parents=True, exist_ok=True)
     for path in here.iterdir():
         if path.is_dir() and not (path / REQUEST).is_file():  # begun by a killed process
             shutil.rmtree(path)
-    identity = next_id(workspace, masking.names)
-    path = here / identity
+    path = here / next_id(workspace, masking.names)
     path.mkdir()
+    more = fill(path)
     record = RequestRecord(
-        id=identity,
+        id=path.name,
         state=MASKED,
         train=train.fingerprint,
         mask_sha256=write_mask(path, mask),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         unrecorded=MASKED,
-        **dict(masking),
+        **{**dict(masking), **more},
     )
     return _written(path, record)
 
@@ -265,11 +329,12 @@ def refuse_return(workspace: Workspace, features: Artifact) -> None:
     Raises:
         SettingsClash: rows of these features were purged.
     """
-    if purged := features.purged:
-        names = ", ".join(features.result_as(EmbedResult).classes[c] for c in purged)
+    if features.lost_rows:
+        names = ", ".join(features.result_as(EmbedResult).classes[c] for c in features.purged)
+        what = f"Rows of {names}" if names else f"{features.purged_samples:,} samples"
         raise SettingsClash(
-            f"Rows of {names} were purged from {features.path}, and making the features again would bring them back:"
-            " take those classes out of the data and give another --data-dir."
+            f"{what} were purged from {features.path}, and making the features again would bring them back: take them"
+            " out of the data and give another --data-dir."
         )
 
 

@@ -69,3 +69,5 @@ class RetrainedSettings(Settings):
     """Of a model that was trained without the forget classes."""
 
     forget: list[int]
+    left_out: str | None = None
+    """Hash of the single samples that were left out beside them."""
