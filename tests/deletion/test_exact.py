@@ -36,7 +36,9 @@ from dkvb.workspace.rows import stored_labels
 BIRD, CAT, DOG = 1, 2, 3
 
 
-def values_without(recipe: Recipe, workspace: Workspace, classes: list[int], rows: np.ndarray | None = None) -> np.ndarray:
+def values_without(
+    recipe: Recipe, workspace: Workspace, classes: list[int], rows: np.ndarray | None = None
+) -> np.ndarray:
     """Values trained from scratch by the plain loop, on nothing but the rows that stay."""
     seed = trained_seed(recipe, workspace)
     keys, settings, labels = recipe.keys, recipe.train, seed.splits.labels["train"]
@@ -180,7 +182,9 @@ def test_pairs_that_nothing_selects_any_more_are_passed_over(recipe: Recipe, wor
     seed = trained_seed(unused, workspace)
     stays = seed.splits.labels["train"] != CAT
     for codebook, codes in enumerate(seed.bottleneck.codes("train")):
-        assert set(np.flatnonzero(~model.unused[codebook] & ~model.mask[codebook])) == set(codes[stays].ravel().tolist())
+        assert set(np.flatnonzero(~model.unused[codebook] & ~model.mask[codebook])) == set(
+            codes[stays].ravel().tolist()
+        )
     assert (model.unused.sum() > (seed.counts().sum(0) == 0).sum()) and verify.run(unused, workspace)[0].passed
 
 

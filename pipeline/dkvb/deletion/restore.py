@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from dkvb.deletion import ledger, standing, together
+from dkvb.deletion.settle import settle
 from dkvb.errors import SettingsClash
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import RequestEntry
@@ -36,16 +37,16 @@ def run(recipe: Recipe, workspace: Workspace, wanted: str) -> RequestEntry:
                 " original data with another --data-dir."
             )
         if request.state == RESTORED:
-            standing.settle(recipe, workspace, request.train)  # where the process was killed before it had done that
+            settle(recipe, workspace, request.train)  # where the process was killed before it had done that
             standing.tidy(workspace, request.train)
             progress.note(f"restore: request {request.id} was restored before")
             return request.record.entry(skipped=True)
         if request.exact:  # values that are to stand must be there before its own go
-            standing.settle(recipe, workspace, request.train, leaving=[request.id])
+            settle(recipe, workspace, request.train, leaving=[request.id])
         now = datetime.now(UTC).isoformat(timespec="seconds")
         request = requests.change(request, state=RESTORED, restored=now, unrecorded=RESTORED)
         request = ledger.record(workspace, RESTORED, request)
-        standing.settle(recipe, workspace, request.train)
+        settle(recipe, workspace, request.train)
         standing.tidy(workspace, request.train)
         request = requests.find(workspace, request.id)
         applies = "its values no longer stand" if request.exact else "its mask no longer applies"

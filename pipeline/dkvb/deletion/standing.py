@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dkvb.deletion.erase import shred
-from dkvb.recipe import Recipe
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import Request
@@ -43,23 +42,6 @@ def stand(every: Sequence[Request], leaving: Collection[str] = ()) -> Stand | No
 def _new_keys(request: Request) -> bool:
     """Whether keys were fitted anew since, on which all values were trained without it."""
     return request.record.masked_before_reinit is not None
-
-
-def settle(recipe: Recipe, workspace: Workspace, train: str, leaving: Collection[str] = ()) -> None:
-    """See to it that the values that are to stand are there, training them where they are not. Call with requests held.
-
-    Args:
-        train: fingerprint of the trained bottleneck.
-        leaving: ids of requests that are about to be restored.
-
-    Raises:
-        SettingsClash: values have to be trained, and the recipe is not that of the model.
-    """
-    following = stand(requests.all_requests(workspace, train), leaving)
-    if following and not following.settled:
-        from dkvb.deletion import exact  # it trains, and imports torch
-
-        exact.train_again(recipe, workspace, following)
 
 
 def tidy(workspace: Workspace, train: str) -> None:

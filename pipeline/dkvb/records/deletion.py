@@ -174,55 +174,6 @@ class Harmed(Record):
     """The difference."""
 
 
-class Plan(Masking):
-    """What `forget` would do; nothing was written."""
-
-    request: None = None
-    """There is none."""
-    plan: Literal[True] = True
-    """Marks a plan."""
-    harmed: list[Harmed]
-    """The retained classes that lose most, the worst first."""
-    costs: list[LevelCost] | None = None
-    """What each level of forgetting would do and cost."""
-
-
-class SplitRows(Record):
-    """Rows of the request's classes in the stored features."""
-
-    train: int
-    """Rows of the training set."""
-    test: int
-    """Rows of the test set."""
-
-
-class Scan(Record):
-    """A search of all files for rows that were erased."""
-
-    files: int
-    bytes: int
-    """Their size, unpacked."""
-    needles: int
-    """Marks (salted hashes) of erased rows and values that were looked for."""
-    found: dict[str, int]
-    """File -> how many of the rows it holds."""
-    unreadable: list[str]
-    """Files that could not be looked at, and why."""
-
-
-class Erased(Record):
-    """Names of the artifacts that a purge changed or deleted."""
-
-    values: dict[str, int]
-    """Bottleneck -> pairs whose values were zeroed."""
-    codes: list[str]
-    """Their codes of the classes' samples were erased."""
-    heads: list[str]
-    """Their rows of the classes were zeroed in the linear head."""
-    artifacts: list[str]
-    """Deleted: trained with the classes, or unfinished."""
-
-
 class ExactValues(Record):
     """Values that were trained again without what a request forgets, and without all that is forgotten beside it."""
 
@@ -300,6 +251,55 @@ class ExactPlan(Record):
     rows: int
     """Training samples that values would be trained on."""
     costs: list[LevelCost]
+
+
+class Plan(Masking):
+    """What `forget` would do; nothing was written."""
+
+    request: None = None
+    """There is none."""
+    plan: Literal[True] = True
+    """Marks a plan."""
+    harmed: list[Harmed]
+    """The retained classes that lose most, the worst first."""
+    costs: list[LevelCost] | None = None
+    """What each level of forgetting would do and cost."""
+
+
+class SplitRows(Record):
+    """Rows of the request's classes in the stored features."""
+
+    train: int
+    """Rows of the training set."""
+    test: int
+    """Rows of the test set."""
+
+
+class Scan(Record):
+    """A search of all files for rows that were erased."""
+
+    files: int
+    bytes: int
+    """Their size, unpacked."""
+    needles: int
+    """Marks (salted hashes) of erased rows and values that were looked for."""
+    found: dict[str, int]
+    """File -> how many of the rows it holds."""
+    unreadable: list[str]
+    """Files that could not be looked at, and why."""
+
+
+class Erased(Record):
+    """Names of the artifacts that a purge changed or deleted."""
+
+    values: dict[str, int]
+    """Bottleneck -> pairs whose values were zeroed."""
+    codes: list[str]
+    """Their codes of the classes' samples were erased."""
+    heads: list[str]
+    """Their rows of the classes were zeroed in the linear head."""
+    artifacts: list[str]
+    """Deleted: trained with the classes, or unfinished."""
 
 
 class PurgePlan(Record):
