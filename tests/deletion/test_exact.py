@@ -185,7 +185,8 @@ def test_pairs_that_nothing_selects_any_more_are_passed_over(recipe: Recipe, wor
         assert set(np.flatnonzero(~model.unused[codebook] & ~model.mask[codebook])) == set(
             codes[stays].ravel().tolist()
         )
-    assert (model.unused.sum() > (seed.counts().sum(0) == 0).sum()) and verify.run(unused, workspace)[0].passed
+    assert model.unused.sum() > (seed.counts().sum(0) == 0).sum()
+    assert verify.run(unused, workspace)[0].passed
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def forget(
         ),
     ] = None,
 ) -> None:
-    """Open a deletion request: mask classes, beside all masked before, or train without them (--exact).
+    """Open a deletion request: mask classes, or train without them.
 
     Masks the fewest pairs by which none of the classes' training and validation rows is recognised any more, in the
     trained bottleneck of the recipe's first seed. All forgotten classes are then looked at together, and one that has

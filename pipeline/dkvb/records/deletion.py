@@ -209,6 +209,7 @@ class ForgottenSamples(Record):
     """Single training samples that a request forgets."""
 
     count: int
+    """How many."""
     rows_sha256: str
     """Of `rows.npy` in the request's folder, which holds their row numbers in the stored training set."""
     per_class: list[int]
@@ -224,6 +225,7 @@ class LevelCost(Record):
     """What forgetting at one level would do and cost."""
 
     level: Level
+    """hidden, erased or exact."""
     does: str
     """What it does, in words."""
     seconds: float | None
@@ -246,11 +248,13 @@ class ExactPlan(Record):
     names: list[str]
     """Names of the classes; empty for single samples."""
     classes: list[int]
+    """Ids of the classes."""
     samples: int | None
     """Single samples; None for classes."""
     rows: int
     """Training samples that values would be trained on."""
     costs: list[LevelCost]
+    """What each level would do and cost."""
 
 
 class Plan(Masking):
