@@ -29,7 +29,7 @@ def run(recipe: Recipe, workspace: Workspace) -> list[Verdict]:
     for seed in recipe.run.seeds:
         trained = TrainedSeed(recipe, workspace, features, seed)
         union = forgotten(workspace, trained.dkvb_artifact)
-        if not union.requests:
+        if not union.classes and not union.requests:
             progress.note(f"verify seed {seed}: nothing is forgotten in this model")
             continue
         trained = trained.under(union)
