@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,24 +19,29 @@ from conftest import prepare, trained_seed
 from deletion_records import a_masking, a_purge
 from dkvb.bottleneck.decoder import Decoder, flat_ids, start_values
 from dkvb.cli import app
-from dkvb.deletion import forget, ledger, relearning, restore
+from dkvb.deletion import checks, forget, ledger, relearning, restore
 from dkvb.deletion import verify as verifying
+from dkvb.deletion.before_purge import before_purge
 from dkvb.deletion.comparison import destinations
+from dkvb.deletion.limits import at_least, at_most
+from dkvb.deletion.outputs import Models, Outputs, RowsLookedAt
 from dkvb.deletion.verdict import judge
 from dkvb.errors import DamagedArtifact, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.recipe import Recipe, validate
-from dkvb.records.proportions import Accuracy, Difference
-from dkvb.records.verdict import Verdict
+from dkvb.records.proportions import Accuracy, ClassAccuracy, Difference
+from dkvb.records.verdict import Check, Verdict, together
 from dkvb.stages import train
 from dkvb.training import loop
+from dkvb.training.on_retain_set import load_bottleneck
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.names import VALUES
 
 CAT, DOG = 2, 3
-LIMITS = {"max_retain_drop": 0.2, "samples": [5, 20], "epochs": 4}
+LIMITS = {"max_forget": 0.25, "max_retain_drop": 0.3, "max_class_drop": 0.5, "samples": [5, 20], "epochs": 4}
+"""That thirty test rows a class can show."""
 
 
 @pytest.fixture
@@ -54,7 +61,13 @@ def mask_of(found: TrainedSeed, *classes: int, share: float = 0.6) -> np.ndarray
 
 
 def failed(verdict: Verdict) -> list[str]:
-    return [check.name for check in verdict.checks if not check.passed]
+    return [check.name for check in verdict.checks if check.state == "failed"]
+
+
+def named(verdict: Verdict, name: str) -> Check:
+    """Its only check whose name begins so."""
+    (check,) = (check for check in verdict.checks if check.name.startswith(name))
+    return check
 
 
 def test_intervals_by_hand() -> None:
@@ -76,21 +89,105 @@ def test_intervals_by_hand() -> None:
     assert Difference.of(np.empty(0, bool), np.empty(0, bool)) is None
 
 
-def test_destinations_by_hand() -> None:
-    labels = np.array([0, 0, 0, 0, 1])
-    found = destinations(np.array([1, 1, 2, 2, 1]), np.array([1, 1, 1, 0, 2]), labels, ["a", "b", "c"], [0])["a"]
-    assert found.unlearned == [0, 0.5, 0.5]
-    assert found.oracle == [0.25, 0.75, 0]
-    assert found.total_variation == 0.5
-    assert found.samples == 4
+def test_where_samples_go_by_hand() -> None:
+    splits = a_split(["a", "b", "c"], test=[0, 0, 0, 0, 1])
+    rows = RowsLookedAt(splits, [0])
+
+    def outputs(predicted: list[int], probabilities: list[float]) -> Outputs:
+        """The probabilities are those of b, and of c the rest; that of a is no matter."""
+        logits = [[9.0, np.log(b), np.log(1 - b)] for b in probabilities]
+        return Outputs(rows, {"test": np.array(predicted)}, {"test": np.array(logits, np.float32)})
+
+    oracle = outputs([1, 1, 1, 0, 2], [0.9, 0.8, 0.7, 0.6])
+    models = Models(
+        masked=outputs([1, 1, 2, 2, 1], [0.8, 0.8, 0.3, 0.5]),
+        lifted=outputs([0, 0, 0, 0, 1], [0.5] * 4),
+        oracle=oracle,
+        second=outputs([1, 1, 1, 0, 2], [0.9, 0.8, 0.7, 0.5]),
+        erased=False,
+    )
+    going = destinations(models)["a"]
+    assert going.unlearned == [0, 0.5, 0.5]
+    assert going.oracle == [0.25, 0.75, 0]
+    assert going.total_variation == 0.5
+    assert going.samples == going.distance_rows == 4
+    assert going.distance == pytest.approx((0.1 + 0 + 0.4 + 0.1) / 4)
+    assert going.distance_null == pytest.approx(0.1 / 4)
+    assert going.distance_before == pytest.approx((0.4 + 0.3 + 0.2 + 0.1) / 4)
+    assert "15.0% from the oracle's" in going.sentence
+    assert "2.5% apart" in going.sentence
+    quick = destinations(replace(models, second=None, erased=True))["a"]
+    assert (quick.distance_null, quick.distance_before) == (None, None)
+    assert "was left out" in quick.sentence
+
+
+def a_split(names: list[str], **labels: list[int]) -> Any:
+    """Made-up labels of some splits."""
+    known = {split: np.array(labels.get(split, []), np.int64) for split in ("train", "validation", "test")}
+    return SimpleNamespace(classes=names, labels=known, evaluation=["test"])
+
+
+def test_a_limit_in_an_interval_shows_nothing() -> None:
+    assert [at_most(0.1, low, high) for low, high in ((0, 0.1), (0.05, 0.2), (0.1, 0.2), (0.11, 0.2))] == [
+        "passed",
+        "not-shown",
+        "not-shown",
+        "failed",
+    ]
+    assert [at_least(0.1, low, high) for low, high in ((0.1, 0.2), (0.05, 0.2), (0, 0.09))] == [
+        "passed",
+        "not-shown",
+        "failed",
+    ]
+    assert together(["passed", "not-shown"]) == "not-shown"
+    assert together(["passed", "not-shown", "failed"]) == "failed"
+    assert together([]) == together(["passed"]) == "passed"
+
+
+def test_a_class_is_judged_on_every_split() -> None:
+    def of(correct: int, samples: int) -> ClassAccuracy:
+        known = Accuracy.of(correct, samples)
+        return ClassAccuracy(class_id=0, name="a", forgotten=True, **dict(known or {}))
+
+    enough, few = of(0, 381), of(0, 380)
+    assert checks._forgotten("a", {"test": enough}, 0.01).state == "passed"
+    short = checks._forgotten("a", {"test": few}, 0.01)
+    assert (short.state, short.passed, short.value) == ("not-shown", False, 0)
+    assert "380 test rows are too few to show that: it takes 381 of which none" in short.sentence
+    assert checks._forgotten("a", {"test": of(100, 381)}, 0.01).state == "failed"
+    between = checks._forgotten("a", {"test": of(8, 1000)}, 0.01)
+    assert between.state == "not-shown"
+    assert "The interval crosses the limit" in between.sentence
+    assert "No number of rows" in checks._forgotten("a", {"test": enough}, 0.0).sentence
+    # what N was chosen on is judged as it stands
+    trained = checks._forgotten("a", {"test": enough, "validation": of(0, 5), "train": of(27, 100)}, 0.01)
+    assert trained.state == "failed"
+    assert "0.0% of its 5 validation rows and 27.0% of its 100 training rows" in trained.sentence
+    assert checks._forgotten("a", {"test": enough, "train": of(1, 100)}, 0.01).state == "passed"
+    without = checks._forgotten("a", {"train": of(0, 100)}, 0.01)
+    assert (without.state, without.value) == ("not-shown", None)
+    assert "It has no test rows" in without.sentence
+    assert checks._forgotten("a", {"train": of(2, 100)}, 0.01).state == "failed"
 
 
 def test_a_proper_mask_passes_and_an_empty_one_fails(trained: Recipe, workspace: Workspace) -> None:
     found = trained_seed(trained, workspace)
     entry = judge(found, mask_of(found, CAT), [CAT])
+    assert entry.verdict == "passed", [check.sentence for check in entry.checks]
     assert entry.passed
-    assert failed(entry) == []
-    assert [check.name for check in entry.checks] == ["forget accuracy: cat", "retain accuracy lost"]
+    assert (entry.checks_failed, entry.checks_not_shown) == (0, 0)
+    assert [check.name for check in entry.checks] == [
+        "forget accuracy: cat",
+        "retain accuracy lost",
+        "retain accuracy lost: worst class",
+        "retain accuracy lost: nearest to cat",
+        "closer to the oracle: cat",
+    ]
+    assert all(check.passed and check.sentence.endswith(".") for check in entry.checks)
+    assert entry.accuracy.train is not None
+    assert entry.accuracy.train.per_class[CAT].samples == (found.splits.labels["train"] == CAT).sum()
+    assert entry.accuracy.train.retain is None, "not measured"
+    assert 0 < entry.distance_null < entry.distance == entry.destinations["cat"].distance < 1
     assert entry.recovery.possible
     assert entry.recovery.erased == 0
     back = entry.recovery.classes["cat"]
@@ -99,22 +196,25 @@ def test_a_proper_mask_passes_and_an_empty_one_fails(trained: Recipe, workspace:
     assert entry.oracle.validation is not None
     json.dumps(entry.model_dump(mode="json"), allow_nan=False)
 
-    empty = judge(found, None, [CAT])
-    assert not empty.passed
-    assert failed(empty) == ["forget accuracy: cat"]
+    empty = judge(found, None, [CAT], quick=True)
+    assert (empty.passed, empty.verdict, empty.checks_failed) == (False, "failed", 2)
+    assert failed(empty) == ["forget accuracy: cat", "closer to the oracle: cat"]
+    assert named(empty, "closer").value > 0
+    assert empty.distance_null is None
+    assert empty.destinations["cat"].distance == empty.destinations["cat"].distance_before
     assert not empty.recovery.possible
     assert "nothing to lift" in empty.recovery.detail
 
 
 def test_every_forgotten_class_is_checked(trained: Recipe, workspace: Workspace) -> None:
-    found = trained_seed(trained.with_(verify={"max_retain_drop": 0.4}), workspace)
+    found = trained_seed(trained.with_(verify={"max_retain_drop": 0.6, "max_class_drop": 1.0}), workspace)
     both = judge(found, mask_of(found, CAT, DOG), [CAT, DOG])
     assert both.passed
     assert both.classes == [CAT, DOG]
     assert set(both.destinations) == {"cat", "dog"}
     assert {row.class_id for row in both.relearning} == {CAT, DOG}
     tampered = judge(found, mask_of(found, CAT) | mask_of(found, DOG, share=0.02), [CAT, DOG])
-    assert failed(tampered) == ["forget accuracy: dog"]
+    assert failed(tampered) == ["forget accuracy: dog", "closer to the oracle: dog"]
     earlier = judge(found, mask_of(found, CAT, share=0.02) | mask_of(found, DOG), [CAT, DOG])
     assert "forget accuracy: cat" in failed(earlier)
     assert "forget accuracy: dog" not in failed(earlier)
@@ -183,7 +283,7 @@ def test_relearning_never_touches_masked_pairs(
 def test_training_the_touched_rows_alone_is_training_all(trained: Recipe, workspace: Workspace) -> None:
     found = trained_seed(trained, workspace)
     masked = relearning.Masked(found.bottleneck, mask_of(found, CAT))
-    ids, labels = masked.ids("train")[:50], torch.from_numpy(found.splits.labels["train"][:50])
+    ids, labels = masked.ids("train", np.arange(50)), torch.from_numpy(found.splits.labels["train"][:50])
     rows, values = masked.relearned(ids, labels, trained, 0, "both")
     decoder = masked.decoder(masked.values.clone())
     loop.fit(decoder, ids, labels, loop.Schedule(4, trained.train.lr, trained.train.batch_size), loop.Unit("both", 0))
@@ -221,8 +321,12 @@ def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(
     splits.rows["test"], splits.labels["test"] = splits.rows["test"][kept], splits.labels["test"][kept]
     found.bottleneck._codes.clear()
     nothing = judge(found, mask, [CAT])
-    assert failed(nothing) == ["forget accuracy: cat"]
-    assert nothing.checks[0].value is None, "what is not measured is not passed"
+    assert (nothing.verdict, nothing.passed) == ("not-shown", True)
+    check = nothing.checks[0]
+    assert (check.name, check.state, check.passed) == ("forget accuracy: cat", "not-shown", False)
+    assert check.value is None, "what is not measured is not passed"
+    assert nothing.distance is nothing.distance_null is None
+    assert "No row of cat is left" in nothing.destinations["cat"].sentence
     assert all(row.unlearned is None for row in nothing.relearning)
 
     opened = requests.open_request(workspace, found.dkvb_artifact, a_masking(CAT), mask)
@@ -235,6 +339,7 @@ def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(
     check = judge(found, None, [CAT], [anew]).checks[0]
     assert (check.name, check.passed) == ("values erased: cat", True)
     assert "made again" in check.detail
+    assert "by `dkvb forget` of" in check.sentence
 
 
 def test_thresholds(trained: Recipe, workspace: Workspace) -> None:
@@ -243,10 +348,10 @@ def test_thresholds(trained: Recipe, workspace: Workspace) -> None:
         workspace,
     )
     entry = judge(found, mask_of(found, CAT, share=0.1) | mask_of(found, DOG), [CAT])
-    named = [check.name for check in entry.checks]
-    assert named[:3] == ["forget accuracy: cat", "retain accuracy lost", "retain accuracy"]
-    assert named[3:] == ["relearning from 5: cat", "relearning from 20: cat"]
-    assert failed(entry) == named
+    names = [check.name for check in entry.checks]
+    assert names[:3] == ["forget accuracy: cat", "retain accuracy lost", "retain accuracy"]
+    assert names[-2:] == ["relearning from 5: cat", "relearning from 20: cat"]
+    assert set(failed(entry)) >= {*names[:3], *names[-2:]}
     for wrong in ({"max_forget": 2.0}, {"max_forget": -0.1}, {"samples": [0]}, {"samples": []}, {"epochs": 0}):
         with pytest.raises(UsageError, match="verify"):
             trained.with_(verify=wrong)
@@ -276,7 +381,8 @@ def test_the_command(trained: Recipe, workspace: Workspace, monkeypatch: pytest.
     monkeypatch.setattr(
         verifying, "forgotten", lambda workspace, train: requests.Union(state["mask"], state["classes"], [])
     )
-    call = ["verify", "--recipe", "tiny.toml", "--max-retain-drop", "0.2"]
+    limits = ["--max-forget", "0.25", "--max-retain-drop", "0.3", "--max-class-drop", "0.5"]
+    call = ["verify", "--recipe", "tiny.toml", *limits]
     none = CliRunner().invoke(app, [*call, "--json"])
     assert none.exit_code == 3
     assert "dkvb forget" in none.stderr
@@ -285,7 +391,17 @@ def test_the_command(trained: Recipe, workspace: Workspace, monkeypatch: pytest.
     passed = CliRunner().invoke(app, [*call, "--json"])
     assert passed.exit_code == 0, passed.output
     (entry,) = json.loads(passed.stdout)["verify"]
-    assert entry["passed"]
+    assert (entry["passed"], entry["verdict"]) == (True, "passed")
+    assert CliRunner().invoke(app, [*call, "--strict"]).exit_code == 0
+    shown = CliRunner().invoke(app, call[:3])  # thirty test rows cannot show 1%
+    assert shown.exit_code == 0, shown.output
+    assert "not shown" in shown.stdout
+    assert "it takes 381" in " ".join(shown.stdout.split())
+    assert "Verdict: not shown" in (workspace.reports / "verify.html").read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, [*call[:3], "--strict"]).exit_code == 1
+    quick = CliRunner().invoke(app, [*call, "--quick"])
+    assert "how far two oracles are apart was left out" in " ".join(quick.stdout.split())
+    CliRunner().invoke(app, call)
     assert [row["samples"] for row in entry["relearning"]] == [0, 5, 20, 100]
     page = (workspace.reports / "verify.html").read_text(encoding="utf-8")
     assert "Verdict: passed" in page
@@ -332,7 +448,7 @@ def test_requests_are_verified_together_and_recorded(trained: Recipe, workspace:
     restore.run(recipe, workspace, first.id)
     forget.run(recipe.with_(unlearn={"method": "activations", "na": 3}), workspace, ["cat"])
     (weak,) = verifying.run(recipe.with_(verify={"max_forget": 0.5}), workspace)
-    assert failed(weak) == ["forget accuracy: cat"]
+    assert failed(weak) == ["forget accuracy: cat", "closer to the oracle: cat"]
     (mend,) = weak.mend
     assert "`dkvb restore r0003-cat`" in mend
     assert "`dkvb forget cat --na N` with N above 3" in mend
@@ -345,3 +461,42 @@ def test_requests_are_verified_together_and_recorded(trained: Recipe, workspace:
     (unrecorded,) = verifying.run(recipe, workspace)
     assert unrecorded.passed
     assert not unrecorded.recorded
+
+
+def test_a_purged_class_is_told_by_what_was_measured_before(trained: Recipe, workspace: Workspace) -> None:
+    recipe = trained.with_(unlearn={"na": 150})
+    forget.run(recipe, workspace, ["cat", "dog"])
+    (request,) = requests.all_requests(workspace)
+    assert before_purge(workspace, [request]) == [], "it is not purged"
+    gone = requests.change(request, state=requests.PURGED, purge=a_purge("keep", [request.id]))
+    cat, dog = before_purge(workspace, [gone])
+    assert (cat.class_id, cat.name, cat.by, cat.time) == (CAT, "cat", "forget", request.record.created)
+    assert cat.test == request.record.per_class_test_after[CAT]
+    assert dog.test == request.record.per_class_test_after[DOG]
+    assert cat.train == request.record.looked[0].recognised["train"]
+
+    requests.change(gone, state=requests.MASKED, purge=None)
+    (verdict,) = verifying.run(recipe, workspace)
+    requests.change(gone, state=requests.PURGED)
+    (event,) = (one for one in ledger.entries(workspace) if one.event == "verified")
+    assert event.verdict == verdict.verdict
+    cat, dog = before_purge(workspace, [gone])
+    assert (cat.by, cat.time, dog.by) == ("verify", event.time, "verify")
+    for one, c in ((cat, CAT), (dog, DOG)):
+        assert one.test == verdict.accuracy.test.per_class[c].accuracy
+        assert one.validation == verdict.accuracy.validation.per_class[c].accuracy
+        assert one.train == verdict.accuracy.train.per_class[c].accuracy
+        assert f"by `dkvb verify` of {event.time}" in one.sentence
+
+
+def test_the_second_oracle_differs_in_what_training_draws(trained: Recipe, workspace: Workspace) -> None:
+    found = trained_seed(trained, workspace)
+    first, order = load_bottleneck(found, [CAT], "retrain")
+    second, same = load_bottleneck(found, [CAT], "retrain", again=True)
+    np.testing.assert_array_equal(order, same)
+    np.testing.assert_array_equal(first.codes("test"), second.codes("test"))
+    assert not np.array_equal(first.values, second.values)
+    made = {path.parent.name for path in workspace.root.glob("retrained/*/manifest.json")}
+    assert len(made) == 2
+    load_bottleneck(found, [CAT], "retrain", again=True)
+    assert {path.parent.name for path in workspace.root.glob("retrained/*/manifest.json")} == made, "it is kept"

@@ -22,7 +22,7 @@ from dkvb.evaluation.selections import masked_ids
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.metrics.proportions import retain_classes
 from dkvb.recipe import Recipe
-from dkvb.records.proportions import Accuracy
+from dkvb.records.proportions import Accuracy, Difference
 from dkvb.records.verdict import RelearnRow
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator
@@ -45,14 +45,13 @@ class Masked:
     mask: np.ndarray
 
     @cached_property
-    def _ids(self) -> dict[str, torch.Tensor]:
-        return {}
+    def test(self) -> torch.Tensor:
+        """(N, C * k) int32, what the test samples select under the mask."""
+        return masked_ids(self.model, "test", self.mask)
 
-    def ids(self, split: str) -> torch.Tensor:
-        """(N, C * k) int32, what the samples of a split select under the mask."""
-        if split not in self._ids:
-            self._ids[split] = masked_ids(self.model, split, self.mask)
-        return self._ids[split]
+    def ids(self, split: str, rows: np.ndarray) -> torch.Tensor:
+        """(n, C * k) int32, what some rows (n,) of a split select under the mask; no others are searched."""
+        return self.test[rows] if split == "test" else masked_ids(self.model, split, self.mask, rows)
 
     def decoder(self, values: torch.Tensor) -> Decoder:
         top_k = self.model.codes("test").shape[2]
@@ -83,7 +82,7 @@ class Masked:
         if change is not None:
             self.values[change[0]] = change[1]
         try:
-            return predict(self.decoder(self.values), self.ids("test"))
+            return predict(self.decoder(self.values), self.test)
         finally:
             if change is not None and before is not None:
                 self.values[change[0]] = before
@@ -175,7 +174,8 @@ class _Relearning:
         on_retain = {f"{name}_retain": Accuracy.on(those, labels, kept) for name, those in predicted.items()}
         on_class = {name: Accuracy.on(those[test], labels[test], [c]) for name, those in predicted.items()}
         note = f"only {used} samples of the class are left in the {samples.source} split" if used < n else None
-        update = {"note": note, **on_retain, **on_class, **_compared(on_class["unlearned"], on_class["oracle"])}
+        ahead = Difference.of(*(predicted[name][test] == c for name in ("unlearned", "oracle")))
+        update = {"note": note, **on_retain, **on_class, **_compared(ahead, on_class["oracle"])}
         return row.model_copy(update=update)
 
     def _predictions(self, c: int, samples: ClassSamples, n: int) -> dict[str, np.ndarray]:
@@ -187,14 +187,19 @@ class _Relearning:
         unit = f"{STAGE} {splits.classes[c]} {n}"
         predicted = {}
         for name, model in self.models.items():
-            ids = torch.cat([model.ids(samples.source)[rows], model.ids("train")[retain]])
+            ids = torch.cat([model.ids(samples.source, rows), model.ids("train", retain)])
             learned = model.relearned(ids, torch.from_numpy(wanted), self.recipe, self.seed, unit)
             predicted[name] = model.predictions(learned)
         return predicted
 
 
-def _compared(unlearned: Accuracy | None, oracle: Accuracy | None) -> dict[str, float | None]:
-    if unlearned is None or oracle is None:
-        return {"difference": None, "ratio": None}
-    difference = unlearned.accuracy - oracle.accuracy
-    return {"difference": difference, "ratio": unlearned.accuracy / oracle.accuracy if oracle.accuracy else None}
+def _compared(ahead: Difference | None, oracle: Accuracy | None) -> dict[str, float | None]:
+    if ahead is None or oracle is None:
+        return {}
+    share = oracle.accuracy + ahead.difference
+    return {
+        "difference": ahead.difference,
+        "low": ahead.low,
+        "high": ahead.high,
+        "ratio": share / oracle.accuracy if oracle.accuracy else None,
+    }

@@ -1,47 +1,43 @@
 """The verdict on one trained bottleneck in which classes are forgotten.
 
-Measured on held-out data: accuracies with 95 % intervals, the same from a model retrained on the retain set (the
-oracle: same keys and codes), where samples of the forgotten classes go, what lifting the mask brings back, and how fast
-a class is learned again. Nothing is read from earlier verdicts; the oracle alone is kept, as an artifact, and shared
-with the method `retrain`.
+Measured on held-out data and on the forgotten classes' training rows, against a model retrained on the retain set (the
+oracle: same keys and codes): accuracies with 95 % intervals, where samples of the forgotten classes go, whether outputs
+are closer to the oracle's than to those before, what lifting the mask brings back, and how fast a class is learned
+again. Nothing is read from earlier verdicts but what was measured before a purge; the oracles alone are kept, as
+artifacts, the first shared with the method `retrain`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from dkvb.deletion import checks
-from dkvb.deletion.comparison import destinations, oracle_record, split_accuracies
+from dkvb.deletion import checks, comparison
+from dkvb.deletion.before_purge import before_purge
+from dkvb.deletion.outputs import Models, Outputs, RowsLookedAt
 from dkvb.deletion.recovery import erased_share, recovery
 from dkvb.deletion.relearning import Masked, relearning
 from dkvb.deletion.sample_checks import forgotten_samples
 from dkvb.errors import DamagedArtifact
 from dkvb.evaluation.seed import TrainedSeed
-from dkvb.evaluation.under_masks import masked_predictions
+from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.metrics.proportions import retain_classes
 from dkvb.records.proportions import Accuracy
 from dkvb.records.train import TrainResult
-from dkvb.records.verdict import Check, RelearnRow, RequestState, RetainBefore, Verdict, VerdictAccuracy
+from dkvb.records.verdict import Check, RelearnRow, RequestState, RetainBefore, Verdict, VerdictAccuracy, together
 from dkvb.runtime import progress
 from dkvb.training.on_retain_set import load_bottleneck, retrained
 from dkvb.workspace.requests import Request
 
 
-@dataclass
-class _Predicted:
-    """Predicted classes (N,) by split: under the mask, with the mask lifted, and by the oracle."""
-
-    masked: dict[str, np.ndarray] = field(default_factory=dict)
-    lifted: dict[str, np.ndarray] = field(default_factory=dict)
-    oracle: dict[str, np.ndarray] = field(default_factory=dict)
-
-
 def judge(
-    trained: TrainedSeed, mask: np.ndarray | None, classes: Sequence[int], requests: Sequence[Request] = ()
+    trained: TrainedSeed,
+    mask: np.ndarray | None,
+    classes: Sequence[int],
+    requests: Sequence[Request] = (),
+    quick: bool = False,
 ) -> Verdict:
     """The verdict on one trained bottleneck.
 
@@ -49,6 +45,7 @@ def judge(
         mask: (C, M) bool, True where a pair is masked; None masks nothing.
         classes: ids of all forgotten classes.
         requests: those that made the mask, if any did.
+        quick: whether to leave out the second oracle, which says how far two retrained models are apart.
 
     Raises:
         DamagedArtifact: a mask of another shape than the keys.
@@ -57,31 +54,41 @@ def judge(
     started = time.perf_counter()
     splits, forget = trained.splits, sorted(set(classes))
     mask = _checked(trained, mask)
-    predicted, again = _measured(trained, mask, forget)
-    accuracy = split_accuracies(splits, predicted.masked, forget)
-    before = _before(trained, forget)
+    models, again = _measured(trained, mask, forget, quick)
+    accuracy, before = comparison.split_accuracies(models.masked), _before(trained, forget)
+    purged, going = before_purge(trained.workspace, requests), comparison.destinations(models)
     made: list[Check] = [
-        *checks.forgotten_classes(trained, accuracy["test"], forget, requests),
+        *checks.forgotten_classes(trained, accuracy, forget, requests, purged),
         *forgotten_samples(trained, mask, requests),
-        *checks.retained_classes(trained, accuracy["test"].retain, before),
+        *checks.retained_classes(trained, models, before),
+        *checks.nearest_classes(trained, models),
+        *checks.compared_outputs(trained, models),
+        *checks.distances(trained, going),
         *checks.relearned_classes(trained, again),
     ]
-    masked, oracle, labels = predicted.masked["test"], predicted.oracle["test"], splits.labels["test"]
+    states = [check.state for check in made]
+    distance, null = comparison.mean_distances(going)
     return Verdict(
         seed=trained.seed,
         classes=forget,
         names=[splits.classes[c] for c in forget],
         labels=splits.classes,
-        passed=all(check.passed for check in made),
+        verdict=together(states),
+        passed="failed" not in states,
+        checks_failed=states.count("failed"),
+        checks_not_shown=states.count("not-shown"),
         masked=int(mask.sum()),
         pairs_total=int(mask.size),
         requests=[_state(trained, request) for request in requests],
         checks=made,
         accuracy=VerdictAccuracy(before=RetainBefore(retain=before), **accuracy),
-        oracle=oracle_record(retrained(trained, forget, "retrain"), splits, forget, predicted.masked, predicted.oracle),
-        destinations=destinations(masked, oracle, labels, splits.classes, forget),
+        oracle=comparison.oracle_record(retrained(trained, forget, "retrain"), models),
+        destinations=going,
+        distance=distance,
+        distance_null=null,
+        before_purge=purged,
         relearning=again,
-        recovery=recovery(trained, mask, forget, masked, predicted.lifted["test"]),
+        recovery=recovery(trained, mask, forget, models.masked.predicted["test"], models.lifted.predicted["test"]),
         seconds=round(time.perf_counter() - started, 3),
     )
 
@@ -96,24 +103,33 @@ def _checked(trained: TrainedSeed, mask: np.ndarray | None) -> np.ndarray:
     return mask
 
 
-def _measured(trained: TrainedSeed, mask: np.ndarray, forget: Sequence[int]) -> tuple[_Predicted, list[RelearnRow]]:
-    """Predictions on all held-out data, and what relearning brings back."""
-    model, predicted = trained.bottleneck, _Predicted()
+def _measured(
+    trained: TrainedSeed, mask: np.ndarray, forget: list[int], quick: bool
+) -> tuple[Models, list[RelearnRow]]:
+    """What the models answer, and what relearning brings back."""
+    model, rows = trained.bottleneck, RowsLookedAt(trained.splits, forget)
     order = trained.no_mask.copy()
     order[mask] = -1
     oracle, oracle_order = load_bottleneck(trained, forget, "retrain")
-    steps = 2 + len(forget) * (1 + len(trained.recipe.verify.samples))
+    second = None if quick else load_bottleneck(trained, forget, "retrain", again=True)
+    steps = 3 + (second is not None) + len(forget) * (1 + len(trained.recipe.verify.samples))
     with progress.task(f"verify seed {trained.seed}", steps, "measurements") as task:
-        for split in trained.splits.evaluation:
-            predicted.masked[split] = masked_predictions(model, order, [0], split)[0]
-            predicted.lifted[split] = masked_predictions(model, trained.no_mask, [0], split)[0]
-        task.advance(1)
-        for split in trained.splits.evaluation:
-            predicted.oracle[split] = masked_predictions(oracle, oracle_order, [0], split)[0]
-        task.advance(1)
-        models = {"unlearned": Masked(model, order < 0), "oracle": Masked(oracle, oracle_order < 0)}
-        again = relearning(trained.recipe, models, forget, trained.seed, lambda: task.advance(1))
-    return predicted, again
+
+        def outputs(under: StoredBottleneck, masked: np.ndarray) -> Outputs:
+            measured = Outputs.of(under, masked, rows)
+            task.advance(1)
+            return measured
+
+        models = Models(
+            masked=outputs(model, order),
+            lifted=outputs(model, trained.no_mask),
+            oracle=outputs(oracle, oracle_order),
+            second=outputs(*second) if second else None,
+            erased=bool(erased_share(trained, mask)),
+        )
+        learning = {"unlearned": Masked(model, order < 0), "oracle": Masked(oracle, oracle_order < 0)}
+        again = relearning(trained.recipe, learning, forget, trained.seed, lambda: task.advance(1))
+    return models, again
 
 
 def _before(trained: TrainedSeed, forget: Sequence[int]) -> Accuracy | None:

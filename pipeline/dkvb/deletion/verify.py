@@ -11,14 +11,18 @@ from dkvb.errors import DamagedArtifact, MissingStage
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.recipe import Recipe
 from dkvb.records.ledger import VerifiedMeasures
+from dkvb.records.proportions import SplitAccuracy
 from dkvb.records.verdict import Verdict
 from dkvb.runtime import progress
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import MASKED, Request, forgotten, need_features
 
 
-def run(recipe: Recipe, workspace: Workspace) -> list[Verdict]:
+def run(recipe: Recipe, workspace: Workspace, quick: bool = False) -> list[Verdict]:
     """A verdict per seed of the recipe in whose model anything is forgotten; each is entered into the ledger.
+
+    Args:
+        quick: whether to leave out the second oracle, see `judge`.
 
     Raises:
         MissingStage: no such model, or nothing is forgotten in it.
@@ -33,7 +37,7 @@ def run(recipe: Recipe, workspace: Workspace) -> list[Verdict]:
             progress.note(f"verify seed {seed}: nothing is forgotten in this model")
             continue
         trained = trained.under(union)
-        verdict = judge(trained, union.mask, union.classes, union.requests)
+        verdict = judge(trained, union.mask, union.classes, union.requests, quick)
         mend, recorded = list(_mend(verdict, union.requests)), _record(workspace, verdict, union.requests)
         verdicts.append(verdict.model_copy(update={"mend": mend, "recorded": recorded}))
     if not verdicts:
@@ -46,7 +50,7 @@ def run(recipe: Recipe, workspace: Workspace) -> list[Verdict]:
 
 def _mend(verdict: Verdict, requests: Sequence[Request]) -> Iterator[str]:
     """Of each request whose classes are remembered too well: the commands that mask more."""
-    failed = {check.name for check in verdict.checks if not check.passed}
+    failed = {check.name for check in verdict.checks if check.state == "failed"}
     for request in requests:
         weak = [name for name in request.names if f"forget accuracy: {name}" in failed]
         if weak and request.state == MASKED:
@@ -61,15 +65,22 @@ def _mend(verdict: Verdict, requests: Sequence[Request]) -> Iterator[str]:
 def _record(workspace: Workspace, verdict: Verdict, requests: Sequence[Request]) -> bool:
     """Enter the verdict into the ledger, for every request; False where the ledger takes no more, which changes no
     verdict."""
-    test = verdict.accuracy.test
+    accuracy = verdict.accuracy
     for request in requests:
+
+        def of_request(split: SplitAccuracy, request: Request = request) -> dict[str, float | None]:
+            return {one.name: one.accuracy for one in split.per_class if one.class_id in request.classes}
+
         measured = VerifiedMeasures(
-            forget_test={one.name: one.accuracy for one in test.per_class if one.class_id in request.classes},
-            retain_test=test.retain,
+            forget_test=of_request(accuracy.test),
+            forget_validation=of_request(accuracy.validation) if accuracy.validation else None,
+            forget_train=of_request(accuracy.train) if accuracy.train else None,
+            retain_test=accuracy.test.retain,
             oracle_retain_test=verdict.oracle.test.retain,
         )
         try:
-            append(workspace, "verified", request, passed=verdict.passed, state=request.state, measured=measured)
+            said = {"passed": verdict.passed, "verdict": verdict.verdict}
+            append(workspace, "verified", request, **said, state=request.state, measured=measured)
         except DamagedArtifact as error:
             progress.note(f"verify: the verdict is not recorded. {error}")
             return False

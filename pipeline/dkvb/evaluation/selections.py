@@ -23,25 +23,33 @@ class Rows(torch.nn.Module):
         return self.decoder(self.ids[rows])  # type: ignore[no-any-return]
 
 
-def masked_ids(bottleneck: StoredBottleneck, split: str, masked: np.ndarray) -> torch.Tensor:
-    """What every row of a split selects under a mask, exactly, as row numbers of the flat values.
+def masked_ids(
+    bottleneck: StoredBottleneck, split: str, masked: np.ndarray, only: np.ndarray | None = None
+) -> torch.Tensor:
+    """What rows of a split select under a mask, exactly, as row numbers of the flat values.
 
     Args:
         masked: (C, M) bool.
+        only: the rows (n,) that are wanted; None takes all N.
 
     Returns:
-        (N, C * k) int32, nearest first; where a codebook has fewer than k allowed keys, its last places hold an id that
+        (n, C * k) int32, nearest first; where a codebook has fewer than k allowed keys, its last places hold an id that
         `Decoder(available=…)` passes over.
     """
-    codes = bottleneck.codes(split)
+    codes = bottleneck.codes(split) if only is None else bottleneck.codes(split)[:, only]
     if not masked.any():
         return flat_ids(codes, bottleneck.pairs)
     codebooks, rows, top_k = codes.shape
+    features = None if only is None else bottleneck.features(split, only)
     ids = np.empty((rows, codebooks, top_k), np.int32)
     with one_thread_per_worker() as pool:
         for group in groups(codebooks):
             fallen = [np.flatnonzero(masked[c][codes[c]].any(1)) for c in group]
-            queries = bottleneck.queries(split, group, pool) if any(map(len, fallen)) else None
+            queries = None
+            if any(map(len, fallen)):
+                queries = (
+                    bottleneck.queries(split, group, pool) if features is None else bottleneck.project(features, group)
+                )
 
             def fill(
                 place: int,

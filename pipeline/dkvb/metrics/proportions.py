@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -21,7 +23,19 @@ def wilson(correct: int, samples: int) -> tuple[float, float]:
     return low, high
 
 
-def paired_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:
+def samples_to_show(limit: float) -> int | None:
+    """The fewest samples of which none is recognised with which Wilson's interval stays within a limit in [0, 1]; None
+    where no number is enough."""
+    return math.ceil(Z**2 * (1 / limit - 1)) if limit > 0 else None
+
+
+def one_of(choices: int) -> float:
+    """Half width of a normal interval, in standard deviations, of the most extreme of several: Bonferroni's, so that
+    all their intervals hold together with 95 %."""
+    return NormalDist().inv_cdf(1 - 0.025 / max(1, choices))
+
+
+def paired_difference(first: np.ndarray, second: np.ndarray, z: float = Z) -> tuple[float, float, float]:
     """Accuracy of one model less that of another on the same samples, and the ends of its 95 % interval.
 
     The interval is that of Agresti and Min (2005) for paired proportions: half a sample is added to each of the four
@@ -29,12 +43,13 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
 
     Args:
         first, second: (n,) bool, whether each sample was predicted correctly; n is at least 1.
+        z: half width of the interval in standard deviations; by default that of 95 %.
     """
     n = len(first)
     won, lost = int((first & ~second).sum()), int((second & ~first).sum())
     difference = (won - lost) / n
     middle = (won - lost) / (n + 2)
-    half = Z * (won + lost + 1 - (won - lost) ** 2 / (n + 2)) ** 0.5 / (n + 2)
+    half = z * (won + lost + 1 - (won - lost) ** 2 / (n + 2)) ** 0.5 / (n + 2)
     return difference, max(-1.0, middle - half), min(1.0, middle + half)
 
 
@@ -51,3 +66,16 @@ def destination(predicted: np.ndarray, classes: int) -> np.ndarray:
 def total_variation(first: np.ndarray, second: np.ndarray) -> float:
     """Distance in [0, 1] of two distributions (L,) over the classes: 0 the same, 1 no overlap."""
     return float(np.abs(first - second).sum() / 2)
+
+
+def softmax(logits: np.ndarray, without: Sequence[int] = ()) -> np.ndarray:
+    """(n, L) float64 probabilities of logits (n, L), over all classes or all but some, whose probability is then 0."""
+    logits = logits.astype(np.float64)
+    logits[:, list(without)] = -np.inf
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def mean_total_variation(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean distance in [0, 1] of two models' probabilities (n, L) for the same samples; n is at least 1."""
+    return float(np.abs(first - second).sum(1).mean() / 2)

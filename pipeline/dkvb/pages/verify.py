@@ -11,7 +11,7 @@ from dkvb.pages.charts import verify as verify_charts
 from dkvb.pages.library import library_being_written
 from dkvb.pages.page import INDEX, VERDICT, render, unchecked
 from dkvb.recipe import Recipe
-from dkvb.records.verdict import Verdict
+from dkvb.records.verdict import Verdict, together
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import write_text
 
@@ -42,6 +42,6 @@ def page(recipe: Recipe, verdicts: Sequence[Verdict], index: bool) -> str:
         lr=recipe.train.lr,
         charts=charts,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        passed=all(verdict.passed for verdict in verdicts),
+        verdict=together(verdict.verdict for verdict in verdicts),
         links=[INDEX] if index else [],
     )

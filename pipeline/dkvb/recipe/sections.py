@@ -166,17 +166,22 @@ class Unlearn(Section):
 
 
 class Verify(Section):
-    """Thresholds of `dkvb verify` on test accuracies in [0, 1], and its protocol of relearning."""
+    """Limits of `dkvb verify` on accuracies in [0, 1], and its protocol of relearning."""
 
-    max_forget: Share | Literal["chance"] = "chance"
-    """Highest accuracy on each forgotten class; "chance": one in the number of classes."""
+    max_forget: Share | Literal["chance"] = 0.01
+    """Highest accuracy on each forgotten class; a model that never saw it has 0. "chance": one in the number of
+    classes."""
     max_retain_drop: Change = 0.02
-    """Most accuracy that the classes that stay may have lost."""
+    """Most accuracy by which the classes that stay may be behind the oracle's."""
+    max_class_drop: Change = 0.05
+    """The same of a single class, the worst and those nearest to what is forgotten; no less than `max_retain_drop`."""
     min_retain: Share | None = None
     """Lowest accuracy on the classes that stay; none: not checked."""
     max_relearn: Change | None = None
     """Most by which a relearned class's accuracy may be above that of the oracle, trained the same way; none: not
     checked."""
+    max_distance: Share | None = None
+    """Farthest that the probabilities of a forgotten class's samples may be from the oracle's; none: not checked."""
     samples: Annotated[list[Count], Field(min_length=1), Distinct] = [5, 20, 100]
     """Samples of a forgotten class from which it is learned again."""
     epochs: Count = 10

@@ -15,8 +15,13 @@ from dkvb.records.proportions import Accuracy
 class VerifiedMeasures(Record):
     """What a verdict rests on."""
 
+    absent: ClassVar[frozenset[str]] = frozenset({"forget_validation", "forget_train"})
+
     forget_test: dict[str, float | None]
     """Test accuracy of each of the request's classes, by name."""
+    forget_validation: dict[str, float | None] | None = None
+    forget_train: dict[str, float | None] | None = None
+    """The same on validation and training samples."""
     retain_test: Accuracy | None
     oracle_retain_test: Accuracy | None
 
@@ -25,7 +30,9 @@ class LedgerEntry(Record):
     """An event of a request. Its hash is over all its other fields as they stand in its line."""
 
     model_config = ConfigDict(extra="allow")  # an event of a later version is no damage
-    absent: ClassVar[frozenset[str]] = frozenset({"mask", "top_up", "values", "state", "passed", "measured", "receipt"})
+    absent: ClassVar[frozenset[str]] = frozenset(
+        {"mask", "top_up", "values", "state", "passed", "verdict", "measured", "receipt"}
+    )
 
     number: int
     """Its place, from 1 on."""
@@ -46,6 +53,9 @@ class LedgerEntry(Record):
     state: State | None = None
     """verified, receipt: the request's state then."""
     passed: bool | None = None
+    """verified: whether no check failed."""
+    verdict: str | None = None
+    """verified: passed, failed or not-shown."""
     measured: VerifiedMeasures | None = None
     """verified: the verdict."""
     receipt: str | None = None

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from dkvb.metrics.proportions import paired_difference, retain_classes, wilson
+from dkvb.metrics.proportions import Z, paired_difference, retain_classes, wilson
 from dkvb.records.base import Record
 
 
@@ -94,9 +94,10 @@ class Difference(Record):
     high: float
 
     @classmethod
-    def of(cls, first: np.ndarray, second: np.ndarray) -> Difference | None:
-        """From whether each sample was predicted correctly by either model, (n,) bool; None without samples."""
+    def of(cls, first: np.ndarray, second: np.ndarray, z: float = Z) -> Difference | None:
+        """From whether each sample was predicted correctly by either model, (n,) bool; None without samples. `z`: see
+        `paired_difference`."""
         if len(first) == 0:
             return None
-        difference, low, high = paired_difference(first, second)
+        difference, low, high = paired_difference(first, second, z)
         return cls(difference=difference, low=low, high=high)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -53,9 +52,13 @@ What = Literal["retrain", "retrain-keys", "retrain-linear"]
 """Which model is trained again; the names of the methods that measure it."""
 
 
-def retrained(trained: TrainedSeed, forget: Sequence[int], what: What) -> Artifact:
+def retrained(trained: TrainedSeed, forget: Sequence[int], what: What, again: bool = False) -> Artifact:
     """The artifact of a retrained model, trained now where no earlier run has done that; its result is a
     `RetrainedResult`. Samples that `trained` leaves out take no part either.
+
+    Args:
+        again: a second one, on the same keys, that starts and is trained as the next seed would: how far two such
+            models are apart is the least that can be asked of any other.
 
     Raises:
         MissingStage: there is no trained model yet.
@@ -74,16 +77,19 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What) -> Artifa
         without = list(forget) if what == "retrain-keys" else []
         like = dkvb_spec(recipe, seed, quantize_spec(recipe, seed, trained.features, without).fingerprint)
     settings = {**like.settings, "what": what, "forget": list(forget)}
-    named = "-".join(map(str, forget))
+    start, label = seed + 1 if again else seed, f"{recipe.data_name}-{what}-{'-'.join(map(str, forget))}"
     if trained.left_out is not None:
         settings["left_out"] = canonical_hash(trained.left_out.tolist())
-        named += f"-{len(trained.left_out)}-samples"
-    spec = Spec("retrained", f"{recipe.data_name}-{what}-{named}-seed{seed}", settings, like.inputs)
+        label += f"-{len(trained.left_out)}-samples"
+    label += f"-seed{seed}"
+    if again:
+        settings, label = {**settings, "training_seed": start}, f"{label}-again"
+    spec = Spec("retrained", label, settings, like.inputs)
     with trained.workspace.claim(spec, force=_damaged(trained, spec)) as claim:
         if claim.artifact:
             return claim.artifact
         train = _head if what == "retrain-linear" else _values
-        seconds, flops, adam = train(trained, forget, rows, what, claim.path)
+        seconds, flops, adam = train(trained, forget, rows, what, Unit(what, start, claim.path))
         (claim.path / CHECKPOINT).unlink(missing_ok=True)
         result = RetrainedResult(
             what=what, forget=list(forget), seed=seed, seconds=seconds, flops=flops, flops_adam=adam
@@ -113,10 +119,12 @@ def bottleneck(trained: TrainedSeed, forget: Sequence[int], what: What, values: 
     )
 
 
-def load_bottleneck(trained: TrainedSeed, forget: Sequence[int], what: What) -> tuple[StoredBottleneck, np.ndarray]:
+def load_bottleneck(
+    trained: TrainedSeed, forget: Sequence[int], what: What, again: bool = False
+) -> tuple[StoredBottleneck, np.ndarray]:
     """A retrained bottleneck, trained where that has not been done, and its mask order (C, M), see
-    `Bottleneck.no_mask`."""
-    artifact = retrained(trained, forget, what)
+    `Bottleneck.no_mask`. `again`: see `retrained`."""
+    artifact = retrained(trained, forget, what, again)
     model = bottleneck(trained, forget, what, load_file(artifact.path / VALUES)["values"])
     return model, _unmasked(trained, model, forget)
 
@@ -148,13 +156,13 @@ def _unmasked(trained: TrainedSeed, model: StoredBottleneck, forget: Sequence[in
 
 
 def _values(
-    trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, folder: Path
+    trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, unit: Unit
 ) -> tuple[float, int, int]:
     """Train values from scratch on some training rows and keep them; seconds, flops and those of Adam among them."""
     settings, splits = trained.recipe.train, trained.splits
     model = bottleneck(trained, forget, what, np.empty(0))
     keys = model.codes_artifact.settings_as(QuantizeSettings).keys
-    start = start_values(settings.values, keys.codebooks, keys.pairs, len(splits.classes), trained.seed)
+    start = start_values(settings.values, keys.codebooks, keys.pairs, len(splits.classes), unit.seed)
     ids = flat_ids(model.codes("train"), keys.pairs)
     decoder = Decoder(start, keys.top_k, settings.pool)
     seconds = _fit(
@@ -162,10 +170,11 @@ def _values(
         torch.from_numpy(rows),
         splits.labels["train"][rows],
         settings,
-        Unit(what, trained.seed, folder),
+        unit,
     )
     values = decoder.values.detach().reshape(keys.codebooks, keys.pairs, -1)
-    with atomic(folder / VALUES) as temporary:
+    assert unit.folder is not None
+    with atomic(unit.folder / VALUES) as temporary:
         save_file({"values": values}, temporary)
     flops = values_flops(len(rows), keys.codebooks, keys.top_k, len(splits.classes), settings.epochs)
     flops += (adam := adam_flops(values.numel(), len(rows), settings.batch_size, settings.epochs))
@@ -185,17 +194,18 @@ def _values(
 
 
 def _head(
-    trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, folder: Path
+    trained: TrainedSeed, forget: Sequence[int], rows: np.ndarray, what: What, unit: Unit
 ) -> tuple[float, int, int]:
     """Train a linear head from scratch on some training rows and keep it; seconds, flops and those of Adam among
     them."""
     settings = trained.recipe.linear
     inputs = torch.from_numpy(trained.splits.features_of("train")[rows])
+    assert unit.folder is not None
     if settings.until == "converged":
-        return _converged(trained, inputs.numpy(), rows, folder)
-    head = new_head(trained.seed, inputs.shape[1], len(trained.splits.classes))
-    seconds = _fit(head, inputs, trained.splits.labels["train"][rows], settings, Unit(what, trained.seed, folder))
-    with atomic(folder / LINEAR) as temporary:
+        return _converged(trained, inputs.numpy(), rows, unit.folder)
+    head = new_head(unit.seed, inputs.shape[1], len(trained.splits.classes))
+    seconds = _fit(head, inputs, trained.splits.labels["train"][rows], settings, unit)
+    with atomic(unit.folder / LINEAR) as temporary:
         save_file({name: parameter.detach() for name, parameter in head.named_parameters()}, temporary)
     products = linear_flops(len(rows), inputs.shape[1], len(trained.splits.classes), settings.epochs)
     parameters = sum(parameter.numel() for parameter in head.parameters())
