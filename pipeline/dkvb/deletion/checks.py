@@ -180,12 +180,16 @@ def _of_class(models: Models, c: int, behind: Difference, what: str, limits: Ver
 def _lost(name: str, behind: Difference, share: float, what: str, most: float, detail: str) -> Check:
     """How far an accuracy is behind the oracle's, on the same rows."""
     value, low, high = 0.0 - behind.difference, 0.0 - behind.high, 0.0 - behind.low
-    sentence = (
-        f"{what[0].upper()}{what[1:]}, by the oracle in {share + value:.1%}: {_points(value)} points lost"
-        f" ({_points(low)} to {_points(high)}); {_points(most)} are allowed."
+    ends = (low, high) if value >= 0 else (-high, -low)
+    moved = (
+        f"{_points(abs(value))} points {'lost' if value >= 0 else 'gained'} ({_points(ends[0])} to {_points(ends[1])})"
     )
     state = at_most(most, low, high)
-    return _check(name, state, value, most, low=low, high=high, sentence=sentence + _crosses(state), detail=detail)
+    sentence = (
+        f"{what[0].upper()}{what[1:]}, by the oracle in {share + value:.1%}: {moved}; up to {_points(most)} may be"
+        f" lost.{_crosses(state)}"
+    )
+    return _check(name, state, value, most, low=low, high=high, sentence=sentence, detail=detail)
 
 
 def _points(share: float) -> str:
@@ -205,7 +209,7 @@ def compared_outputs(trained: TrainedSeed, models: Models) -> Iterator[Check]:
             continue
         state, rows = at_most(0.0, test.low, test.high), f"{test.samples:,} {ROWS[models.rows.split_of(c) or 'test']}"
         which = {"passed": "the oracle's", "failed": "its own before"}.get(state, "neither, as far as shown")
-        figures = f"T = {test.statistic:.3f}, {test.low:.3f} to {test.high:.3f}"
+        figures = f"T = {test.statistic:.3f}, {test.low:.3f} to {test.high:.3f}".replace("-", "−")
         yield _check(
             f"closer to the oracle: {names[c]}",
             state,

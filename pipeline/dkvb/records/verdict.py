@@ -149,6 +149,7 @@ class BeforePurge(Record):
     test: float | None
     """Share of the class's test samples that were recognised under the mask."""
     validation: float | None
+    """Of its validation samples."""
     train: float | None
     """Of its training samples; None where it was not measured."""
     sentence: str
