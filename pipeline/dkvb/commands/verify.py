@@ -38,7 +38,7 @@ def verify(
         typer.Option("--quick", help="Without a second oracle, which says how far two retrained models are apart."),
     ] = False,
 ) -> None:
-    """Check that forgotten classes are forgotten, against a model retrained without them.
+    """Check forgotten classes against a model retrained without them.
 
     Measures all of them again, beside that model (the oracle). Each check is passed, failed, or not shown, where the
     interval of what was measured crosses the limit; exit code 1 where one fails.
