@@ -47,8 +47,8 @@ from dkvb.runtime.parallel import cores, one_thread_per_worker
 from dkvb.sources.base import FeatureSource, FeatureSplit
 from dkvb.stages import embed, quantize
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.requests import need_features
-from dkvb.workspace.specs import quantize_spec
 
 ROWS, TEST, LISTED = 50_000, 10_000, 64
 CVAR = "distance_compute_"

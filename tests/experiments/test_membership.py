@@ -24,8 +24,8 @@ from dkvb.recipe import Recipe
 from dkvb.stages import embed
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.requests import need_features
-from dkvb.workspace.specs import quantize_spec
 
 CAT, DOG = 2, 3
 

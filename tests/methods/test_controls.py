@@ -20,8 +20,8 @@ from dkvb.stages import embed, train, unlearn
 from dkvb.training.on_retain_set import load_bottleneck, load_head, retrained
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.names import VALUES
-from dkvb.workspace.specs import quantize_spec
 
 
 def test_retrained_values_are_those_of_a_plain_loop_on_the_retain_set(trained: Recipe, workspace: Workspace) -> None:

@@ -18,9 +18,9 @@ from dkvb.training import codes
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.requests import need_features
 from dkvb.workspace.rows import train_rows
-from dkvb.workspace.specs import quantize_spec
 
 
 def artifact(recipe: Recipe, workspace: Workspace, seed: int = 0) -> Artifact:

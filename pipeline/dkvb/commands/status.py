@@ -12,10 +12,11 @@ from dkvb.workspace import arrays, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import size_of
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CLAIM, COUNTS
 from dkvb.workspace.settings import BottleneckSettings
-from dkvb.workspace.specs import dkvb_spec, embed_settings, linear_spec, quantize_spec
+from dkvb.workspace.specs import dkvb_spec, embed_settings, linear_spec
 
 FEW_TIMES, FEW_SHARE = 2, 0.05
 """A codebook runs dry below this many times k, or below this share of its pairs."""

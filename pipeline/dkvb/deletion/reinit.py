@@ -15,8 +15,9 @@ from dkvb.stages import train
 from dkvb.training.codes import quantize_seed
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.requests import MASKED, Request, need_features
-from dkvb.workspace.specs import dkvb_spec, quantize_spec
+from dkvb.workspace.specs import dkvb_spec
 
 
 @dataclass(frozen=True)

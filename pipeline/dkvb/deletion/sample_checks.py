@@ -30,12 +30,15 @@ def forgotten_samples(trained: TrainedSeed, mask: np.ndarray, requests: Sequence
     differing = _differing(trained, standing, requests)
     for request in requests:
         if request.record.samples:
+            detail = _detail(trained, mask, request, request.record.samples, differing)
             yield Check(
                 name=f"samples forgotten: {request.id}",
                 passed=differing == 0,
+                state="failed" if differing else "passed",
                 value=differing,
                 threshold=0.0,
-                detail=_detail(trained, mask, request, request.record.samples, differing),
+                sentence=f"{detail[0].upper()}{detail[1:]}.",
+                detail=detail,
             )
 
 

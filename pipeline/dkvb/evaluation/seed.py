@@ -18,10 +18,10 @@ from dkvb.records.train import TrainResult
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.keys_spec import keys_for
 from dkvb.workspace.lineage import SeedModels, seed_models
 from dkvb.workspace.names import COUNTS, LINEAR, VALUES
 from dkvb.workspace.requests import Union
-from dkvb.workspace.specs import keys_for
 
 
 @dataclass

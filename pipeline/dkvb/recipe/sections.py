@@ -149,7 +149,7 @@ class Unlearn(Section):
     """Where the selections come from: the forget training set, training's last epoch, or a proxy set."""
     proxy: str | None = None
     """Features (.npz with x and optional y) or a folder of images that stand in for the forget set."""
-    target: Literal["zero", "chance"] = "zero"
+    target: Literal["chance", "zero"] = "zero"
     """What forget accuracy `auto` aims at."""
     choose: Literal["validation", "test"] = "validation"
     """The split on which `auto` chooses; the paper reads it off the test curve."""

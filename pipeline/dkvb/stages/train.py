@@ -32,9 +32,10 @@ from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Claim, Workspace
 from dkvb.workspace.files import atomic
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.keys_spec import keys_for, quantize_spec
 from dkvb.workspace.names import CHECKPOINT, CONVERGED, COUNTS, LINEAR, MEASURED_SPLITS, METRICS, VALUES
 from dkvb.workspace.requests import need_features
-from dkvb.workspace.specs import dkvb_spec, keys_for, linear_spec, quantize_spec
+from dkvb.workspace.specs import dkvb_spec, linear_spec
 
 
 def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[TrainResult]:

@@ -32,9 +32,9 @@ from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.keys_spec import keys_for, quantize_spec
 from dkvb.workspace.names import KEYS, PROJECTION
 from dkvb.workspace.rows import labels, train_rows
-from dkvb.workspace.specs import keys_for, quantize_spec
 
 PROCESS = 2**30
 """Bytes of the process itself: interpreter, libraries, blocks being read."""

@@ -32,10 +32,11 @@ from dkvb.training.linear_head import converged_head, new_head
 from dkvb.training.loop import Schedule, Unit, fit
 from dkvb.workspace.files import atomic, canonical_hash
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CHECKPOINT, LINEAR, VALUES
 from dkvb.workspace.settings import QuantizeSettings
-from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
+from dkvb.workspace.specs import dkvb_spec, linear_spec
 
 
 class Stopwatch:

@@ -19,8 +19,9 @@ from dkvb.recipe import Recipe
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.settings import ModelSettings
-from dkvb.workspace.specs import dkvb_spec, linear_spec, quantize_spec
+from dkvb.workspace.specs import dkvb_spec, linear_spec
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class UnlearnSettings(Settings):
     method: str
     forget: list[int]
     seed: int
-    target: Literal["zero", "chance"] | None = None
+    target: Literal["chance", "zero"] | None = None
     """What forget accuracy N was chosen to reach; None where N was given."""
 
 

@@ -3,15 +3,11 @@ other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from dkvb.recipe import Keys, Linear, Recipe, Train
+from dkvb.recipe import Linear, Recipe, Train
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
-from dkvb.workspace.rows import labels, stored_train_rows
 
 
 def embed_settings(recipe: Recipe) -> dict[str, Any]:
@@ -25,36 +21,6 @@ def embed_settings(recipe: Recipe) -> dict[str, Any]:
 def embed_spec(recipe: Recipe, inputs: dict[str, str]) -> Spec:
     encoder = "" if recipe.data.features else f"-{recipe.encoder.name}"
     return Spec("embed", f"{recipe.data_name}{encoder}", embed_settings(recipe), inputs)
-
-
-def keys_for(recipe: Recipe, seed: int, features: Artifact, without: Sequence[int] = ()) -> Keys:
-    """The recipe's `[keys]` as these data are served by them: where `adapt` is set and keys start at training samples,
-    no more pairs than samples, and a k of no more than pairs.
-
-    Purged rows count, so that the settings of a model stay what they were. Arguments as for `quantize_spec`.
-    """
-    keys = recipe.keys
-    if not keys.adapt:
-        return keys
-    pairs = keys.pairs
-    if keys.init == "sample":
-        rows, _ = stored_train_rows(features, recipe.data.validation, seed)
-        if without:
-            rows = rows[~np.isin(labels(features, "train")[rows], without)]
-        pairs = min(pairs, max(1, len(rows)))
-    return keys.model_copy(update={"pairs": pairs, "top_k": min(keys.top_k, pairs)})
-
-
-def quantize_spec(recipe: Recipe, seed: int, features: Artifact, without: Sequence[int] = ()) -> Spec:
-    """Keys and codes; `without`: classes whose samples take no part in fitting the keys."""
-    keys = keys_for(recipe, seed, features, without)
-    told = keys.model_dump(exclude={"unused", "adapt"})
-    settings = {"keys": told, "validation": recipe.data.validation, "seed": seed}
-    readable = f"{recipe.data_name}-c{keys.codebooks}-m{keys.pairs}-k{keys.top_k}-seed{seed}"
-    if without:
-        settings["without"] = list(without)
-        readable += "-without-" + "-".join(map(str, without))
-    return Spec("quantize", readable, settings, {"embed": features.fingerprint})
 
 
 LATER = {"label_smoothing": 0.0, "until": "epochs"}
