@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -86,8 +87,10 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def forked_workers() -> None:
+def forked_workers() -> Iterator[None]:
     """Local Dask workers are forked from a process that has imported what they need, rather than import it each."""
+    from multiprocessing import forkserver
+
     import dask
 
     dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
@@ -95,6 +98,8 @@ def forked_workers() -> None:
 
     # not polars, which does not outlive a fork
     get_mp_context().set_forkserver_preload(["distributed", "torch", "faiss", "sklearn", "zarr"])
+    yield
+    forkserver._forkserver._stop()  # it has this test's environment, which is not that of the next
 
 
 @pytest.fixture

@@ -230,7 +230,7 @@ class Fake:
     def everything(self, seeds: int = 1) -> None:
         for seed in range(seeds):
             bottleneck, head = self.train(seed=seed), self.train("linear", seed, epochs=2)
-            self.sweep(bottleneck, "votes", 150_000)
+            self.sweep(bottleneck, "votes", 160_000)
             self.sweep(bottleneck, "activations", 200_000)
             self.sweep(bottleneck, "examples", 4000)
             self.unlearn(bottleneck, "votes", 130_000, 0.0041)

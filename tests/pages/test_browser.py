@@ -83,23 +83,23 @@ def state(browser: Browser) -> dict[str, str]:
       forget: document.getElementById('dial-forget').textContent,
       bars: document.querySelector('#chart-dial-classes svg').outerHTML,
       point: document.querySelector('#chart-dial-tradeoff svg').outerHTML,
-      curve: document.querySelector('#chart-curve-activations svg').outerHTML })""")
+      curve: document.querySelector('#chart-curve-votes svg').outerHTML })""")
 
 
 def test_the_slider_moves_bars_point_rule_and_words_together(browser, made_up):
     browser.open(run_page(made_up), 1200)
     before = state(browser)
-    assert before["n"] == "Na = 180,000"
+    assert before["n"] == "Nv = 128,000"
     # as from the keyboard: the slider has the focus
     browser.ask("document.getElementById('dial').focus()")
     for kind in ("rawKeyDown", "keyUp"):
         browser.call("Input.dispatchKeyEvent", type=kind, key="ArrowLeft", code="ArrowLeft", windowsVirtualKeyCode=37)
     browser.ask("new Promise((done) => setTimeout(done, 150))")
     after = state(browser)
-    assert after["n"] == "Na = 170,000"
+    assert after["n"] == "Nv = 120,000"
     assert all(after[part] != before[part] for part in before)
     assert browser.ask("document.getElementById('dial').getAttribute('aria-valuetext')").startswith(
-        "N = 170000: 170,000 pairs masked"
+        "N = 120000: 120,000 pairs masked"
     )
     browser.ask("document.querySelector('input[value=examples]').click()")
     browser.ask("new Promise((done) => setTimeout(done, 150))")
@@ -150,7 +150,7 @@ def test_charts_and_tables_are_saved_offline(browser, made_up):
     table = "document.querySelector('table[data-csv$=\"-methods\"]')"
     csv = browser.ask(f"window.dkvbCsv({table})").split("\r\n")
     assert len(csv) == browser.ask(f"{table}.rows.length")
-    assert csv[1].startswith('"Masking by activations')
+    assert csv[1].startswith('"Masking by votes')
     assert browser.count("button.csv") == browser.count("table[data-csv]") >= 8
     # every table that is no list of settings can be saved
     assert browser.ask(
