@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from conftest import artifact_bytes
+from dkvb.cli import app
 
 RECIPE = """
 name = "many"
@@ -137,10 +139,10 @@ def test_shard_ranges_side_by_side_give_the_same_bits(many: Path, whole: dict[st
 
 
 def test_a_scheduler_that_does_not_answer_is_a_message(many: Path) -> None:
-    process = dkvb(many, "embed", "--recipe", "many.toml", "--data-dir", "nobody", "--scheduler", "tcp://127.0.0.1:9")
-    said = process.communicate()[1]
-    assert process.returncode == 1
-    assert "The Dask scheduler tcp://127.0.0.1:9 does not answer" in said
+    places = ["--recipe", str(many / "many.toml"), "--data-dir", str(many / "nobody")]
+    result = CliRunner().invoke(app, ["embed", *places, "--scheduler", "tcp://127.0.0.1:9"])
+    assert result.exit_code == 1
+    assert "The Dask scheduler tcp://127.0.0.1:9 does not answer" in result.stderr
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -25,7 +26,7 @@ validation = 0.2
 [encoder]
 name = "pixels"
 [keys]
-codebooks = 48
+codebooks = 24
 pairs = 64
 dim = 4
 top_k = 2
@@ -67,55 +68,62 @@ def start(folder: Path, data: str) -> subprocess.Popen[str]:
         "--reports-dir",
         f"{data}-reports",
     ]
-    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    own = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    return subprocess.Popen(command, cwd=folder, env=own, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def kill_and_resume(folder: Path, kills: int) -> None:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A folder of pictures whose workspace "whole" is of an uninterrupted run, and how many seconds that worked."""
+    folder = tmp_path_factory.mktemp("resume")
     pictures(folder / "pictures")
     (folder / "pictures.toml").write_text(RECIPE)
-    whole = start(folder, "whole")
-    assert whole.stderr is not None
-    whole.stderr.readline()
+    process = start(folder, "whole")
+    assert process.stderr is not None
+    process.stderr.readline()
     begun = time.monotonic()
-    assert whole.wait() == 0
-    length = time.monotonic() - begun
+    said = process.communicate()[1]
+    assert process.returncode == 0, said
+    return folder, time.monotonic() - begun
+
+
+def kill_and_resume(whole: tuple[Path, float], kills: int) -> None:
+    folder, length = whole
+    data = f"killed-{kills}"
     draw = random.Random(kills)
     killed = 0
     for _ in range(kills):
-        process = start(folder, "killed")
+        process = start(folder, data)
         assert process.stderr is not None
         process.stderr.readline()  # the imports are behind it: from here on it works
         time.sleep(draw.uniform(0, length / 2))
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
     assert killed
-    last = start(folder, "killed")
+    last = start(folder, data)
     _, said = last.communicate()
     assert last.returncode == 0, said
-    expected, found = artifact_bytes(folder / "whole"), artifact_bytes(folder / "killed")
+    expected, found = artifact_bytes(folder / "whole"), artifact_bytes(folder / data)
     assert expected.keys() == found.keys()
     assert [name for name in expected if expected[name] != found[name]] == []
 
 
-def test_a_run_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path) -> None:
-    kill_and_resume(tmp_path, kills=3)
+def test_a_run_killed_again_and_again_ends_with_the_same_bits(whole: tuple[Path, float]) -> None:
+    kill_and_resume(whole, kills=3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_run_killed_at_twenty_instants_ends_with_the_same_bits(tmp_path: Path) -> None:
-    kill_and_resume(tmp_path, kills=20)
+def test_a_run_killed_at_twenty_instants_ends_with_the_same_bits(whole: tuple[Path, float]) -> None:
+    kill_and_resume(whole, kills=20)
 
 
-def test_two_runs_on_one_workspace_share_the_work(tmp_path: Path) -> None:
-    pictures(tmp_path / "pictures")
-    (tmp_path / "pictures.toml").write_text(RECIPE)
-    alone = start(tmp_path, "alone")
-    assert alone.wait() == 0
-    both = [start(tmp_path, "both") for _ in range(2)]
+def test_two_runs_on_one_workspace_share_the_work(whole: tuple[Path, float]) -> None:
+    folder, _ = whole
+    both = [start(folder, "both") for _ in range(2)]
     said = [process.communicate()[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    assert artifact_bytes(tmp_path / "both") == artifact_bytes(tmp_path / "alone")
+    assert artifact_bytes(folder / "both") == artifact_bytes(folder / "whole")
     assert "waiting: process" in "".join(said)
-    manifests = [json.loads(path.read_text()) for path in (tmp_path / "both").rglob("manifest.json")]
-    assert len(manifests) == len(list((tmp_path / "alone").rglob("manifest.json")))
+    manifests = [json.loads(path.read_text()) for path in (folder / "both").rglob("manifest.json")]
+    assert len(manifests) == len(list((folder / "whole").rglob("manifest.json")))
