@@ -31,6 +31,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_logits
 from dkvb.methods.base import make
 from dkvb.methods.pair_masking import Masking
+from dkvb.metrics.proportions import mean_total_variation, softmax
 from dkvb.stages import embed, train
 from dkvb.training.on_retain_set import load_bottleneck
 from dkvb.workspace.artifacts import Workspace
@@ -58,17 +59,10 @@ class Judge:
         """Retain accuracy less the oracle's in points, KL, total variation and agreement in percent."""
         mine, retained = self.labels == self.forget, self.labels != self.forget
         right = [(z.argmax(1) == self.labels)[retained].mean() for z in (logits, self.logits)]
-        p, q = (_without(z[mine], self.forget) for z in (logits, self.logits))
+        p, q = (softmax(z[mine], without=[self.forget]) for z in (logits, self.logits))
         kl = (q * np.log(np.maximum(q, 1e-12) / np.maximum(p, 1e-12))).sum(1).mean()
         same = (p.argmax(1) == q.argmax(1)).mean()
-        return [100 * (right[0] - right[1]), kl, np.abs(p - q).sum(1).mean() / 2, 100 * same]
-
-
-def _without(logits: np.ndarray, forget: int) -> np.ndarray:
-    """Probabilities over the retained classes."""
-    rest = np.delete(logits.astype(np.float64), forget, 1)
-    powers = np.exp(rest - rest.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+        return [100 * (right[0] - right[1]), kl, mean_total_variation(p, q), 100 * same]
 
 
 def measure(trained: TrainedSeed, forget: int) -> Iterator[tuple[str, list[float]]]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +29,7 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.names import VALUES
 from dkvb.workspace.requests import need_features
 from dkvb.workspace.rows import stored_labels
+from dying import purge_killed
 
 BIRD, CAT, DOG = 1, 2, 3
 
@@ -306,29 +304,6 @@ def test_a_mask_of_other_values_is_not_erased_by_zeros(trained: Recipe, workspac
     np.testing.assert_array_equal(loaded(workspace).values, values_without(trained, workspace, [CAT, DOG]))
 
 
-KILLED = """
-import os, signal, sys
-calls = 0
-def dying(real):
-    def call(*arguments, **named):
-        global calls
-        calls += 1
-        if calls == int(sys.argv[3]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **named)
-    return call
-from pathlib import Path
-from dkvb.runtime import progress
-from dkvb.deletion import exact, purge
-from dkvb.recipe import load
-from dkvb.workspace.artifacts import Workspace
-progress.silence()
-for name in ("replace", "fsync", "unlink"):
-    setattr(os, name, dying(getattr(os, name)))
-purge.run(load(sys.argv[4]), Workspace(Path(sys.argv[1]), Path(sys.argv[2])), sys.argv[5])
-"""
-
-
 @pytest.mark.parametrize(("call", "wanted"), [(4, "r0001"), (60, "r0001"), (300, "r0001"), (50, "r0002")])
 def test_killed_at_any_instant_a_rerun_ends_it(
     call: int, wanted: str, made: Path, purgeable: Recipe, workspace: Workspace
@@ -336,9 +311,7 @@ def test_killed_at_any_instant_a_rerun_ends_it(
     stood = loaded(workspace).values.copy()
     cats = wanted == "r0001"
     instead = values_without(purgeable, workspace, [CAT] if cats else [], None if cats else np.array([4, 5, 7, 8]))
-    arguments = [str(workspace.root), str(workspace.reports), str(call), str(made / "tiny.toml"), wanted]
-    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    purge_killed(workspace, made / "tiny.toml", wanted, call, "dkvb.deletion.exact")
     assert purge.run(purgeable, workspace, wanted).state == "purged"
     np.testing.assert_array_equal(stored_values(purgeable, workspace), instead)
     np.testing.assert_array_equal(loaded(workspace).values, stood)

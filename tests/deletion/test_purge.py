@@ -7,9 +7,6 @@ import gzip
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +30,7 @@ from dkvb.workspace import arrays, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features
 from dkvb.workspace.rows import labels, stored_labels
+from dying import purge_killed
 
 CAT = 2
 
@@ -282,36 +280,13 @@ def _ended(recipe: Recipe, workspace: Workspace, rows: np.ndarray, before: dict[
             artifact.check()
 
 
-KILLED = """
-import os, signal, sys
-calls = 0
-def dying(real):
-    def call(*arguments, **named):
-        global calls
-        calls += 1
-        if calls == int(sys.argv[3]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **named)
-    return call
-from pathlib import Path
-from dkvb.runtime import progress
-from dkvb.deletion import purge
-from dkvb.recipe import load
-from dkvb.workspace.artifacts import Workspace
-progress.silence()
-for name in ("replace", "fsync", "unlink"):
-    setattr(os, name, dying(getattr(os, name)))
-purge.run(load(sys.argv[4]), Workspace(Path(sys.argv[1]), Path(sys.argv[2])), "r0001")
-"""
 SLOW = [int(n) for n in np.random.default_rng(7).integers(2, 600, 20)]
 
 
 @pytest.mark.parametrize("call", [3, 40, 300, 600, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
 def test_killed_at_any_instant_a_rerun_ends_it(call: int, made: Path, recipe: Recipe, workspace: Workspace) -> None:
     rows, before = rows_of_cat(recipe, workspace), logits(recipe, workspace)
-    arguments = [str(workspace.root), str(workspace.reports), str(call), str(made / "tiny.toml")]
-    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    purge_killed(workspace, made / "tiny.toml", "r0001", call)
     _ended(recipe, workspace, rows, before)
 
 

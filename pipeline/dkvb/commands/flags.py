@@ -136,6 +136,13 @@ FORGET = {
 }
 """Which classes are forgotten; together they set `unlearn.forget`."""
 
+
+def _dial(key: str, told: str) -> Flag:
+    """An N of masking, a number or "auto"."""
+    read = number_or("auto", int, f"--{key}")
+    return flag(str | None, f"--{key}", metavar="N|auto", help=told, sets=f"unlearn.{key}", read=read, **_UNLEARNING)
+
+
 MASKING = {
     "method": flag(
         list[str] | None,
@@ -146,15 +153,7 @@ MASKING = {
         sets="unlearn.method",
         **_UNLEARNING,
     ),
-    "nv": flag(
-        str | None,
-        "--nv",
-        metavar="N|auto",
-        help="N_v: pairs to mask, by votes.",
-        sets="unlearn.nv",
-        read=number_or("auto", int, "--nv"),
-        **_UNLEARNING,
-    ),
+    "nv": _dial("nv", "N_v: pairs to mask, by votes."),
     "rank": flag(
         str | None,
         "--rank",
@@ -164,24 +163,8 @@ MASKING = {
         sets="unlearn.rank",
         **_UNLEARNING,
     ),
-    "na": flag(
-        str | None,
-        "--na",
-        metavar="N|auto",
-        help="N_a: pairs to mask, by activations.",
-        sets="unlearn.na",
-        read=number_or("auto", int, "--na"),
-        **_UNLEARNING,
-    ),
-    "ne": flag(
-        str | None,
-        "--ne",
-        metavar="N|auto",
-        help="N_e: samples whose pairs to mask, by examples.",
-        sets="unlearn.ne",
-        read=number_or("auto", int, "--ne"),
-        **_UNLEARNING,
-    ),
+    "na": _dial("na", "N_a: pairs to mask, by activations."),
+    "ne": _dial("ne", "N_e: samples whose pairs to mask, by examples."),
     "counts": flag(
         str | None,
         "--counts",

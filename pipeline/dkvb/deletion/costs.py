@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dkvb.errors import UsageError
-from dkvb.evaluation.forget_sets import class_id
+from dkvb.deletion.wanted import first_model, wanted_ids
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import ExactPlan, LevelCost, Masking
 from dkvb.records.levels import WORDS, Level
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.requests import need_features
 
 BYTES_A_SECOND = 200e6
 """How fast a purge overwrites and scans a workspace, about."""
@@ -78,11 +76,9 @@ def plan(
         UsageError: an unknown class, or none.
         MissingStage: nothing trained yet.
     """
-    trained = TrainedSeed(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
+    trained = first_model(recipe, workspace)
     earlier = requests.forgotten(workspace, trained.dkvb_artifact)
-    wanted = sorted({class_id(name, trained.splits.classes) for name in names})
-    if not wanted and samples is None:
-        raise UsageError("Name at least one class to forget, such as `dkvb forget truck --exact`.")
+    wanted = wanted_ids(trained, names, " --exact") if samples is None else []
     gone = sorted({*earlier.classes, *wanted})
     rows = earlier.rows if samples is None else np.union1d(earlier.rows, samples)
     return [

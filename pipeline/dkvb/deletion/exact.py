@@ -21,8 +21,8 @@ from dkvb.bottleneck.mask_order import model_hash
 from dkvb.deletion import ledger, membership, standing, together
 from dkvb.deletion.measured import before_and_after
 from dkvb.deletion.standing import Stand
-from dkvb.errors import SettingsClash, UsageError
-from dkvb.evaluation.forget_sets import class_id
+from dkvb.deletion.wanted import first_model, refuse_all, wanted_ids
+from dkvb.errors import SettingsClash
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.metrics.accuracy import percent
 from dkvb.recipe import Recipe
@@ -98,9 +98,7 @@ def classes(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) ->
         DamagedArtifact: a request, the model or the codes have been altered.
     """
     trained = _model(recipe, workspace)
-    wanted = sorted({class_id(name, trained.splits.classes) for name in names})
-    if not wanted:
-        raise UsageError("Name at least one class to forget, such as `dkvb forget truck --exact`.")
+    wanted = wanted_ids(trained, names, " --exact")
     with requests.held(workspace):
         ledger.catch_up(workspace)
         earlier = requests.forgotten(workspace, trained.dkvb_artifact)
@@ -108,11 +106,7 @@ def classes(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) ->
         new = [c for c in wanted if not any(c in one.classes for one in there)]
         if not new:
             return [_already(one) for one in there]
-        if len({*new, *earlier.classes}) >= len(trained.splits.classes):
-            raise UsageError(
-                f"Forgetting {', '.join(trained.splits.classes[c] for c in new)} as well would leave no class:"
-                f" {len(earlier.classes)} of {len(trained.splits.classes)} are forgotten already. Leave one out."
-            )
+        refuse_all(trained, new, earlier)
         return [_open(trained, earlier, new, np.empty(0, np.int64))]
 
 
@@ -142,7 +136,7 @@ def samples(recipe: Recipe, workspace: Workspace, rows: np.ndarray) -> list[Requ
 
 
 def _model(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
-    trained = TrainedSeed(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
+    trained = first_model(recipe, workspace)
     _ = trained.dkvb_artifact  # without one there is nothing to forget in
     return trained
 

@@ -12,8 +12,8 @@ from dkvb.deletion import ledger, together
 from dkvb.deletion.costs import levels
 from dkvb.deletion.measured import measured
 from dkvb.deletion.together import Holder
+from dkvb.deletion.wanted import first_model, refuse_all, wanted_ids
 from dkvb.errors import UsageError
-from dkvb.evaluation.forget_sets import class_id
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import make
 from dkvb.methods.pair_masking import Masking as PairMasking
@@ -23,7 +23,7 @@ from dkvb.records.deletion import Harmed, Masking, MaskSettings, Plan, RequestEn
 from dkvb.runtime import progress
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.requests import MASKED, Union, need_features
+from dkvb.workspace.requests import MASKED, Union
 
 HARMED = 5
 """How many of the classes that lose most a plan lists."""
@@ -66,12 +66,9 @@ def plan(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> li
 
 def _wanted(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> tuple[TrainedSeed, list[int]]:
     """The trained models of the recipe's first seed, and the ids of the named classes."""
-    trained = TrainedSeed(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
+    trained = first_model(recipe, workspace)
     _ = trained.dkvb_artifact  # without one there is nothing to forget in
-    wanted = sorted({class_id(name, trained.splits.classes) for name in names})
-    if not wanted:
-        raise UsageError("Name at least one class to forget, such as `dkvb forget truck`.")
-    return trained, wanted
+    return trained, wanted_ids(trained, names)
 
 
 def _earlier(trained: TrainedSeed, wanted: Sequence[int]) -> tuple[Union, list[int]]:
@@ -110,21 +107,14 @@ def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[M
     these classes last."""
     started = time.perf_counter()
     classes = trained.splits.classes
-    if len(forget) + len(earlier.classes) >= len(classes):
-        raise UsageError(
-            f"Forgetting {', '.join(classes[c] for c in forget)} as well would leave no class: {len(earlier.classes)}"
-            f" of {len(classes)} are forgotten already. Leave one out."
-        )
+    refuse_all(trained, forget, earlier)
     never = trained.no_mask < 0
     masked_before = never if earlier.mask is None else never | earlier.mask
     new, note = _new(trained, forget, masked_before)
     chosen = time.perf_counter()
-    gone = [request.mask() for request in earlier.masking if request.values_may_be_gone]
-    earlier_holders = [
-        together.holder_of(trained, request) for request in earlier.masking if not request.values_may_be_gone
-    ]
+    earlier_holders, always = together.holders_of(trained, earlier)
     holders = [*earlier_holders, new]
-    masked_after = together.hold(trained, holders, np.logical_or.reduce([never, *gone]))
+    masked_after = together.hold(trained, holders, always)
     values = trained.bottleneck.values
     masking = Masking(
         names=[classes[c] for c in forget],

@@ -3,6 +3,7 @@ by others."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,20 @@ def losses(trained: TrainedSeed, masked: np.ndarray, rows: np.ndarray) -> tuple[
     """
     order = np.where(masked, -1, NEVER).astype(np.int32)
     loss, right = np.empty(len(rows)), np.empty(len(rows), bool)
+    for split, mine, places in _places(trained, rows):
+        logits = masked_logits_at(trained.bottleneck, order, [0], split, places)[0]
+        loss[mine], right[mine] = _loss(logits, trained.splits.labels[split][places])
+    return loss, right
+
+
+def _places(trained: TrainedSeed, rows: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Of rows (n,) of the stored training set, for each split that holds some: the split, which they are (n,) bool, and
+    their places in it."""
     for split in ("train", "validation"):
         stored = trained.splits.rows[split]
         mine = np.isin(rows, stored)
         if mine.any():
-            places = np.searchsorted(stored, rows[mine])
-            logits = masked_logits_at(trained.bottleneck, order, [0], split, places)[0]
-            loss[mine], right[mine] = _loss(logits, trained.splits.labels[split][places])
-    return loss, right
+            yield split, mine, np.searchsorted(stored, rows[mine])
 
 
 def _loss(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,12 +52,9 @@ def forgotten_samples(then: TrainedSeed, masked: np.ndarray, now: TrainedSeed, r
     """
     before, right_before = losses(then, masked, rows)
     after, right_after = losses(now, now.no_mask < 0, rows)
-    labels = np.empty(len(rows), np.int64)
-    for split in ("train", "validation"):
-        stored = then.splits.rows[split]
-        mine = np.isin(rows, stored)
-        labels[mine] = then.splits.labels[split][np.searchsorted(stored, rows[mine])]
-    per_class = np.bincount(labels, minlength=len(then.splits.classes))
+    classes = len(then.splits.classes)
+    labels = [then.splits.labels[split][places] for split, _, places in _places(then, rows)]
+    per_class = np.bincount(np.concatenate(labels), minlength=classes)
     return {
         "count": len(rows),
         "per_class": per_class.tolist(),

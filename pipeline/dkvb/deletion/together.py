@@ -15,16 +15,17 @@ import numpy as np
 
 from dkvb.bottleneck.mask_order import NEVER
 from dkvb.deletion import ledger
+from dkvb.deletion.wanted import first_model
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import make
-from dkvb.methods.evidence import Evidence
 from dkvb.methods.pair_masking import Masking, PairRanking
+from dkvb.metrics.accuracy import target_accuracy
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import Looked, MaskSettings, TopUp
 from dkvb.runtime import progress
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.requests import MASKED, Request
+from dkvb.workspace.requests import MASKED, Request, Union
 
 ROUNDS = 8
 """Times that all classes are looked at, before those that cannot be held are left as they are."""
@@ -60,7 +61,31 @@ class Holder:
         if not self.automatic:
             return None
         aim = self.settings.target or trained.recipe.unlearn.target  # version 0.1 did not write it down
-        return 1 / len(trained.splits.classes) if aim == "chance" else 0.0
+        return target_accuracy(aim, len(trained.splits.classes))
+
+    def top_up(self, cause: str) -> TopUp | None:
+        """How it grew because of a request; None where it did not, or is not opened yet."""
+        if self.request is None or self.raised is None or self.recognised is None:
+            return None
+        return TopUp(
+            request=self.request.id,
+            cause=cause,
+            names=self.request.names,
+            recognised=self.recognised,
+            n_before=self.request.record.n,
+            n=self.n,
+            pairs=int(self.raised.sum()),
+        )
+
+
+def holders_of(trained: TrainedSeed, union: Union) -> tuple[list[Holder], np.ndarray]:
+    """The requests whose masks can grow, and the pairs (C, M) bool that are masked beside theirs: what purged requests
+    mask, of whose classes no row is left to look at."""
+    holders = [
+        holder_of(trained, request) for request in union.masking if not (request.values_may_be_gone or request.exact)
+    ]
+    gone = [request.mask() for request in union.masking if request.values_may_be_gone]
+    return holders, np.logical_or.reduce([trained.no_mask < 0, *gone])
 
 
 def holder_of(trained: TrainedSeed, request: Request) -> Holder:
@@ -98,7 +123,7 @@ def hold(trained: TrainedSeed, holders: Sequence[Holder], always: np.ndarray) ->
         for holder in holders:
             looking = evidence[id(holder)]
             recognised = looking.recognised(masked)
-            holder.looked = _looked(trained, holder, looking, recognised)
+            holder.looked = _looked(trained, holder, looking.shares(recognised))
             worst = looking.worst(recognised)
             holder.recognised = worst if holder.recognised is None else holder.recognised
             target = holder.target(trained)
@@ -129,47 +154,26 @@ def _grow(holder: Holder, masked: np.ndarray, target: float) -> np.ndarray:
     return more
 
 
-def _looked(trained: TrainedSeed, holder: Holder, evidence: Evidence, recognised: np.ndarray) -> list[Looked]:
-    looked = []
-    for c in holder.classes:
-        shares = {}
-        for split in evidence.judged_on:
-            mine = (evidence.rows.labels == c) & (evidence.rows.splits == split)
-            if mine.any():
-                shares[split] = float(recognised[mine].mean())
-        request = holder.request.id if holder.request else None
-        looked.append(Looked(class_id=c, name=trained.splits.classes[c], request=request, recognised=shares))
-    return looked
+def _looked(trained: TrainedSeed, holder: Holder, shares: dict[int, dict[str, float]]) -> list[Looked]:
+    request, names = holder.request.id if holder.request else None, trained.splits.classes
+    return [Looked(class_id=c, name=names[c], request=request, recognised=of_class) for c, of_class in shares.items()]
 
 
 def top_ups(holders: Sequence[Holder], cause: str) -> list[TopUp]:
     """How requests grew, as the request that caused it records it."""
-    return [
-        TopUp(
-            request=holder.request.id,
-            cause=cause,
-            names=holder.request.names,
-            recognised=holder.recognised,
-            n_before=holder.request.record.n,
-            n=holder.n,
-            pairs=int(holder.raised.sum()),
-        )
-        for holder in holders
-        if holder.request is not None and holder.raised is not None and holder.recognised is not None
-    ]
+    return [raised for holder in holders if (raised := holder.top_up(cause))]
 
 
 def write(trained: TrainedSeed, holders: Sequence[Holder], cause: str) -> list[TopUp]:
     """Write how requests grew, into them and into the ledger. Call with requests held."""
     written = []
-    for raised in top_ups(holders, cause):
-        holder = next(holder for holder in holders if holder.request and holder.request.id == raised.request)
-        assert holder.request is not None
-        assert holder.raised is not None
+    for holder in holders:
+        raised = holder.top_up(cause)
+        if raised is None or holder.request is None or holder.raised is None:
+            continue
         request = requests.top_up(holder.request, holder.raised, raised)
-        request = ledger.record_top_ups(trained.workspace, request)
-        written.append((request.record.topped_up or [])[-1])
-        holder.request = request
+        holder.request = ledger.record_top_ups(trained.workspace, request)
+        written.append((holder.request.record.topped_up or [])[-1])
         progress.note(
             f"{raised.request} ({', '.join(raised.names)}): {raised.recognised:.1%} of its rows were recognised again;"
             f" {raised.pairs:,} further pairs masked"
@@ -183,7 +187,7 @@ def look_again_with(recipe: Recipe, workspace: Workspace, cause: Request) -> lis
     left = [request for request in requests.all_requests(workspace, cause.train) if request.state == MASKED]
     if not left:
         return []
-    trained = TrainedSeed(recipe, workspace, requests.need_features(recipe, workspace), recipe.run.seeds[0])
+    trained = first_model(recipe, workspace)
     if trained.dkvb_artifact.fingerprint != cause.train:
         progress.note(
             f"{cause.id} is about another model than this recipe's: the classes of"
@@ -202,11 +206,6 @@ def look_again(trained: TrainedSeed, cause: str) -> list[TopUp]:
     """
     union = requests.forgotten(trained.workspace, trained.dkvb_artifact)
     trained = trained.under(union)
-    holders = [
-        holder_of(trained, request) for request in union.masking if not (request.values_may_be_gone or request.exact)
-    ]
-    if not holders:
-        return []
-    gone = [request.mask() for request in union.masking if request.values_may_be_gone]
-    hold(trained, holders, np.logical_or.reduce([trained.no_mask < 0, *gone]))
+    holders, always = holders_of(trained, union)
+    hold(trained, holders, always)
     return write(trained, holders, cause)

@@ -26,8 +26,7 @@ LOGITS = 512 * 2**20
 
 
 QUERIES = 128 * 2**20
-"""Bytes of queries held at a time, where some have to be searched: fewer groups of codebooks are fewer passes over the
-features."""
+"""Bytes of queries held at a time, where some have to be searched."""
 
 
 def masked_predictions(
@@ -40,7 +39,7 @@ def masked_predictions(
     """Predicted classes of a split at every N of a sweep.
 
     Args:
-        order: (C, M) mask order, see `dkvb.bottleneck.masking`.
+        order: (C, M) mask order, see `dkvb.bottleneck.mask_order`.
         grid: G values of N.
         split: "train", "validation" or "test".
 
@@ -81,19 +80,18 @@ def _logits(
 ) -> np.ndarray:
     """Logits (G, N, L): the mean over codebooks, added up in codebook order, so that no bit depends on the threads."""
     some: Any = slice(None) if only is None else only
-    everyone = model.codes(split)
-    codes = everyone[:, some]
+    codes = model.codes(split)[:, some]
     rows = codes.shape[1]
     logits = np.zeros((len(grid), rows, len(model.splits.classes)), np.float32)
     blocks = [slice(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS)]
-    together = max(1, QUERIES // max(1, UNIT * everyone.shape[1] * model.keys.shape[2] * 4)) * UNIT
+    together = max(1, QUERIES // max(1, UNIT * rows * model.keys.shape[2] * 4)) * UNIT
     for group in groups(model.codebooks, together):
         voters = []
         for codebook in group:
             near = model.neighbours(split, codebook)
             near = None if near is None else near[some]
             voters.append(_Codebook(model, codebook, order[codebook], codes[codebook], near))
-        _give_queries(voters, split, group, max(grid), None if only is None else only, pool)
+        _give_queries(voters, split, group, max(grid), only, pool)
         for voter in voters:
             list(pool.map(partial(voter.add, grid, logits), blocks))
     logits /= np.float32(model.codebooks)

@@ -54,11 +54,21 @@ class Evidence:
         self.evaluations += 1
         return (rows or self.rows).recognised(masked)
 
+    def shares(self, recognised: np.ndarray, rows: ChosenRows | None = None) -> dict[int, dict[str, float]]:
+        """Class -> split -> the share of its rows that are recognised; without splits on which it has no rows."""
+        rows = rows or self.rows
+        shares: dict[int, dict[str, float]] = {c: {} for c in self.classes}
+        for c, of_class in shares.items():
+            for split in self.judged_on:
+                mine = (rows.labels == c) & (rows.splits == split)
+                if mine.any():
+                    of_class[split] = float(recognised[mine].mean())
+        return shares
+
     def worst(self, recognised: np.ndarray, rows: ChosenRows | None = None) -> float:
         """The highest accuracy of a class on a split."""
-        rows = rows or self.rows
-        groups = [(rows.labels == c) & (rows.splits == split) for c in self.classes for split in self.judged_on]
-        return max((float(recognised[group].mean()) for group in groups if group.any()), default=0.0)
+        by_class = self.shares(recognised, rows).values()
+        return max((share for of_class in by_class for share in of_class.values()), default=0.0)
 
     def reached(self, masked: np.ndarray) -> bool:
         """Whether all rows together are at the target under a mask."""

@@ -21,6 +21,7 @@ from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.methods.base import CurvePoint, Outcome, Point, point, smallest_reaching
 from dkvb.methods.evidence import ChosenN, Evidence
 from dkvb.methods.proxy import proxy_features, proxy_fingerprint
+from dkvb.metrics.accuracy import target_accuracy
 from dkvb.metrics.flops import selection_flops
 from dkvb.workspace.names import MEASURED_SPLITS
 
@@ -152,7 +153,7 @@ class Masking:
     @property
     def aim(self) -> float:
         """The forget accuracy in [0, 1] that the recipe aims at."""
-        return 0.0 if self.recipe.target == "zero" else 1 / len(self.trained.splits.classes)
+        return target_accuracy(self.recipe.target, len(self.trained.splits.classes))
 
     def evidence(self, masked: np.ndarray | None = None, target: float | None = None) -> Evidence:
         """The rows that tell whether the forget classes are still recognised: those of validation data and of training

@@ -34,6 +34,11 @@ def retain_and_forget(
     return share(correct, total, retain), share(correct, total, np.asarray(forget, np.int64))
 
 
+def target_accuracy(target: str, classes: int) -> float:
+    """The forget accuracy in [0, 1] that a target means: "zero", or "chance", one in the number of classes."""
+    return 0.0 if target == "zero" else 1 / classes
+
+
 def percent(share: float | None) -> str:
     """As a person reads it, "97.3%"; "-" where it is missing."""
     return "-" if share is None else f"{100 * share:.1f}%"

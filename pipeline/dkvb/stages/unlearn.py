@@ -24,7 +24,7 @@ from dkvb.evaluation.measures import measured, metrics
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import Method, Point, curve_on, make
 from dkvb.methods.pair_masking import Masking
-from dkvb.metrics.accuracy import percent, retain_and_forget
+from dkvb.metrics.accuracy import percent, retain_and_forget, target_accuracy
 from dkvb.recipe import Recipe
 from dkvb.records.unlearn import Sweep, SweepPoint, UnlearnResult
 from dkvb.runtime import progress
@@ -135,7 +135,7 @@ def _choose(trained: TrainedSeed, method: Method, sweep: Sweep | None) -> Choice
         seconds = time.perf_counter() - started
         return Choice(chosen.n, "validation", chosen.note, chosen.judged_on, chosen.evaluations, seconds)
     assert sweep is not None  # made wherever n is automatic
-    target = 0.0 if recipe.target == "zero" else 1 / len(trained.splits.classes)
+    target = target_accuracy(recipe.target, len(trained.splits.classes))
     n, note = method.choose(curve_on(recipe.choose, sweep.points), target)
     return Choice(n, recipe.choose, note, seconds=sweep.seconds)
 
