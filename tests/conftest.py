@@ -6,7 +6,6 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -27,7 +26,7 @@ from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.requests import need_features
 from source_files import save
 
-pytest_plugins = ["fakes", "tiny_clip"]  # fixtures of the report and of the encoders
+pytest_plugins = ["fakes", "forked", "tiny_clip"]  # fixtures of the report, of processes and of the encoders
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside this checkout")
@@ -84,22 +83,6 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DKVB_DATA", raising=False)
     monkeypatch.setattr(os, "fsync", lambda file: None)  # processes are killed here, never the machine
     progress.silence()
-
-
-@pytest.fixture
-def forked_workers() -> Iterator[None]:
-    """Local Dask workers are forked from a process that has imported what they need, rather than import it each."""
-    from multiprocessing import forkserver
-
-    import dask
-
-    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-    from distributed.utils import get_mp_context
-
-    # not polars, which does not outlive a fork
-    get_mp_context().set_forkserver_preload(["distributed", "torch", "faiss", "sklearn", "zarr"])
-    yield
-    forkserver._forkserver._stop()  # it has this test's environment, which is not that of the next
 
 
 @pytest.fixture

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from dkvb.workspace.artifacts import Workspace
-
-SCRIPT = """
-import importlib, os, signal, sys
-calls = 0
-def dying(real):
-    def call(*arguments, **named):
-        global calls
-        calls += 1
-        if calls == int(sys.argv[3]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **named)
-    return call
-from pathlib import Path
+import forked
 from dkvb.runtime import progress
-from dkvb.deletion import purge
-from dkvb.recipe import load
 from dkvb.workspace.artifacts import Workspace
-for module in sys.argv[6:]:
-    importlib.import_module(module)
-progress.silence()
-for name in ("replace", "fsync", "unlink"):
-    setattr(os, name, dying(getattr(os, name)))
-purge.run(load(sys.argv[4]), Workspace(Path(sys.argv[1]), Path(sys.argv[2])), sys.argv[5])
-"""
 
 
 def purge_killed(workspace: Workspace, recipe: Path, request: str, call: int, *modules: str) -> None:
@@ -40,6 +20,30 @@ def purge_killed(workspace: Workspace, recipe: Path, request: str, call: int, *m
     Args:
         modules: what is imported before the counting begins.
     """
-    arguments = [str(workspace.root), str(workspace.reports), str(call), str(recipe), request, *modules]
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    arguments = (workspace.root, workspace.reports, recipe, request, call, modules)
+    done = forked.call(_purge, *arguments, folder=workspace.root.parent)
+    assert done.end() == -signal.SIGKILL, done.said
+
+
+def _purge(data: Path, reports: Path, recipe: Path, request: str, last: int, modules: tuple[str, ...]) -> None:
+    from dkvb.deletion import purge
+    from dkvb.recipe import load
+
+    for module in modules:
+        importlib.import_module(module)
+    calls = 0
+
+    def dying(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **named)
+
+        return call
+
+    progress.silence()
+    for name in ("replace", "fsync", "unlink"):
+        setattr(os, name, dying(getattr(os, name)))
+    purge.run(load(str(recipe)), Workspace(data, reports), request)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import forked
 from dkvb import registry
 from dkvb.recipe import Recipe
 from dkvb.workspace.artifacts import Workspace
@@ -45,15 +43,6 @@ def fails(predicted, labels, forget):
 def infinite(predicted, labels, forget):
     return float("inf")
 """
-SCRIPT = """
-import json, sys
-from typer.testing import CliRunner
-from dkvb.cli import app
-
-for command in json.loads(sys.argv[1]):
-    result = CliRunner().invoke(app, command.split())
-    print(json.dumps([result.exit_code, result.stdout, result.stderr]))
-"""
 
 
 def installed(site: Path, entry_points: dict[str, dict[str, str]], **modules: str) -> None:
@@ -77,11 +66,9 @@ def as_documented(site: Path) -> None:
 
 def dkvb(site: Path, *commands: str) -> list[tuple[int, str, str]]:
     """Exit code, output and errors of each command, with the packages of a folder installed."""
-    path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-    words = [sys.executable, "-c", SCRIPT, json.dumps(commands)]
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    done = forked.call(forked.commands, site, commands, folder=Path.cwd())
+    assert done.end() == 0, done.said
+    return json.loads(Path("results.json").read_text(encoding="utf-8"))
 
 
 def test_the_documented_package_is_found_run_and_shown(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import dkvb
+import forked
 from conftest import CLASSES, prepare
 from dkvb.cli import app
 from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash, UsageError
@@ -39,19 +38,11 @@ def trained(recipe: Recipe, workspace: Workspace) -> tuple[Model, torch.Tensor]:
 
 
 def plain(folder: Path, x: torch.Tensor) -> torch.Tensor:
-    """Logits by the example of the docs, in an interpreter that cannot import dkvb."""
+    """Logits by the example of the docs, in a process that cannot import dkvb."""
     save_file({"x": x}, folder.with_name("x.safetensors"))
-    script = (
-        "import runpy, sys\n"
-        "class Refuse:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in ('dkvb', 'faiss'): raise ImportError(name)\n"
-        "sys.meta_path.insert(0, Refuse())\n"
-        f"sys.argv = ['plain_torch.py', {str(folder)!r}, 'x.safetensors', 'out.safetensors']\n"
-        f"runpy.run_path({str(PLAIN)!r}, run_name='__main__')\n"
-        "assert not any(name.split('.')[0] in ('dkvb', 'faiss') for name in sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-I", "-c", script], check=True, cwd=folder.parent, capture_output=True)
+    words = [str(PLAIN), str(folder), "x.safetensors", "out.safetensors"]
+    done = forked.call(forked.without, ("dkvb", "faiss"), words, folder=folder.parent)
+    assert done.end() == 0, done.said
     return torch.from_numpy(load_file(folder.with_name("out.safetensors"))["logits"])
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import forked
 from conftest import artifact_bytes
+from forked import Forked
 
 RECIPE = """
 name = "pictures"
@@ -34,10 +32,10 @@ epochs = 6
 batch_size = 16
 neighbours = 16
 [train]
-epochs = 30
+epochs = 12
 batch_size = 8
 [linear]
-epochs = 30
+epochs = 12
 batch_size = 8
 [scrub]
 batch_size = 8
@@ -56,20 +54,9 @@ def pictures(folder: Path) -> None:
                 Image.fromarray(pixels).save(folder / split / str(label) / f"{i:03}.png")
 
 
-def start(folder: Path, data: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "dkvb",
-        "run",
-        "pictures.toml",
-        "--data-dir",
-        data,
-        "--reports-dir",
-        f"{data}-reports",
-    ]
-    own = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
-    return subprocess.Popen(command, cwd=folder, env=own, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def start(folder: Path, data: str) -> Forked:
+    places = ["--data-dir", data, "--reports-dir", f"{data}-reports"]
+    return forked.dkvb("run", "pictures.toml", *places, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +66,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     pictures(folder / "pictures")
     (folder / "pictures.toml").write_text(RECIPE)
     process = start(folder, "whole")
-    assert process.stderr is not None
-    process.stderr.readline()
+    process.wait_for("embed")  # the imports are behind it: from here on it works
     begun = time.monotonic()
-    said = process.communicate()[1]
-    assert process.returncode == 0, said
+    assert process.end() == 0, process.said
     return folder, time.monotonic() - begun
 
 
@@ -94,15 +79,12 @@ def kill_and_resume(whole: tuple[Path, float], kills: int) -> None:
     killed = 0
     for _ in range(kills):
         process = start(folder, data)
-        assert process.stderr is not None
-        process.stderr.readline()  # the imports are behind it: from here on it works
+        process.wait_for("embed")
         time.sleep(draw.uniform(0, length / 2))
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
+        killed += process.kill()
     assert killed
     last = start(folder, data)
-    _, said = last.communicate()
-    assert last.returncode == 0, said
+    assert last.end() == 0, last.said
     expected, found = artifact_bytes(folder / "whole"), artifact_bytes(folder / data)
     assert expected.keys() == found.keys()
     assert [name for name in expected if expected[name] != found[name]] == []
@@ -121,9 +103,8 @@ def test_a_run_killed_at_twenty_instants_ends_with_the_same_bits(whole: tuple[Pa
 def test_two_runs_on_one_workspace_share_the_work(whole: tuple[Path, float]) -> None:
     folder, _ = whole
     both = [start(folder, "both") for _ in range(2)]
-    said = [process.communicate()[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    assert [process.end() for process in both] == [0, 0], [process.said for process in both]
     assert artifact_bytes(folder / "both") == artifact_bytes(folder / "whole")
-    assert "waiting: process" in "".join(said)
+    assert "waiting: process" in both[0].said + both[1].said
     manifests = [json.loads(path.read_text()) for path in (folder / "both").rglob("manifest.json")]
     assert len(manifests) == len(list((folder / "whole").rglob("manifest.json")))

@@ -14,9 +14,10 @@ from dkvb.recipe import Recipe, Run
 from dkvb.runtime import progress
 
 T = TypeVar("T")
-
-
 R = TypeVar("R")
+
+PATIENCE = 10.0
+"""Seconds to wait for a scheduler's answer."""
 
 
 def cores() -> int:
@@ -73,7 +74,7 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
         else:
             address = run.scheduler
         try:
-            client = stack.enter_context(Client(address, timeout=10))
+            client = stack.enter_context(Client(address, timeout=PATIENCE))
         except (OSError, ValueError) as error:
             raise DkvbError(
                 f"The Dask scheduler {address} does not answer ({error}): start it, or leave --scheduler out."
