@@ -93,7 +93,7 @@ def seconds(stat: Stat | None) -> str:
         return "–"
     value = stat.mean
     if value < 0.095:
-        return f"{1000 * value:.0f} ms" if value >= 0.0005 else "< 1 ms"
+        return f"{1000 * value:.0f} ms" if value >= 0.001 else "< 1 ms"
     if value < 90:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
