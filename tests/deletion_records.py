@@ -6,16 +6,8 @@ from collections.abc import Sequence
 
 from conftest import CLASSES
 from dkvb.records.accuracies import Accuracies
-from dkvb.records.deletion import (
-    CorrectCounts,
-    Erased,
-    Keys,
-    Masking,
-    MaskSettings,
-    PurgeRecord,
-    Scan,
-    SplitRows,
-)
+from dkvb.records.masking import CorrectCounts, Masking, MaskSettings
+from dkvb.records.purges import Erased, Keys, PurgeRecord, Scan, SplitRows
 
 
 def a_masking(*classes: int) -> Masking:

@@ -23,7 +23,7 @@ from dkvb.deletion.scan import scan
 from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash
 from dkvb.evaluation.under_masks import masked_logits
 from dkvb.recipe import Recipe, load
-from dkvb.records.deletion import SplitRows
+from dkvb.records.purges import SplitRows
 from dkvb.runtime import progress
 from dkvb.stages import embed, quantize, train, unlearn
 from dkvb.workspace import arrays, requests

@@ -23,7 +23,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference import export
 from dkvb.inference.bottleneck_model import Model
 from dkvb.recipe import Encoder, Recipe, load
-from dkvb.records.deletion import PurgeBegun
+from dkvb.records.purges import PurgeBegun
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features

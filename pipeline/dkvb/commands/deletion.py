@@ -16,8 +16,9 @@ from dkvb.errors import UsageError
 from dkvb.records.levels import WORDS
 
 if TYPE_CHECKING:
-    from dkvb.records.deletion import ExactPlan, ForgottenSamples, LevelCost, Plan, PurgePlan, RequestEntry
+    from dkvb.records.deletion import ExactPlan, ForgottenSamples, LevelCost, Plan, RequestEntry
     from dkvb.records.ledger import Ledger
+    from dkvb.records.purges import PurgePlan
 
 app = typer.Typer()
 HEADING = "Deletion"

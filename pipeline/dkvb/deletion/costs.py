@@ -9,8 +9,9 @@ import numpy as np
 from dkvb.deletion.wanted import first_model, wanted_ids
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.recipe import Recipe
-from dkvb.records.deletion import ExactPlan, LevelCost, Masking
+from dkvb.records.deletion import ExactPlan, LevelCost
 from dkvb.records.levels import WORDS, Level
+from dkvb.records.masking import Masking
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
 

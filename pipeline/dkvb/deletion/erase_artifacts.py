@@ -14,7 +14,7 @@ import polars
 from dkvb.bottleneck.mask_order import selection_counts_by_class
 from dkvb.deletion import erase as files
 from dkvb.deletion.reach import Reach
-from dkvb.records.deletion import Erased
+from dkvb.records.purges import Erased
 from dkvb.workspace import arrays
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage

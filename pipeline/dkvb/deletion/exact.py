@@ -26,7 +26,8 @@ from dkvb.errors import SettingsClash
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.metrics.accuracy import percent
 from dkvb.recipe import Recipe
-from dkvb.records.deletion import ExactValues, ForgottenSamples, Masking, MaskSettings, RequestEntry
+from dkvb.records.deletion import ExactValues, ForgottenSamples, RequestEntry
+from dkvb.records.masking import Masking, MaskSettings
 from dkvb.records.train import RetrainedResult
 from dkvb.runtime import progress
 from dkvb.training.on_retain_set import passed_over, retrained

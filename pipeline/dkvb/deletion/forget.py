@@ -19,7 +19,8 @@ from dkvb.methods.base import make
 from dkvb.methods.pair_masking import Masking as PairMasking
 from dkvb.metrics.accuracy import percent
 from dkvb.recipe import Recipe
-from dkvb.records.deletion import Harmed, Masking, MaskSettings, Plan, RequestEntry, Shares
+from dkvb.records.deletion import Plan, RequestEntry
+from dkvb.records.masking import Harmed, Masking, MaskSettings, Shares
 from dkvb.runtime import progress
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace

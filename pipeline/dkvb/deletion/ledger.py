@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from dkvb.errors import DamagedArtifact
-from dkvb.records.deletion import State
 from dkvb.records.ledger import Ledger, LedgerEntry, LedgerHead
+from dkvb.records.purges import State
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash, write_json
 from dkvb.workspace.requests import TOPPED_UP, Request, all_requests, change

@@ -11,7 +11,7 @@ from dkvb.evaluation.accuracies import Counted, count, measure
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_logits_at, masked_predictions
 from dkvb.metrics.accuracy import per_class
-from dkvb.records.deletion import CorrectCounts
+from dkvb.records.masking import CorrectCounts
 
 RETAINED = 5_000
 """Training samples of the retained classes that are measured at most. Nothing is decided on them, and all of a large
@@ -25,7 +25,7 @@ def measured(
     forget: Sequence[int],
     earlier: Sequence[int],
 ) -> dict[str, Any]:
-    """The fields of `dkvb.records.deletion.Masking` that hold accuracies: together on train, test and validation, per
+    """The fields of `dkvb.records.masking.Masking` that hold accuracies: together on train, test and validation, per
     class on the last two.
 
     Args:

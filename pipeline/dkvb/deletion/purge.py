@@ -25,7 +25,8 @@ from dkvb.deletion.reach import Reach, reach_of
 from dkvb.deletion.scan import scan
 from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash
 from dkvb.recipe import Recipe
-from dkvb.records.deletion import PurgeBegun, PurgePlan, PurgeRecord, RequestEntry, Scan, SplitRows
+from dkvb.records.deletion import RequestEntry
+from dkvb.records.purges import PurgeBegun, PurgePlan, PurgeRecord, Scan, SplitRows
 from dkvb.runtime import progress
 from dkvb.workspace import arrays, exact_values, requests
 from dkvb.workspace.artifacts import Workspace

@@ -9,7 +9,7 @@ from typing import Literal
 
 from dkvb.deletion import ledger
 from dkvb.pages import receipt as pages
-from dkvb.records.deletion import PurgeRecord, RequestRecord
+from dkvb.records.deletion import RequestRecord
 from dkvb.records.ledger import (
     LedgerEntry,
     NamedClass,
@@ -21,6 +21,7 @@ from dkvb.records.ledger import (
     ReceiptTimes,
 )
 from dkvb.records.proportions import Accuracy
+from dkvb.records.purges import PurgeRecord
 from dkvb.runtime import progress
 from dkvb.runtime.versions import versions
 from dkvb.workspace import requests

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from dkvb.deletion.needles import Needles
-from dkvb.records.deletion import Scan
+from dkvb.records.purges import Scan
 
 TEXT = {".json", ".jsonl", ".csv", ".tsv", ".txt", ".html", ".md", ".toml", ".log", ".js"}
 

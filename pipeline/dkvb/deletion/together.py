@@ -21,7 +21,7 @@ from dkvb.methods.base import make
 from dkvb.methods.pair_masking import Masking, PairRanking
 from dkvb.metrics.accuracy import target_accuracy
 from dkvb.recipe import Recipe
-from dkvb.records.deletion import Looked, MaskSettings, TopUp
+from dkvb.records.masking import Looked, MaskSettings, TopUp
 from dkvb.runtime import progress
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace

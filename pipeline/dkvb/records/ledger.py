@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict
 
 from dkvb.records.base import Record
-from dkvb.records.deletion import MaskSettings, PurgeRecord, State, TopUp
 from dkvb.records.levels import Level
+from dkvb.records.masking import MaskSettings, TopUp
 from dkvb.records.proportions import Accuracy
+from dkvb.records.purges import PurgeRecord, State
 
 
 class VerifiedMeasures(Record):

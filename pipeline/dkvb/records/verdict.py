@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dkvb.records.base import Record
-from dkvb.records.deletion import State
 from dkvb.records.proportions import Accuracy, Difference, SplitAccuracy
+from dkvb.records.purges import State
 
 CheckState = Literal["passed", "failed", "not-shown"]
 """Failed: more than the limit; not-shown: the interval of what was measured crosses the limit, so that these samples

@@ -25,8 +25,10 @@ from safetensors.numpy import load_file, save_file
 from dkvb.bottleneck.mask_order import pack, unpack
 from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
 from dkvb.recipe import Recipe
-from dkvb.records.deletion import Masking, RequestRecord, State, TopUp
+from dkvb.records.deletion import RequestRecord
 from dkvb.records.embed import EmbedResult
+from dkvb.records.masking import Masking, TopUp
+from dkvb.records.purges import State
 from dkvb.workspace import exact_values
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
