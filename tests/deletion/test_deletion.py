@@ -18,7 +18,7 @@ from dkvb.commands import status
 from dkvb.deletion import forget, receipt, restore
 from dkvb.errors import DamagedArtifact, MissingStage, UsageError
 from dkvb.recipe import Recipe
-from dkvb.workspace import requests
+from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 
 
@@ -186,7 +186,7 @@ def test_status_lists_requests_and_warns_before_a_codebook_runs_dry(masks: Recip
 def test_receipt_holds_measures_and_escapes_names(masks: Recipe, workspace: Workspace) -> None:
     forget.run(masks, workspace, ["cat"])
     request = requests.all_requests(workspace)[0]
-    requests.change(request, names=["<script>alert(1)</script>"])
+    request_writing.change(request, names=["<script>alert(1)</script>"])
     made = receipt.run(workspace, "r0001")
     stored = json.loads(Path(made.path).read_text(encoding="utf-8"))
     found = {(m["what"], m["split"], m["when"]): m for m in stored["measures"]}

@@ -24,7 +24,7 @@ from dkvb.recipe import Recipe, load
 from dkvb.runtime import progress
 from dkvb.stages import embed, train
 from dkvb.training.loop import Schedule, Unit, fit
-from dkvb.workspace import arrays, chosen_samples, requests
+from dkvb.workspace import arrays, chosen_samples, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.names import VALUES
 from dkvb.workspace.requests import need_features
@@ -127,7 +127,7 @@ def test_verify_tells_values_that_know_the_samples(trained: Recipe, workspace: W
     exact.samples(trained, workspace, rows)
     request = requests.find(workspace, "r0001")
     known = exact.Retrained(stored_values(trained, workspace), request.values()[1], [], rows, 0.0)
-    requests.change(request, exact=known.kept_in(request.path, ["r0001-9-samples"]))
+    request_writing.change(request, exact=known.kept_in(request.path, ["r0001-9-samples"]))
     (verdict,) = verify.run(trained, workspace)
     assert not verdict.passed
 

@@ -11,7 +11,7 @@ import pytest
 from deletion_records import a_masking
 from dkvb.deletion import ledger
 from dkvb.errors import DamagedArtifact
-from dkvb.workspace import requests
+from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.finished import Artifact
@@ -22,7 +22,7 @@ def lines(workspace: Workspace) -> list[str]:
     """Three requests, and the ledger's lines."""
     train = Artifact(workspace.root, {"fingerprint": "f" * 64})
     for c in range(3):
-        request = requests.open_request(workspace, train, a_masking(c), np.zeros((2, 8), bool))
+        request = request_writing.open_request(workspace, train, a_masking(c), np.zeros((2, 8), bool))
         ledger.record(workspace, "masked", request)
     return path(workspace).read_text(encoding="utf-8").splitlines(keepends=True)
 
@@ -107,7 +107,7 @@ def test_a_line_that_a_killed_process_was_writing_is_finished(
 
 def test_an_event_that_was_not_recorded_is(workspace: Workspace, lines: list[str]) -> None:
     request = requests.all_requests(workspace)[1]
-    requests.change(request, state="restored", unrecorded="restored")
+    request_writing.change(request, state="restored", unrecorded="restored")
     ledger.catch_up(workspace)
     ledger.catch_up(workspace)
     assert [entry.event for entry in ledger.entries(workspace)] == ["masked"] * 3 + ["restored"]

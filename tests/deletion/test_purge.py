@@ -170,7 +170,9 @@ def test_keys_can_be_fitted_anew(recipe: Recipe, workspace: Workspace) -> None:
     assert held(workspace, rows) == []
 
 
-@pytest.mark.parametrize("stopped", ["dkvb.deletion.reinit.train.run", "dkvb.deletion.reinit.requests.write_mask"])
+@pytest.mark.parametrize(
+    "stopped", ["dkvb.deletion.reinit.train.run", "dkvb.deletion.reinit.request_writing.write_mask"]
+)
 def test_stopped_while_keys_are_fitted_anew_a_rerun_ends_it(
     stopped: str, recipe: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from conftest import CLASSES, trained_seed
 from dkvb.deletion import forget, ledger, restore, together
 from dkvb.evaluation.chosen_rows import ChosenRows
 from dkvb.recipe import Recipe
-from dkvb.workspace import requests
+from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 
 
@@ -47,7 +47,7 @@ def weak(votes: Recipe, workspace: Workspace) -> str:
     mask = request.mask()
     mask.ravel()[np.flatnonzero(mask)[::2]] = False
     settings = request.record.settings.model_copy(update={"n": int(mask.sum())})
-    requests.change(request, mask_sha256=requests.write_mask(request.path, mask), settings=settings)
+    request_writing.change(request, mask_sha256=request_writing.write_mask(request.path, mask), settings=settings)
     assert recognised(votes, workspace, [2]) > 0
     return request.id
 
@@ -98,7 +98,7 @@ def test_restoring_looks_at_the_others_again(weak: str, votes: Recipe, workspace
     request = requests.find(workspace, weak)
     dog = forget.run(votes, workspace, ["dog"])[0]
     (requests.find(workspace, weak).path / requests.top_up_file(1)).unlink()
-    requests.change(requests.find(workspace, weak), topped_up=None)
+    request_writing.change(requests.find(workspace, weak), topped_up=None)
     entry = restore.run(votes, workspace, str(dog.request))
     assert entry.raised is not None
     assert (entry.raised[0].request, entry.raised[0].cause) == (weak, dog.request)
@@ -132,7 +132,7 @@ def test_a_killed_process_leaves_nothing_unrecorded(weak: str, votes: Recipe, wo
     together.hold(seed, holders, seed.no_mask < 0)
     (raised,) = together.top_ups(holders, "r0009")
     assert holders[0].raised is not None
-    requests.top_up(request, holders[0].raised, raised)
+    request_writing.top_up(request, holders[0].raised, raised)
     ledger.catch_up(workspace)
     last = ledger.entries(workspace)[-1]
     assert (last.event, last.request) == ("topped-up", weak)

@@ -35,7 +35,7 @@ from dkvb.records.verdict import Check, Verdict, together
 from dkvb.stages import train
 from dkvb.training import loop
 from dkvb.training.on_retain_set import load_bottleneck
-from dkvb.workspace import requests
+from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.names import VALUES
 
@@ -329,13 +329,13 @@ def test_a_class_whose_rows_are_gone_is_relearned_from_what_is_left(
     assert "No row of cat is left" in nothing.destinations["cat"].sentence
     assert all(row.unlearned is None for row in nothing.relearning)
 
-    opened = requests.open_request(workspace, found.dkvb_artifact, a_masking(CAT), mask)
-    gone = requests.change(opened, state=requests.PURGED, purge=a_purge("keep", [opened.id]))
+    opened = request_writing.open_request(workspace, found.dkvb_artifact, a_masking(CAT), mask)
+    gone = request_writing.change(opened, state=requests.PURGED, purge=a_purge("keep", [opened.id]))
     left = judge(found, mask, [CAT], [gone])
     assert failed(left) == ["values erased: cat"], "one pair has a value again"
     found.bottleneck.values[mask] = 0
     assert judge(found, mask, [CAT], [gone]).passed
-    anew = requests.change(gone, purge=a_purge("reinit", [gone.id]))
+    anew = request_writing.change(gone, purge=a_purge("reinit", [gone.id]))
     check = judge(found, None, [CAT], [anew]).checks[0]
     assert (check.name, check.passed) == ("values erased: cat", True)
     assert "made again" in check.detail
@@ -468,16 +468,16 @@ def test_a_purged_class_is_told_by_what_was_measured_before(trained: Recipe, wor
     forget.run(recipe, workspace, ["cat", "dog"])
     (request,) = requests.all_requests(workspace)
     assert before_purge(workspace, [request]) == [], "it is not purged"
-    gone = requests.change(request, state=requests.PURGED, purge=a_purge("keep", [request.id]))
+    gone = request_writing.change(request, state=requests.PURGED, purge=a_purge("keep", [request.id]))
     cat, dog = before_purge(workspace, [gone])
     assert (cat.class_id, cat.name, cat.by, cat.time) == (CAT, "cat", "forget", request.record.created)
     assert cat.test == request.record.per_class_test_after[CAT]
     assert dog.test == request.record.per_class_test_after[DOG]
     assert cat.train == request.record.looked[0].recognised["train"]
 
-    requests.change(gone, state=requests.MASKED, purge=None)
+    request_writing.change(gone, state=requests.MASKED, purge=None)
     (verdict,) = verifying.run(recipe, workspace)
-    requests.change(gone, state=requests.PURGED)
+    request_writing.change(gone, state=requests.PURGED)
     (event,) = (one for one in ledger.entries(workspace) if one.event == "verified")
     assert event.verdict == verdict.verdict
     cat, dog = before_purge(workspace, [gone])

@@ -24,7 +24,7 @@ from dkvb.inference import export
 from dkvb.inference.bottleneck_model import Model
 from dkvb.recipe import Encoder, Recipe, load
 from dkvb.records.purges import PurgeBegun
-from dkvb.workspace import requests
+from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features
 
@@ -152,7 +152,7 @@ def test_no_model_is_loaded_from_a_purge_cut_short(recipe: Recipe, workspace: Wo
             {"stage": "erase", "keys": "keep", "started": "now", "rows": rows, "shared_rows": 0, "before_sha256": ""}
             | {"together": [request.id]}
         )
-        requests.change(request, purging=begun)
+        request_writing.change(request, purging=begun)
     with pytest.raises(DamagedArtifact, match="dkvb purge r0001-cat --yes"):
         dkvb.load(workspace.root)
 

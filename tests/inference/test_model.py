@@ -28,7 +28,7 @@ from dkvb.inference.bottleneck_model import Model, Weights
 from dkvb.inference.classifier import About, LinearModel
 from dkvb.recipe import Encoder, Recipe
 from dkvb.stages import unlearn as unlearning
-from dkvb.workspace import arrays, requests
+from dkvb.workspace import arrays, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.requests import need_features
@@ -282,7 +282,7 @@ def test_deletion_requests_are_masked_until_restored(recipe: Recipe, workspace: 
     model, x = loaded(models), samples(models)
     mask = dkvb.unlearn(model, "cat", 120).mask
     with requests.held(workspace):
-        request = requests.open_request(workspace, models.dkvb_artifact, a_masking(2), mask)
+        request = request_writing.open_request(workspace, models.dkvb_artifact, a_masking(2), mask)
     alone = model.masked(mask)(x)
     expected = alone.clone()
     expected[:, 2] = -torch.inf
@@ -306,10 +306,10 @@ def test_deletion_requests_are_masked_until_restored(recipe: Recipe, workspace: 
     both = dkvb.load(entries[0].artifact)
     assert both.about.forgotten == [2, 3]
     assert np.array_equal(both.mask, mask | dkvb.load(entries[0].artifact, requests=False).mask)
-    requests.change(request, state=requests.PURGED)
+    request_writing.change(request, state=requests.PURGED)
     assert torch.equal(loaded(models)(x), expected)
     assert torch.equal(loaded(models, requests=False)(x), expected)
-    requests.change(request, state=requests.RESTORED)
+    request_writing.change(request, state=requests.RESTORED)
     assert torch.equal(loaded(models)(x), model(x))
 
 

@@ -31,7 +31,7 @@ from dkvb.records.masking import Masking, MaskSettings
 from dkvb.records.train import RetrainedResult
 from dkvb.runtime import progress
 from dkvb.training.on_retain_set import passed_over, retrained
-from dkvb.workspace import exact_values, requests
+from dkvb.workspace import exact_values, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.names import VALUES
 from dkvb.workspace.requests import MASKED, Request, Union, need_features
@@ -168,7 +168,7 @@ def _open(trained: TrainedSeed, earlier: Union, forget: list[int], rows: np.ndar
         return more
 
     nothing = np.zeros_like(masked)
-    request = requests.open_request(trained.workspace, trained.dkvb_artifact, masking, nothing, fill)
+    request = request_writing.open_request(trained.workspace, trained.dkvb_artifact, masking, nothing, fill)
     assert request.record.exact is not None
     sha = request.record.exact.values_sha256
     request = ledger.record(trained.workspace, MASKED, request, mask=request.record.mask_sha256, values=sha)
@@ -227,7 +227,7 @@ def train_again(recipe: Recipe, workspace: Workspace, following: Stand) -> Reque
     made = without(model_of(recipe, workspace, request), *_gone(following.without))
     kept = made.kept_in(request.path, [one.id for one in following.without])
     progress.note(f"values without {', '.join(one.id for one in following.without)} stand now, as {request.id} has it")
-    return requests.change(request, exact=kept)
+    return request_writing.change(request, exact=kept)
 
 
 def _gone(forgotten: Sequence[Request]) -> tuple[list[int], np.ndarray]:
@@ -268,12 +268,12 @@ def upgrade(recipe: Recipe, workspace: Workspace, request: Request) -> Request:
         newer = following.request.record.exact
         assert newer is not None
         kept = newer.model_copy(update={"file": None, "values_sha256": None})
-    changed = requests.change(request, level="exact", exact=kept)
+    changed = request_writing.change(request, level="exact", exact=kept)
     ledger.append(workspace, EVENT, changed, values=kept.values_sha256)
     standing.tidy(workspace, request.train)
     progress.note(f"request {request.id} is exact now: values were trained without {request.record.what}")
     if raised := together.look_again_with(recipe, workspace, changed):
-        changed = requests.change(requests.find(workspace, request.id), raised=raised)
+        changed = request_writing.change(requests.find(workspace, request.id), raised=raised)
     return requests.find(workspace, changed.id)
 
 

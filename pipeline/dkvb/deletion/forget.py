@@ -22,7 +22,7 @@ from dkvb.recipe import Recipe
 from dkvb.records.deletion import Plan, RequestEntry
 from dkvb.records.masking import Harmed, Masking, MaskSettings, Shares
 from dkvb.runtime import progress
-from dkvb.workspace import requests
+from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import MASKED, Union
 
@@ -90,9 +90,9 @@ def _already(trained: TrainedSeed, wanted: Sequence[int], earlier: Union) -> lis
 def _open(trained: TrainedSeed, forget: list[int], earlier: Union) -> RequestEntry:
     masking, holders = _masking(trained, forget, earlier)
     if masking.raised:  # before the request that causes it: killed in between, more is masked than need be, never less
-        cause = requests.next_id(trained.workspace, masking.names)
+        cause = request_writing.next_id(trained.workspace, masking.names)
         masking = masking.model_copy(update={"raised": together.write(trained, holders, cause)})
-    request = requests.open_request(trained.workspace, trained.dkvb_artifact, masking, holders[-1].mask)
+    request = request_writing.open_request(trained.workspace, trained.dkvb_artifact, masking, holders[-1].mask)
     request = ledger.record(trained.workspace, MASKED, request, mask=request.record.mask_sha256)
     before, after = masking.before, masking.after
     progress.note(

@@ -19,7 +19,8 @@ from dkvb.records.ledger import Ledger, LedgerEntry, LedgerHead
 from dkvb.records.purges import State
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash, write_json
-from dkvb.workspace.requests import TOPPED_UP, Request, all_requests, change
+from dkvb.workspace.request_writing import change
+from dkvb.workspace.requests import TOPPED_UP, Request, all_requests
 
 LEDGER, HEAD = "ledger.jsonl", "ledger.head.json"
 

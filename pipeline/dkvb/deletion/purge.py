@@ -28,7 +28,7 @@ from dkvb.recipe import Recipe
 from dkvb.records.deletion import RequestEntry
 from dkvb.records.purges import PurgeBegun, PurgePlan, PurgeRecord, Scan, SplitRows
 from dkvb.runtime import progress
-from dkvb.workspace import arrays, exact_values, requests
+from dkvb.workspace import arrays, exact_values, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic, sha256
 from dkvb.workspace.lineage import Lineage
@@ -107,12 +107,12 @@ def run(
         if begun.stage == "reinit" and refit:
             refit.run(requests.find(workspace, request.id))
             begun = begun.model_copy(update={"stage": "close"})
-            requests.change(requests.find(workspace, request.id), purging=begun)
+            request_writing.change(requests.find(workspace, request.id), purging=begun)
         _drop_copies(requests.find(workspace, request.id))
         standing.tidy(workspace, request.train)
         closed = _close(workspace, requests.find(workspace, request.id), begun, time.perf_counter() - started)
         if raised := together.look_again_with(recipe, workspace, closed):
-            closed = requests.change(closed, raised=[*(closed.record.raised or []), *raised])
+            closed = request_writing.change(closed, raised=[*(closed.record.raised or []), *raised])
         return closed.record.entry(skipped=False)
 
 
@@ -208,7 +208,7 @@ def _begin(recipe: Recipe, workspace: Workspace, request: Request, refit: Refit 
         together=[other.id for other in reach.together],
         exact=replacing or None,
     )
-    requests.change(request, purging=begun)
+    request_writing.change(request, purging=begun)
     return begun
 
 
@@ -221,7 +221,7 @@ def _erase(workspace: Workspace, request: Request, begun: PurgeBegun) -> PurgeBe
     reach = reach_of(workspace, request, begun.together)
     deleted = dict.fromkeys([*(begun.deleted or []), *(model.path.name for model in reach.knowing)])
     begun = begun.model_copy(update={"deleted": list(deleted)})
-    request = requests.change(request, purging=begun)
+    request = request_writing.change(request, purging=begun)
     copies = {train: _copy(request, train) for train in begun.exact or {}}
     for train, file in copies.items():
         if sha256(file) != (begun.exact or {})[train]:
@@ -234,7 +234,7 @@ def _erase(workspace: Workspace, request: Request, begun: PurgeBegun) -> PurgeBe
     _refuse_leftovers(request, looked)
     following = "reinit" if begun.keys == "reinit" else "close"
     begun = begun.model_copy(update={"done": done, "scan": looked, "stage": following})
-    requests.change(request, purging=begun)
+    request_writing.change(request, purging=begun)
     return begun
 
 
@@ -249,7 +249,7 @@ def _zero_standing(reach: Reach) -> None:
         file, sha = exact_values.write(stand.request.path, values, passed_over)
         kept = stand.request.record.exact
         assert kept is not None
-        requests.change(stand.request, exact=kept.model_copy(update={"file": file, "values_sha256": sha}))
+        request_writing.change(stand.request, exact=kept.model_copy(update={"file": file, "values_sha256": sha}))
 
 
 def _refuse_leftovers(request: Request, looked: Scan) -> None:
@@ -277,7 +277,7 @@ def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: f
     for identity in [*(other for other in begun.together if other != request.id), request.id]:
         closed = requests.find(workspace, identity)
         if closed.state != PURGED:
-            closed = requests.change(closed, state=PURGED, purge=purge, purging=None, unrecorded=PURGED)
+            closed = request_writing.change(closed, state=PURGED, purge=purge, purging=None, unrecorded=PURGED)
             closed = ledger.record(workspace, PURGED, closed, values=after)
         progress.note(f"purge: request {closed.id} is purged: {closed.record.what}")
     return requests.find(workspace, request.id)

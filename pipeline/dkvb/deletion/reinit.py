@@ -13,7 +13,7 @@ from dkvb.errors import SettingsClash
 from dkvb.recipe import Recipe
 from dkvb.stages import train
 from dkvb.training.codes import quantize_seed
-from dkvb.workspace import requests
+from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.requests import MASKED, Request, need_features
@@ -58,8 +58,8 @@ class Reinit:
         train.run(own, self.workspace, force=True)
         nothing = np.zeros_like(request.mask())
         for other in requests.all_requests(self.workspace, request.train):
-            emptied, before = requests.write_mask(other.path, nothing), other.record.masked_at_first
-            requests.change(other, mask_sha256=emptied, masked_before_reinit=before, masked=0, topped_up=None)
+            emptied, before = request_writing.write_mask(other.path, nothing), other.record.masked_at_first
+            request_writing.change(other, mask_sha256=emptied, masked_before_reinit=before, masked=0, topped_up=None)
         tidy(self.workspace, request.train)
 
     def _codes(self, request: Request) -> str:

@@ -11,7 +11,7 @@ from dkvb.errors import SettingsClash
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import RequestEntry
 from dkvb.runtime import progress
-from dkvb.workspace import requests
+from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import PURGED, RESTORED
 
@@ -44,7 +44,7 @@ def run(recipe: Recipe, workspace: Workspace, wanted: str) -> RequestEntry:
         if request.exact:  # values that are to stand must be there before its own go
             settle(recipe, workspace, request.train, leaving=[request.id])
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        request = requests.change(request, state=RESTORED, restored=now, unrecorded=RESTORED)
+        request = request_writing.change(request, state=RESTORED, restored=now, unrecorded=RESTORED)
         request = ledger.record(workspace, RESTORED, request)
         settle(recipe, workspace, request.train)
         standing.tidy(workspace, request.train)
@@ -52,5 +52,5 @@ def run(recipe: Recipe, workspace: Workspace, wanted: str) -> RequestEntry:
         applies = "its values no longer stand" if request.exact else "its mask no longer applies"
         progress.note(f"restore: request {request.id} restored; {applies}")
         if raised := together.look_again_with(recipe, workspace, request):
-            request = requests.change(request, raised=raised)
+            request = request_writing.change(request, raised=raised)
         return request.record.entry(skipped=False)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dkvb.deletion.erase import shred
-from dkvb.workspace import requests
+from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import Request
 
@@ -53,7 +53,7 @@ def tidy(workspace: Workspace, train: str) -> None:
         kept = exact.file if exact and standing and standing.request.id == request.id else None
         if exact and exact.file and kept is None:
             gone = exact.model_copy(update={"file": None, "values_sha256": None})
-            requests.change(request, exact=gone)
+            request_writing.change(request, exact=gone)
         for file in sorted(request.path.glob("values*.safetensors")):
             if file.name != kept:
                 shred(file)

@@ -23,7 +23,7 @@ from dkvb.metrics.accuracy import target_accuracy
 from dkvb.recipe import Recipe
 from dkvb.records.masking import Looked, MaskSettings, TopUp
 from dkvb.runtime import progress
-from dkvb.workspace import requests
+from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import MASKED, Request, Union
 
@@ -171,7 +171,7 @@ def write(trained: TrainedSeed, holders: Sequence[Holder], cause: str) -> list[T
         raised = holder.top_up(cause)
         if raised is None or holder.request is None or holder.raised is None:
             continue
-        request = requests.top_up(holder.request, holder.raised, raised)
+        request = request_writing.top_up(holder.request, holder.raised, raised)
         holder.request = ledger.record_top_ups(trained.workspace, request)
         written.append((holder.request.record.topped_up or [])[-1])
         progress.note(
