@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dkvb.commands.console import Options, command
-from dkvb.commands.flags import LIMITS
+from dkvb.commands.limits import LIMITS
 
 app = typer.Typer()
 
