@@ -11,35 +11,30 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
-from dkvb.deletion import ledger, standing, together
-from dkvb.deletion.erase import shred
+from dkvb.deletion import in_place, ledger, standing, together
 from dkvb.deletion.erase_artifacts import erase
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reach import Reach, reach_of
 from dkvb.deletion.scan import scan
+from dkvb.deletion.sought import sought
 from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import RequestEntry
 from dkvb.records.purges import PurgeBegun, PurgePlan, PurgeRecord, Scan, SplitRows
 from dkvb.runtime import progress
-from dkvb.workspace import arrays, exact_values, request_writing, requests
+from dkvb.workspace import exact_values, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import atomic, sha256
+from dkvb.workspace.files import sha256
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import STORED_SPLITS, VALUES
 from dkvb.workspace.requests import MASKED, PURGED, Request
-from dkvb.workspace.rows import stored_labels
 
 NEEDLES, STAGING = "needles.npz", "staging"
-
-LOOKED_FOR = 20_000
-"""Pairs whose values of training are looked for after others took their place, at most: they are of one file."""
 
 
 class Refit(Protocol):
@@ -108,7 +103,7 @@ def run(
             refit.run(requests.find(workspace, request.id))
             begun = begun.model_copy(update={"stage": "close"})
             request_writing.change(requests.find(workspace, request.id), purging=begun)
-        _drop_copies(requests.find(workspace, request.id))
+        in_place.drop_copies(requests.find(workspace, request.id))
         standing.tidy(workspace, request.train)
         closed = _close(workspace, requests.find(workspace, request.id), begun, time.perf_counter() - started)
         if raised := together.look_again_with(recipe, workspace, closed):
@@ -145,34 +140,6 @@ def _made_exact(recipe: Recipe, workspace: Workspace, request: Request) -> Reque
     return upgrade(recipe, workspace, request)
 
 
-def _copy(request: Request, train: str) -> Path:
-    """Where a purge keeps the values that are to take the place of a bottleneck's own, until it has ended."""
-    return request.path / f"in-place-{train[:8]}.safetensors"
-
-
-def _drop_copies(request: Request) -> None:
-    for file in sorted(request.path.glob("in-place-*.safetensors")):
-        shred(file)
-
-
-def _replacing(recipe: Recipe, workspace: Workspace, reach: Reach) -> dict[str, str]:
-    """Write the values that are to take the place of those of training, in each bottleneck where an exact request is
-    purged: its fingerprint -> the file's hash."""
-    written = {}
-    for model in reach.covered:
-        mine = [one for one in reach.together if one.train == model.fingerprint]
-        if not any(one.exact for one in mine):
-            continue
-        from dkvb.deletion.exact import purged_values  # it trains, and imports torch
-
-        values = purged_values(recipe, workspace, mine[0], mine).values
-        file = _copy(reach.request, model.fingerprint)
-        with atomic(file) as temporary:
-            save_file({"values": values}, temporary)
-        written[model.fingerprint] = sha256(file)
-    return written
-
-
 def _refuse_mask_of_other_values(reach: Reach) -> None:
     """Raise where a mask was chosen on values that stand in the place of those of training, and not on those: with it
     only the former can be erased."""
@@ -195,8 +162,8 @@ def _begin(recipe: Recipe, workspace: Workspace, request: Request, refit: Refit 
     if refit:
         refit.check(reach)
     _refuse_mask_of_other_values(reach)
-    replacing = _replacing(recipe, workspace, reach)
-    needles, shared = _needles(reach)
+    replacing = in_place.replacing(recipe, workspace, reach)
+    needles, shared = sought(reach)
     needles.save(request.path / NEEDLES)
     begun = PurgeBegun(
         stage="erase",
@@ -222,7 +189,7 @@ def _erase(workspace: Workspace, request: Request, begun: PurgeBegun) -> PurgeBe
     deleted = dict.fromkeys([*(begun.deleted or []), *(model.path.name for model in reach.knowing)])
     begun = begun.model_copy(update={"deleted": list(deleted)})
     request = request_writing.change(request, purging=begun)
-    copies = {train: _copy(request, train) for train in begun.exact or {}}
+    copies = {train: in_place.copy(request, train) for train in begun.exact or {}}
     for train, file in copies.items():
         if sha256(file) != (begun.exact or {})[train]:
             raise DamagedArtifact(f"{file} was altered: put it back from a backup to end the purge of {request.id}.")
@@ -281,40 +248,3 @@ def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: f
             closed = ledger.record(workspace, PURGED, closed, values=after)
         progress.note(f"purge: request {closed.id} is purged: {closed.record.what}")
     return requests.find(workspace, request.id)
-
-
-def _needles(reach: Reach) -> tuple[Needles, int]:
-    """Hashes of all that is to be erased; and how many rows have none, because rows that stay are the same."""
-    needles, first = Needles.none(), 0
-    staying: list[np.ndarray] = []
-    for split in STORED_SPLITS:
-        stored = arrays.read(reach.features, f"{split}/features")
-        mine = np.isin(np.arange(len(stored)), reach.rows(split)) & (stored_labels(reach.features, split) >= 0)
-        needles += Needles.of(stored[mine], needles.salt, first)
-        first += int(mine.sum())
-        staying.append(stored[~mine])
-    shared = {row for rows in staying for row in needles.found_in(np.ascontiguousarray(rows).data)}
-    needles = needles.without(shared)
-    for request in reach.together:
-        values, gone = load_file(reach.model_of(request).path / VALUES)["values"], request.mask()
-        stay = [values[~gone]]
-        if reach.exact(request):
-            instead = load_file(_copy(reach.request, request.train))["values"]
-            gone = _some(values.any(2) & (values != instead).any(2))
-            stay = [instead]
-        if stand := standing.stand(requests.all_requests(reach.workspace, request.train)):
-            stay += [stand.request.values()[0]] if request.id in [one.id for one in stand.without] else []
-        erased = Needles.of(values[gone], needles.salt, first, dtypes=("<f4",))
-        first += int(gone.sum())
-        needles += erased.without({row for rows in stay for row in erased.found_in(np.ascontiguousarray(rows).data)})
-    return needles, len(shared)
-
-
-def _some(pairs: np.ndarray) -> np.ndarray:
-    """At most `LOOKED_FOR` of some pairs (C, M) bool, evenly spaced."""
-    places = np.flatnonzero(pairs)
-    if len(places) > LOOKED_FOR:
-        places = places[np.linspace(0, len(places) - 1, LOOKED_FOR, dtype=np.int64)]
-    chosen = np.zeros(pairs.size, bool)
-    chosen[places] = True
-    return chosen.reshape(pairs.shape)
