@@ -3,7 +3,6 @@ have."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,22 +13,20 @@ from safetensors.numpy import load_file
 
 from dkvb.bottleneck.mask_order import unpack
 from dkvb.encoders.recorded import Encoding
-from dkvb.errors import DamagedArtifact, MissingStage, SettingsClash, UsageError
+from dkvb.errors import MissingStage, SettingsClash, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference.bottleneck_model import Model, Weights
 from dkvb.inference.classifier import About, Classifier, LinearModel
-from dkvb.inference.export import CONFIG, FORMAT, TENSORS
-from dkvb.recipe import Encoder, Recipe
+from dkvb.inference.export import CONFIG, TENSORS
+from dkvb.inference.exported import read_export
+from dkvb.recipe import Recipe
 from dkvb.recipe import load as load_recipe
 from dkvb.records.embed import EmbedResult
 from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import Keeps, UnlearnResult
-from dkvb.records.use import LeftOut
 from dkvb.runtime.device import choose_device
-from dkvb.version import __version__
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import sha256
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import COUNTS, KEYS, LINEAR, MANIFEST, MASK, PROJECTION, VALUES, WEIGHTS
@@ -244,61 +241,3 @@ def _requested(workspace: Workspace, trained: Artifact, model: Model, masked: bo
 def _class_counts(trained: Artifact, classes: Sequence[int]) -> np.ndarray:
     """(C, M): how often training samples of some classes selected each pair in the last epoch."""
     return arrays.read(trained, COUNTS, list(classes)).sum(0, dtype=np.int64)
-
-
-def read_export(folder: Path, device: str = "cpu", keep_labels: bool = False) -> Model:
-    """The model of a folder that `run` wrote.
-
-    Raises:
-        UsageError: labels are to be kept, and the export has left some out.
-        DamagedArtifact: a file is missing or has been altered.
-        SettingsClash: a newer dkvb wrote it.
-    """
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(config, dict) or config.get("kind") != "dkvb":
-            raise UsageError(f"{folder / CONFIG} was not written by `dkvb export`.")
-        if int(config["format"]) > FORMAT:
-            raise SettingsClash(
-                f"{folder} has format {config['format']}, this dkvb ({__version__}) reads up to {FORMAT}: upgrade dkvb."
-            )
-        if sha256(folder / TENSORS) != config["sha256"]:
-            raise ValueError("it has changed since it was written")
-        tensors = load_file(folder / TENSORS)
-        about = About(
-            classes=list(config["classes"]),
-            seed=int(config["seed"]),
-            encoding=Encoding(
-                Encoder(**config["encoder"]) if config["encoder"] else None,
-                config["mode"] or "RGB",
-                config["weights_sha256"],
-                folder,
-                device,
-            ),
-            name=config["data"],
-            forgotten=list(config["forgotten"]),
-            excluded=list(config["excluded"]),
-            # format 1 has a logit of every class, and did not say whether forgotten ones may be answers
-            keep_labels=keep_labels or config.get("keep_labels", False),
-            ids=list(config.get("ids", ())),
-            left_out=[LeftOut.model_validate(one) for one in config.get("left_out", ())],
-            accuracy={
-                name: config["accuracy"][name] for name in ("test", "per_class_test") if name in config["accuracy"]
-            },
-            identity=dict(config["identity"]),
-        )
-        if keep_labels and about.left_out:
-            names = ", ".join(one.name for one in about.left_out)
-            raise UsageError(
-                f"{folder} has no logits of {names}, so that their labels cannot be kept: export again from the"
-                " workspace, with `dkvb export --keep-labels`."
-            )
-        weights = Weights(
-            tensors["projection"], tensors["keys"], tensors["values"], tensors["unused"], tensors["centre"]
-        )
-        mask = ~tensors["allowed"] & ~tensors["unused"]
-        return Model(about, weights, mask, int(config["top_k"]), config["pool"])
-    except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
-        raise DamagedArtifact(
-            f"The export in {folder} is damaged ({error}): run `dkvb export {folder} --force` again."
-        ) from None
