@@ -131,7 +131,7 @@ def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[M
         earlier=earlier.classes,
         model_before_sha256=model_hash(values, masked_before),
         model_after_sha256=model_hash(values, masked_after),
-        **measured(trained, masked_before, masked_after, forget, earlier.classes),
+        **measured(trained, masked_before, masked_after, forget, earlier.classes, _seen(new)),
         looked=[look for holder in holders for look in holder.looked],
         raised=together.top_ups(earlier_holders, "") or None,
         note=note,
@@ -139,6 +139,11 @@ def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[M
         seconds_total=round(time.perf_counter() - started, 4),
     )
     return masking, holders
+
+
+def _seen(holder: Holder) -> dict[int, float]:
+    """Class -> the share of its training rows that were recognised when the holder was last looked at."""
+    return {look.class_id: look.recognised["train"] for look in holder.looked if "train" in look.recognised}
 
 
 def _method(trained: TrainedSeed, forget: list[int]) -> PairMasking:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from dkvb.evaluation.accuracies import Counted, count, measure
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_logits_at, masked_predictions
 from dkvb.metrics.accuracy import per_class
+from dkvb.metrics.proportions import retain_classes
 from dkvb.records.masking import CorrectCounts
 
-RETAINED = 5_000
+RETAINED = 2_000
 """Training samples of the retained classes that are measured at most. Nothing is decided on them, and all of a large
 training set would take longer than forgetting itself."""
 
@@ -24,6 +25,7 @@ def measured(
     masked_after: np.ndarray,
     forget: Sequence[int],
     earlier: Sequence[int],
+    looked: Mapping[int, float] | None = None,
 ) -> dict[str, Any]:
     """The fields of `dkvb.records.masking.Masking` that hold accuracies: together on train, test and validation, per
     class on the last two.
@@ -32,25 +34,41 @@ def measured(
         masked_before, masked_after: (C, M) bool.
         forget: ids of the classes that are forgotten.
         earlier: ids of those that were forgotten before, which count as neither retained nor forgotten.
+        looked: forget class -> the share of its training rows that were recognised under `masked_after`, where somebody
+            has looked at them already: searching them takes longer than all else here.
     """
     order = np.where(masked_after, 0, trained.no_mask)  # allowed at N = 0 and masked at N = 1
     order[masked_before] = -1  # masked at both
     predicted = {
         split: masked_predictions(trained.bottleneck, order, [0, 1], split) for split in trained.splits.evaluation
     }
-    rows = _training_rows(trained, forget, earlier)
-    on_train = masked_logits_at(trained.bottleneck, order, [0, 1], "train", rows).argmax(2)
-    labels, classes = trained.splits.labels["train"][rows], len(trained.splits.classes)
-    fields: dict[str, Any] = {"retain_train_rows": int((~np.isin(labels, forget)).sum())}
+    on_train = _on_train(trained, order, _training_rows(trained, forget, earlier), looked or {})
+    retained = retain_classes(len(trained.splits.classes), forget)
+    fields: dict[str, Any] = {"retain_train_rows": int(on_train[0].total[retained].sum())}
     correct: dict[str, list[int]] = {}
     for i, when in enumerate(("before", "after")):
         counts = count(trained.splits, {split: both[i] for split, both in predicted.items()})
-        of_train = Counted(*per_class(on_train[i], labels, classes))
-        fields[when] = measure({**counts, "train": of_train}, forget, leave_out=earlier)
+        fields[when] = measure({**counts, "train": on_train[i]}, forget, leave_out=earlier)
         for split in trained.splits.evaluation:
             fields[f"per_class_{split}_{when}"] = counts[split].per_class
             correct |= _as_lists(counts[split], split, when)
     return fields | {"correct": CorrectCounts(**correct)}
+
+
+def _on_train(
+    trained: TrainedSeed, order: np.ndarray, rows: np.ndarray, looked: Mapping[int, float]
+) -> tuple[Counted, Counted]:
+    """Correct training rows per class at N = 0 and at 1; at 1, of classes that were looked at, what was found then."""
+    labels, classes = trained.splits.labels["train"][rows], len(trained.splits.classes)
+
+    def counted(n: int, some: np.ndarray) -> Counted:
+        predicted = masked_logits_at(trained.bottleneck, order, [n], "train", rows[some])[0].argmax(1)
+        return Counted(*per_class(predicted, labels[some], classes))
+
+    before, after = counted(0, np.ones(len(rows), bool)), counted(1, ~np.isin(labels, list(looked)))
+    for c, share in looked.items():
+        after.total[c], after.correct[c] = before.total[c], round(share * before.total[c])
+    return before, after
 
 
 def before_and_after(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from dkvb.bottleneck.decoder import Decoder, flat_ids
-from dkvb.bottleneck.lookup import NONE, CpuLookup, reselect
+from dkvb.bottleneck.lookup import NONE, CpuLookup, first_allowed
 from dkvb.bottleneck.projection import groups
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.runtime.parallel import one_thread_per_worker
@@ -40,30 +40,37 @@ def masked_ids(
     if not masked.any():
         return flat_ids(codes, bottleneck.pairs)
     codebooks, rows, top_k = codes.shape
-    features = None if only is None else bottleneck.features(split, only)
     ids = np.empty((rows, codebooks, top_k), np.int32)
+
+    def from_lists(codebook: int) -> np.ndarray:
+        """Fill in a codebook, as far as stored codes and neighbour lists go; the rows that have to be searched."""
+        selected = codes[codebook].astype(np.int32)
+        fallen = np.flatnonzero(masked[codebook][codes[codebook]].any(1))
+        near = bottleneck.neighbours(split, codebook) if len(fallen) else None
+        if near is not None:
+            lists = near[fallen] if only is None else near[only[fallen]]
+            selected[fallen], short = first_allowed(lists, ~masked[codebook][lists], top_k)
+            fallen = fallen[short]
+        ids[:, codebook] = selected + codebook * bottleneck.pairs
+        return fallen
+
+    def search(codebook: int, again: np.ndarray, queries: np.ndarray) -> None:
+        selected = CpuLookup(bottleneck.keys[codebook]).search(queries, top_k, ~masked[codebook])
+        selected[selected == NONE] = 0
+        ids[again, codebook] = selected + codebook * bottleneck.pairs
+
     with one_thread_per_worker() as pool:
         for group in groups(codebooks):
-            fallen = [np.flatnonzero(masked[c][codes[c]].any(1)) for c in group]
-            queries = None
-            if any(map(len, fallen)):
-                queries = (
-                    bottleneck.queries(split, group, pool) if features is None else bottleneck.project(features, group)
+            again = list(pool.map(from_lists, group))
+            wanted = np.unique(np.concatenate(again))
+            if not len(wanted):
+                continue
+            if only is None and len(wanted) > rows // 4:
+                queries = bottleneck.queries(split, group, pool)[:, wanted]
+            else:
+                queries = bottleneck.project(
+                    bottleneck.features(split, wanted if only is None else only[wanted]), group
                 )
-
-            def fill(
-                place: int,
-                group: range = group,
-                fallen: list[np.ndarray] = fallen,
-                queries: np.ndarray | None = queries,
-            ) -> None:
-                codebook, again = group[place], fallen[place]
-                selected = codes[codebook].astype(np.int32)
-                if queries is not None and len(again):
-                    lookup = CpuLookup(bottleneck.keys[codebook])
-                    selected[again] = reselect(again, top_k, ~masked[codebook], lookup, queries[place], None)
-                    selected[selected == NONE] = 0
-                ids[:, codebook] = selected + codebook * bottleneck.pairs
-
-            list(pool.map(fill, range(len(group))))
+            mine = (of_all[np.searchsorted(wanted, places)] for of_all, places in zip(queries, again, strict=True))
+            list(pool.map(search, group, again, mine))
     return torch.from_numpy(ids.reshape(rows, -1))

@@ -104,7 +104,7 @@ class Evidence:
         return self._failed(nothing | (order < NEVER), most)
 
     def _search(self, order: np.ndarray, most: int, sample: np.ndarray, above: int, first: int | None) -> int | None:
-        rows, nothing = self.rows.take(sample), self.masked | (order < 0)
+        rows, nothing = self.rows.take(sample).listed(), self.masked | (order < 0)
 
         def reaches(n: int) -> bool:
             return self.worst(self.recognised(nothing | (order < n), rows), rows) <= self.target

@@ -124,7 +124,7 @@ class Masking(Record):
     before: Accuracies
     after: Accuracies
     retain_train_rows: int | None = None
-    """Training samples on which `retain_train` was measured: at most 5,000, evenly spaced; None in requests of version
+    """Training samples on which `retain_train` was measured: at most 2,000, evenly spaced; None in requests of version
     0.1, which measured all."""
     correct: CorrectCounts
     per_class_test_before: Shares
