@@ -126,6 +126,14 @@ _METHODS = (
         defence=True,
     ),
     MethodEntry(
+        "own-votes",
+        "dkvb.methods.own_votes:OwnVotes",
+        "control",
+        "Own votes taken back (ours)",
+        "takes from every pair what it says for the forgotten class; hides only pairs that serve no other",
+        in_paper=False,
+    ),
+    MethodEntry(
         "scrub-values",
         "dkvb.methods.scrub:ScrubValues",
         "training",

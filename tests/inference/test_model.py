@@ -237,12 +237,12 @@ def test_what_forward_refuses(recipe: Recipe, workspace: Workspace) -> None:
 
 
 def test_every_artifact_that_holds_a_model_loads(recipe: Recipe, workspace: Workspace) -> None:
-    methods = ["examples", "scrub", "scrub-values", "logit-mask"]
+    methods = ["examples", "scrub", "scrub-values", "logit-mask", "own-votes"]
     recipe = recipe.with_(unlearn={"method": methods, "forget": ["bird"], "sweep": True})
     models = trained(recipe, workspace)
     entries = {entry.method: entry for entry in unlearning.run(recipe, workspace)}
     x, y = samples(models), models.splits.labels["test"]
-    for name, kind in zip(methods, (Model, LinearModel, Model, Model), strict=True):
+    for name, kind in zip(methods, (Model, LinearModel, Model, Model, Model), strict=True):
         model = dkvb.load(entries[name].artifact, keep_labels=True)
         assert type(model) is kind
         predicted = model(x).argmax(1).numpy()

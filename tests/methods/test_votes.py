@@ -7,7 +7,7 @@ import pytest
 
 from conftest import trained_seed
 from dkvb.bottleneck.mask_order import NEVER
-from dkvb.bottleneck.votes import rank_by_score, vote_scores, vote_shares
+from dkvb.bottleneck.votes import own_votes, rank_by_score, vote_scores, vote_shares
 from dkvb.methods.base import make
 from dkvb.methods.pair_masking import Masking
 from dkvb.methods.votes import Votes
@@ -54,6 +54,31 @@ def test_scores_are_those_of_the_equations(values: np.ndarray, counts: np.ndarra
         np.testing.assert_allclose(scores, slow(values, counts, forget, rank), rtol=1e-12)
     shares = vote_shares(values, forget, counts)
     np.testing.assert_allclose(shares, slow(values, counts, forget, "share"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("forget", [[2], [0, 3]])
+def test_own_votes_are_those_of_the_equations(values: np.ndarray, counts: np.ndarray, forget: list[int]) -> None:
+    counts[:, 1, 2] = np.isin(np.arange(CLASSES), forget)  # selected by these classes alone
+    lowered, own = own_votes(values, forget, counts)
+    for c in range(CODEBOOKS):
+        for m in range(PAIRS):
+            row, mean = values[c, m], float(values[c, m].astype(np.float64).mean())
+            used = [int(counts[label, c, m]) * max(0.0, float(row[label]) - mean) for label in range(CLASSES)]
+            theirs = sum(used[f] for f in forget)
+            assert own[c, m] == (theirs > 0 and theirs >= 0.9 * sum(used))
+            expected = [min(v, np.float32(mean)) if label in forget else v for label, v in enumerate(row)]
+            assert lowered[c, m].tolist() == expected
+    assert own[1, 2] == any(values[1, 2, f] > values[1, 2].mean() for f in forget)
+    assert not own.all()
+
+
+def test_taking_back_own_votes_forgets_the_class_and_nothing_else(trained: Recipe, workspace: Workspace) -> None:
+    (entry,) = unlearn.run(trained.with_(unlearn={"method": "own-votes", "forget": ["cat"]}), workspace)
+    assert (entry.before.forget_test or 0) > 0.8
+    assert entry.after.forget_test == entry.after.forget_train == 0
+    assert entry.after.retain_test >= entry.before.retain_test
+    assert 0 < entry.masked < entry.pairs_total / 4
+    assert entry.keeps == "weights"
 
 
 def test_without_counts_no_pair_is_left_out(values: np.ndarray) -> None:

@@ -8,7 +8,7 @@ Our own ranking, not in the paper. With V (C, M, L) the values and n_l (C, M) ho
     "counted": n_f v_f
     "share":   n_f v_f / (1 + sum_l n_l v_l)
 
-Of several classes the scores add up.
+Of several classes the scores add up. `own_votes` is another way to forget, which leaves most pairs unmasked.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from dkvb.bottleneck.mask_order import NEVER
 from dkvb.runtime.seeding import generator
 
 Rank = Literal["value", "counted", "share"]
+
+OWN = 0.9
+"""Share of a pair's votes from which on it serves the forget classes alone."""
 
 
 def vote_scores(
@@ -66,6 +69,31 @@ def vote_shares(values: np.ndarray, forget: Sequence[int], counts: np.ndarray) -
         weighted = _ahead(votes) * np.asarray(counts[:, codebook], np.float64).T
         scores[codebook] = weighted[:, list(forget)].sum(1) / (1 + weighted.sum(1))
     return scores
+
+
+def own_votes(values: np.ndarray, forget: Sequence[int], counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values that no longer vote for some classes, and the pairs that served these classes alone.
+
+    With u_l = n_l v_l: a pair is theirs alone where sum_f u_f >= `OWN` * sum_l u_l and sum_f u_f > 0. In all pairs,
+    V[:, :, f] becomes min(V[:, :, f], mean_j V[:, :, j]), the mean being that of the values as they were.
+
+    Args:
+        values: (C, M, L) float32.
+        forget: ids of the classes.
+        counts: (L, C, M), how often each class selected each pair in training.
+
+    Returns:
+        (C, M, L) float32, and (C, M) bool: the pairs to mask.
+    """
+    lowered, own = np.array(values, np.float32), np.zeros(values.shape[:2], bool)
+    classes = list(forget)
+    for codebook, votes in enumerate(values):
+        used = _ahead(votes) * np.asarray(counts[:, codebook], np.float64).T
+        theirs = used[:, classes].sum(1)
+        own[codebook] = (theirs > 0) & (theirs >= OWN * used.sum(1))
+        mean = np.asarray(votes, np.float64).mean(1, keepdims=True).astype(np.float32)
+        lowered[codebook][:, classes] = np.minimum(lowered[codebook][:, classes], mean)
+    return lowered, own
 
 
 def _ahead(votes: np.ndarray) -> np.ndarray:

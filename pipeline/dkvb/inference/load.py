@@ -3,7 +3,7 @@ have."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -189,9 +189,14 @@ def _unlearned(model: Classifier, artifact: Artifact, keeps: Keeps) -> Classifie
         return Model(about, model.weights, model.mask, model.top_k, model.pool, model.class_counts)
     if keeps == "weights":
         weights = replace(model.weights, values=arrays["values"])
-        return Model(about, weights, model.mask, model.top_k, model.pool, model.class_counts)
-    masked = unpack(arrays["mask"], model.mask.shape[1]) & ~model.unused
-    return model.masked(masked, forget)
+        trained = Model(about, weights, model.mask, model.top_k, model.pool, model.class_counts)
+        return trained.masked(_mask(arrays, model), forget) if "mask" in arrays else trained
+    return model.masked(_mask(arrays, model), forget)
+
+
+def _mask(arrays: Mapping[str, np.ndarray], model: Model) -> np.ndarray:
+    """(C, M) bool: the pairs that an unlearning masked."""
+    return unpack(arrays["mask"], model.mask.shape[1]) & ~model.unused
 
 
 def _trained(workspace: Workspace, trained: Artifact, device: str, requests: bool, keep_labels: bool) -> Classifier:

@@ -29,6 +29,7 @@ COLOURS: dict[str, dict[str, str]] = {
         "examples": "#b47700",
         "scrub": "#ab3f80",
         "logit-mask": "#6f7680",
+        "own-votes": "#c2185b",
         "scrub-values": "#7b55b8",
         "scrub-r": "#8c1f44",
         "retrain": "#00806a",
@@ -53,6 +54,7 @@ COLOURS: dict[str, dict[str, str]] = {
         "examples": "#efb13f",
         "scrub": "#e890c6",
         "logit-mask": "#98a0ab",
+        "own-votes": "#ff8ab5",
         "scrub-values": "#b79bf0",
         "scrub-r": "#f2748f",
         "retrain": "#3fcaa8",
@@ -74,6 +76,8 @@ HEXAGON = "M0.9,0L0.45,0.78L-0.45,0.78L-0.9,0L-0.45,-0.78L0.45,-0.78Z"
 
 PENTAGON = "M0,-0.9L0.86,-0.28L0.53,0.73L-0.53,0.73L-0.86,-0.28Z"
 
+SALTIRE = "M-0.9,-0.6L-0.6,-0.9L0,-0.3L0.6,-0.9L0.9,-0.6L0.3,0L0.9,0.6L0.6,0.9L0,0.3L-0.6,0.9L-0.9,0.6L-0.3,0Z"
+
 SHAPES = {
     "votes": PENTAGON,
     "activations": "circle",
@@ -82,6 +86,7 @@ SHAPES = {
     "scrub-values": "triangle-down",
     "scrub-r": "triangle-right",
     "logit-mask": "cross",
+    "own-votes": SALTIRE,
     "retrain": "diamond",
     "retrain-keys": STAR,
     "retrain-linear": "triangle-left",
