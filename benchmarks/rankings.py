@@ -6,9 +6,8 @@
 For every class (or some, evenly spaced) and seed: pairs are masked by activations, by examples and by votes in their
 three rankings, each at the smallest N that leaves none of the class's training and validation rows recognised. Beside
 them the logit mask; two ways of leaving pairs in place ("damped": each pair's values are scaled by what the other
-classes have in it over what this one has, as SSD does with weights, as little as leaves no row recognised; "column":
-votes for the class alone are brought down to the pair's mean, and pairs that serve it to nine tenths are masked); and
-SCRUB on the linear head.
+classes have in it over what this one has, as SSD does with weights, as little as leaves no row recognised; "own votes":
+the method of that name); and SCRUB on the linear head.
 
 Judge is the oracle: the same keys with values trained without the class; of SCRUB, the head trained without it. Prints
 a row each, means over classes and seeds: pairs masked, forget accuracy on test, validation and training rows, retain
@@ -33,6 +32,7 @@ from pathlib import Path
 import numpy as np
 
 from dkvb import recipe
+from dkvb.bottleneck.votes import own_votes
 from dkvb.evaluation.chosen_rows import ChosenRows
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
@@ -105,7 +105,7 @@ def measure(trained: TrainedSeed, forget: int, first: bool) -> Iterator[tuple[st
         recognised = shares(rows, mask | (trained.no_mask < 0))
         order = np.where(mask, -1, trained.no_mask)
         yield name, [100 * mask.mean(), *recognised, *judge.compare(masked_logits(model, order, 0, "test")), seconds]
-    for name, alter in (("damped", damped), ("column", column)):
+    for name, alter in (("damped", damped), ("own votes", taken_back)):
         started = time.perf_counter()
         altered, order = alter(trained, forget, rows)
         seconds = time.perf_counter() - started
@@ -156,11 +156,9 @@ def damped(trained: TrainedSeed, forget: int, rows: ChosenRows) -> tuple[StoredB
     return at(low), trained.no_mask
 
 
-def column(trained: TrainedSeed, forget: int, rows: ChosenRows) -> tuple[StoredBottleneck, np.ndarray]:
-    """Votes for the class brought down to their pair's mean, and the pairs that are all but its own masked."""
-    importance, values = used(trained), trained.bottleneck.values.copy()
-    own = importance[forget] > 0.9 * np.maximum(importance.sum(0), 1e-12)
-    values[:, :, forget] = np.minimum(values[:, :, forget], values.mean(2))
+def taken_back(trained: TrainedSeed, forget: int, rows: ChosenRows) -> tuple[StoredBottleneck, np.ndarray]:
+    """As the method `own-votes` does it."""
+    values, own = own_votes(trained.bottleneck.values, [forget], trained.counts())
     return with_values(trained.bottleneck, values), np.where(own, -1, trained.no_mask)
 
 

@@ -15,7 +15,7 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 RUNS = {
     "stages.py": ("digits", "together"),
     "map.py": ("digits -", "variant | test"),
-    "rankings.py": ("digits --seeds 1 --classes 2", "column | 2"),
+    "rankings.py": ("digits --seeds 1 --classes 2", "own votes | 2"),
     "fidelity.py": ("digits --seeds 1", "digits sample"),
     "memory.py": ("embed --rows 9000", "peak resident memory"),
     "embed.py": ("--encoder pixels --weights default --count 16 --batch 8 --rounds 1", "the same to the bit"),

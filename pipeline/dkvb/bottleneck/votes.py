@@ -75,7 +75,8 @@ def own_votes(values: np.ndarray, forget: Sequence[int], counts: np.ndarray) -> 
     """Values that no longer vote for some classes, and the pairs that served these classes alone.
 
     With u_l = n_l v_l: a pair is theirs alone where sum_f u_f >= `OWN` * sum_l u_l and sum_f u_f > 0. In all pairs,
-    V[:, :, f] becomes min(V[:, :, f], mean_j V[:, :, j]), the mean being that of the values as they were.
+    V[:, :, f] becomes min_j V[:, :, j]: whatever a sample selects, no other class then has a smaller logit, so that the
+    class is the answer to nothing.
 
     Args:
         values: (C, M, L) float32.
@@ -91,8 +92,7 @@ def own_votes(values: np.ndarray, forget: Sequence[int], counts: np.ndarray) -> 
         used = _ahead(votes) * np.asarray(counts[:, codebook], np.float64).T
         theirs = used[:, classes].sum(1)
         own[codebook] = (theirs > 0) & (theirs >= OWN * used.sum(1))
-        mean = np.asarray(votes, np.float64).mean(1, keepdims=True).astype(np.float32)
-        lowered[codebook][:, classes] = np.minimum(lowered[codebook][:, classes], mean)
+        lowered[codebook][:, classes] = np.asarray(votes).min(1, keepdims=True)
     return lowered, own
 
 
