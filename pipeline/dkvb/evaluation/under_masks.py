@@ -88,7 +88,8 @@ def _logits(
     for group in groups(model.codebooks, together):
         voters = []
         for codebook in group:
-            near = model.neighbours(split, codebook)
+            masks = bool((order[codebook] < max(grid)).any())  # where nothing is masked, no list is read
+            near = model.neighbours(split, codebook) if masks else None
             near = None if near is None else near[some]
             voters.append(_Codebook(model, codebook, order[codebook], codes[codebook], near))
         _give_queries(voters, split, group, max(grid), only, pool)
@@ -137,9 +138,11 @@ class _Codebook:
         """(N,) bool: the rows that cannot be served from their neighbour lists at N = n; all others can, at any smaller
         N as well."""
         allowed = self.order >= n
-        if self.neighbours is None:
-            return ~allowed[self.codes].all(1)
-        return np.asarray(allowed[self.neighbours].sum(1) < self.codes.shape[1])
+        needed: np.ndarray = ~allowed[self.codes].all(1)
+        if self.neighbours is not None and needed.any():
+            lists = self.neighbours[needed]
+            needed[needed] = allowed[lists].sum(1) < self.codes.shape[1]
+        return needed
 
     def add(self, grid: Sequence[int], logits: np.ndarray, block: slice) -> None:
         """Add this codebook's votes for a block of rows at every N.
