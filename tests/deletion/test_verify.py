@@ -29,7 +29,9 @@ from dkvb.deletion.verdict import judge
 from dkvb.errors import DamagedArtifact, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_predictions
+from dkvb.pages.verify import page
 from dkvb.recipe import Recipe, validate
+from dkvb.records.levels import WORDS
 from dkvb.records.proportions import Accuracy, ClassAccuracy, Difference
 from dkvb.records.verdict import Check, Verdict, together
 from dkvb.stages import train
@@ -437,6 +439,8 @@ def test_requests_are_verified_together_and_recorded(trained: Recipe, workspace:
         ([CAT], "masked", 0),
         ([DOG], "masked", 0),
     ]
+    assert [(one.level, one.level_in_words) for one in entry.requests] == [("hidden", WORDS["hidden"])] * 2
+    assert page(recipe, [entry], False).count("at the level <b>hidden</b>") == 2
     assert entry.masked == requests.forgotten(workspace, trained_seed(recipe, workspace).dkvb_artifact).mask.sum()  # type: ignore[union-attr]
     verdicts = [event for event in ledger.entries(workspace) if event.event == "verified"]
     assert [event.classes for event in verdicts] == [[CAT], [DOG]]

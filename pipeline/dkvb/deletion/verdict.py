@@ -148,4 +148,6 @@ def _state(trained: TrainedSeed, request: Request) -> RequestState:
         state=request.state,
         masked=int(mask.sum()),
         erased=erased_share(trained, mask),
+        level=request.record.reached,
+        level_in_words=request.record.level_in_words,
     )

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dkvb.records.base import Record
+from dkvb.records.levels import Level
 from dkvb.records.proportions import Accuracy, Difference, SplitAccuracy
 from dkvb.records.purges import State
 
@@ -65,6 +66,10 @@ class RequestState(Record):
     """Pairs that it masks."""
     erased: float | None
     """The share of them whose values are gone; None where it masks none."""
+    level: Level | None = None
+    """The level at which its classes are forgotten now."""
+    level_in_words: str | None = None
+    """What that level means."""
 
 
 class RetainBefore(Record):
