@@ -159,6 +159,9 @@ def test_own_data_have_a_converged_head_unless_its_epochs_are_said(tmp_path: Pat
     assert read("[linear]\nlr = 0.1\n[scrub]\nlr = 0.5\n").scrub.lr == 0.5
     both = read('[linear]\nuntil = "converged"\nepochs = 3\n')
     assert (both.linear.until, both.scrub.lr) == ("converged", 0.1)
+    assert read("").train.label_smoothing == 0.1
+    assert read("[train]\nepochs = 5\n").train.label_smoothing == 0, "as in version 0.1"
+    assert read("[train]\nlabel_smoothing = 0.2\n").train.label_smoothing == 0.2
     for name in recipes.builtin_names():
         paper = name not in ("features", "folder", "digits")
         recipe = recipes.load(name)

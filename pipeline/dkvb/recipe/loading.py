@@ -72,6 +72,8 @@ def load(which: str | None = None, folder: Path | None = None) -> Recipe:
         # a recipe of version 0.1, or one that says how long its head is trained: it means that
         settings["linear"] = {**head, "until": "epochs"}
         settings["scrub"] = {"lr": SCRUB_LR, **settings.get("scrub", {})}
+    if settings.get("train"):  # one that says how values are trained, too: smoothed only where it says so
+        settings["train"] = {"label_smoothing": 0.0, **settings["train"]}
     settings.setdefault("name", path.stem)
     return _absolute(validate(merge(base, settings), str(path)), path.resolve().parent)
 
