@@ -20,7 +20,6 @@ first class of each seed; "before" is the model that has forgotten nothing. Trai
 from __future__ import annotations
 
 import argparse
-import copy
 import sys
 import tempfile
 import time
@@ -32,7 +31,7 @@ from pathlib import Path
 import numpy as np
 
 from dkvb import recipe
-from dkvb.bottleneck.votes import own_votes
+from dkvb.bottleneck.votes import own_votes, weighted_votes
 from dkvb.evaluation.chosen_rows import ChosenRows
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
@@ -123,18 +122,10 @@ def shares(rows: ChosenRows, masked: np.ndarray) -> list[float]:
     ]
 
 
-def with_values(model: StoredBottleneck, values: np.ndarray) -> StoredBottleneck:
-    """The same keys and codes with other values (C, M, L)."""
-    other = copy.copy(model)
-    other.values = values.astype(np.float32)
-    return other
-
-
 def used(trained: TrainedSeed) -> np.ndarray:
-    """(L, C, M): how much of what each class has in each pair, selections times votes above the pair's mean."""
-    values = trained.bottleneck.values
-    ahead = np.maximum(values - values.mean(2, keepdims=True), 0)
-    return trained.counts() * ahead.transpose(2, 0, 1)
+    """(L, C, M): how much each class has in each pair."""
+    values, counts = trained.bottleneck.values, trained.counts()
+    return np.stack([weighted_votes(votes, counts[:, c]).T for c, votes in enumerate(values)], 1)
 
 
 def damped(trained: TrainedSeed, forget: int, rows: ChosenRows) -> tuple[StoredBottleneck, np.ndarray]:
@@ -145,7 +136,7 @@ def damped(trained: TrainedSeed, forget: int, rows: ChosenRows) -> tuple[StoredB
 
     def at(exponent: float) -> StoredBottleneck:
         scale = np.where(mine > 0, np.minimum(1, 10.0**exponent * ratio), 1)
-        return with_values(trained.bottleneck, trained.bottleneck.values * scale[:, :, None])
+        return trained.bottleneck.with_values((trained.bottleneck.values * scale[:, :, None]).astype(np.float32))
 
     low, high = -6.0, 3.0
     for _ in range(HALVINGS):
@@ -159,7 +150,7 @@ def damped(trained: TrainedSeed, forget: int, rows: ChosenRows) -> tuple[StoredB
 def taken_back(trained: TrainedSeed, forget: int, rows: ChosenRows) -> tuple[StoredBottleneck, np.ndarray]:
     """As the method `own-votes` does it."""
     values, own = own_votes(trained.bottleneck.values, [forget], trained.counts())
-    return with_values(trained.bottleneck, values), np.where(own, -1, trained.no_mask)
+    return trained.bottleneck.with_values(values), np.where(own, -1, trained.no_mask)
 
 
 def scrubbed(trained: TrainedSeed, forget: int) -> list[float]:

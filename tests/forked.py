@@ -122,7 +122,7 @@ def _run(
 
 
 @pytest.fixture
-def forked_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def forked_workers(tmp_path: Path) -> Iterator[None]:
     """Local Dask workers are forked as well."""
     import dask
     from distributed.utils import get_mp_context

@@ -79,7 +79,7 @@ def cluster(many: Path) -> Iterator[tuple[str, list[Forked]]]:
     found = re.search(r"Scheduler at:\s+(tcp://\S+)", scheduler.said)
     assert found, scheduler.said
     options = (found[1], "--nthreads", "1", "--no-nanny", "--no-dashboard")
-    workers = [forked.call(forked.module, "distributed.cli.dask_worker", options, SHARD, folder=many) for i in range(2)]
+    workers = [forked.call(forked.module, "distributed.cli.dask_worker", options, SHARD, folder=many) for _ in range(2)]
     yield found[1], workers
     for process in [*workers, scheduler]:
         process.kill()

@@ -66,7 +66,7 @@ def vote_shares(values: np.ndarray, forget: Sequence[int], counts: np.ndarray) -
     """
     scores = np.zeros(values.shape[:2])
     for codebook, votes in enumerate(values):
-        weighted = _ahead(votes) * np.asarray(counts[:, codebook], np.float64).T
+        weighted = weighted_votes(votes, counts[:, codebook])
         scores[codebook] = weighted[:, list(forget)].sum(1) / (1 + weighted.sum(1))
     return scores
 
@@ -89,11 +89,17 @@ def own_votes(values: np.ndarray, forget: Sequence[int], counts: np.ndarray) -> 
     lowered, own = np.array(values, np.float32), np.zeros(values.shape[:2], bool)
     classes = list(forget)
     for codebook, votes in enumerate(values):
-        used = _ahead(votes) * np.asarray(counts[:, codebook], np.float64).T
+        used = weighted_votes(votes, counts[:, codebook])
         theirs = used[:, classes].sum(1)
         own[codebook] = (theirs > 0) & (theirs >= OWN * used.sum(1))
         lowered[codebook][:, classes] = np.asarray(votes).min(1, keepdims=True)
     return lowered, own
+
+
+def weighted_votes(votes: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(M, L) float64: u_l = n_l v_l of one codebook's values (M, L) and counts (L, M), what every class has in each
+    pair."""
+    return _ahead(votes) * np.asarray(counts, np.float64).T
 
 
 def _ahead(votes: np.ndarray) -> np.ndarray:

@@ -59,15 +59,18 @@ def _on_train(
     trained: TrainedSeed, order: np.ndarray, rows: np.ndarray, looked: Mapping[int, float]
 ) -> tuple[Counted, Counted]:
     """Correct training rows per class at N = 0 and at 1; at 1, of classes that were looked at, what was found then."""
-    labels, classes = trained.splits.labels["train"][rows], len(trained.splits.classes)
+    labels, classes = trained.splits.labels["train"], len(trained.splits.classes)
+    seen = np.isin(labels[rows], list(looked))
 
-    def counted(n: int, some: np.ndarray) -> Counted:
-        predicted = masked_logits_at(trained.bottleneck, order, [n], "train", rows[some])[0].argmax(1)
-        return Counted(*per_class(predicted, labels[some], classes))
+    def counted(grid: list[int], some: np.ndarray) -> list[Counted]:
+        answers = masked_logits_at(trained.bottleneck, order, grid, "train", some).argmax(2)
+        return [Counted(*per_class(predicted, labels[some], classes)) for predicted in answers]
 
-    before, after = counted(0, np.ones(len(rows), bool)), counted(1, ~np.isin(labels, list(looked)))
+    before, after = counted([0, 1], rows[~seen])
+    (then,) = counted([0], rows[seen])
     for c, share in looked.items():
-        after.total[c], after.correct[c] = before.total[c], round(share * before.total[c])
+        before.total[c] = after.total[c] = then.total[c]
+        before.correct[c], after.correct[c] = then.correct[c], round(share * then.total[c])
     return before, after
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +38,13 @@ class StoredBottleneck:
     values: np.ndarray
     pool: Pool
     masks_unused: bool = False
+
+    def with_values(self, values: np.ndarray) -> StoredBottleneck:
+        """The same keys and codes with other values (C, M, L) float32; what was read of them is not read again."""
+        _ = self._codes, self._neighbours, self._features  # there now, so that the copy shares what is read later
+        other = copy.copy(self)
+        other.values = values
+        return other
 
     def no_mask(self, selected: np.ndarray) -> np.ndarray:
         """The mask order (C, M) of a model from which nothing is unlearned.

@@ -39,8 +39,7 @@ class OwnVotes(Control):
         values, own = own_votes(model.values, self.forgotten, counts)
         own &= self.trained.no_mask >= 0
         seconds = time.perf_counter() - started
-        altered = StoredBottleneck(model.splits, model.codes_artifact, values, model.pool, model.masks_unused)
-        return altered, own, seconds
+        return model.with_values(values), own, seconds
 
     def predictions(self, split: str, n: int) -> np.ndarray:
         if n == 0:

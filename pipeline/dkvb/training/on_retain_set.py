@@ -113,9 +113,9 @@ def _damaged(trained: TrainedSeed, spec: Spec) -> bool:
 
 def bottleneck(trained: TrainedSeed, forget: Sequence[int], what: What, values: np.ndarray) -> StoredBottleneck:
     """A retrained bottleneck: the seed's own, or one on keys fitted to the retain set."""
-    codes = trained.bottleneck.codes_artifact
-    if what == "retrain-keys":
-        codes = quantize_without(trained.recipe, trained.workspace, trained.features, trained.seed, forget)
+    if what != "retrain-keys":
+        return trained.bottleneck.with_values(values)
+    codes = quantize_without(trained.recipe, trained.workspace, trained.features, trained.seed, forget)
     return StoredBottleneck(
         trained.splits, codes, values, trained.recipe.train.pool, trained.recipe.keys.unused == "mask"
     )
