@@ -39,6 +39,11 @@ def absolute(path: Path) -> str:
     return str(Path(os.path.expanduser(path)).resolve())
 
 
+def there(path: str) -> str:
+    """A path from the root on where something is there; else as typed, to be looked for below the data set."""
+    return absolute(Path(path)) if Path(path).expanduser().exists() else path
+
+
 def number_or(word: str, kind: type[int] | type[float], name: str) -> Callable[[str], int | float | str]:
     """A reader of numbers, also as 180,000 and 180_000, that lets one word pass."""
 

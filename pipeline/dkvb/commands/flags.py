@@ -13,7 +13,7 @@ import typer
 
 from dkvb import registry
 from dkvb.commands import complete
-from dkvb.commands.declare import Flag, absolute, classes_to_forget, flag, number_or
+from dkvb.commands.declare import Flag, absolute, classes_to_forget, flag, number_or, there
 from dkvb.commands.limits import LIMITS
 
 _RECIPE: dict[str, Any] = {"rich_help_panel": "Recipe"}
@@ -101,6 +101,24 @@ EVERYWHERE = {
 }
 
 READING = {
+    "train": flag(
+        str | None,
+        "--train",
+        metavar="DIR",
+        help="Folder of the training set, where its name does not say so.",
+        sets="data.train",
+        read=there,
+        rich_help_panel="Data",
+    ),
+    "test": flag(
+        str | None,
+        "--test",
+        metavar="DIR",
+        help="Folder of the test set, likewise.",
+        sets="data.test",
+        read=there,
+        rich_help_panel="Data",
+    ),
     "on_bad": flag(
         str | None,
         "--on-bad",
@@ -114,7 +132,8 @@ READING = {
         bool,
         "--strict",
         default=False,
-        help="Fail where train and test, or two classes, share contents.",
+        help="Fail, rather than warn: files passed over, class names that look alike, contents shared by train and test"
+        " or by classes.",
         sets="data.strict",
         rich_help_panel="Data",
     ),

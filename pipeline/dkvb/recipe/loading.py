@@ -74,6 +74,8 @@ def load(which: str | None = None, folder: Path | None = None) -> Recipe:
         settings["scrub"] = {"lr": SCRUB_LR, **settings.get("scrub", {})}
     if settings.get("train"):  # one that says how values are trained, too: smoothed only where it says so
         settings["train"] = {"label_smoothing": 0.0, **settings["train"]}
+    if "data" in settings:  # images are turned only where the recipe says so
+        settings["data"] = {"exif_rotate": False, **settings["data"]}
     settings.setdefault("name", path.stem)
     return _absolute(validate(merge(base, settings), str(path)), path.resolve().parent)
 
@@ -103,12 +105,22 @@ def _absolute(recipe: Recipe, folder: Path) -> Recipe:
     def resolve(path: str | None) -> str | None:
         return None if path is None else str((folder / Path(path).expanduser()).resolve())
 
+    def below(path: str | None) -> str | None:
+        """A part of the data set: below the recipe's folder where something is there, else below `data.path`."""
+        return resolve(path) if path is not None and (folder / Path(path).expanduser()).exists() else path
+
     weights = recipe.encoder.weights
     if weights is not None and (Path(weights).suffix in WEIGHTS_FILES or (folder / weights).is_file()):
         weights = resolve(weights)
     return recipe.model_copy(
         update={
-            "data": recipe.data.model_copy(update={"path": resolve(recipe.data.path)}),
+            "data": recipe.data.model_copy(
+                update={
+                    "path": resolve(recipe.data.path),
+                    "train": below(recipe.data.train),
+                    "test": below(recipe.data.test) if isinstance(recipe.data.test, str) else recipe.data.test,
+                }
+            ),
             "encoder": recipe.encoder.model_copy(update={"weights": weights}),
             "unlearn": recipe.unlearn.model_copy(update={"proxy": resolve(recipe.unlearn.proxy)}),
         }

@@ -36,14 +36,35 @@ class Data(Section):
     """Folder, file or archive, where the source needs one; relative to the recipe file."""
     validation: float = Field(0.0, ge=0, lt=1)
     """Share of the training set kept out for choosing N, stratified, drawn from the run's seed."""
-    test: float = Field(0.2, gt=0, lt=1)
-    """Share split off as the test set where the source has none."""
+    train: str | None = None
+    """Folder (or file) of the training set, where it is not told by its name: below `path`, or anywhere."""
+    test: Annotated[float, Field(gt=0, lt=1)] | str = 0.2
+    """Share split off as the test set where the source has none; or, as a text, the folder (or file) of the test
+    set."""
     compat: Literal["none", "scrub"] = "none"
     """"scrub": draw LACUNA as the public build script does, with replacement, so that test images leak into train."""
     on_bad: Literal["fail", "skip"] = "fail"
     """Images that cannot be read: fail, naming them all, or leave them out and record them."""
     strict: bool = False
-    """Fail, rather than warn, where contents are shared between train and test or between classes."""
+    """Fail, rather than warn, where files are passed over, class names look alike, or contents are shared between train
+    and test or between classes."""
+    exif_rotate: bool = False
+    """Whether images are turned as their EXIF orientation says, as viewers show them."""
+    x_column: str | None = None
+    """Column that holds features, images or paths, where the source has columns; none: found by its usual names."""
+    y_column: str | None = None
+    """Column of the labels, likewise."""
+    labels: Literal["from-0", "from-1", "sparse"] = "from-0"
+    """How labels that are numbers count classes: from 0 or from 1 without gaps, or "sparse", any integers, each a class
+    named by its number."""
+    scale: float | None = None
+    """Features that are integers are taken times this, after `offset` was added; needed for them, and for no others."""
+    offset: float = 0.0
+
+    @property
+    def test_share(self) -> float:
+        """Share split off as the test set where there is none."""
+        return self.test if isinstance(self.test, float) else float(type(self).model_fields["test"].default)
 
     @property
     def own(self) -> bool:

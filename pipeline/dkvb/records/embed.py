@@ -31,7 +31,9 @@ class Leaks(Record):
 class EmbedResult(Record):
     """The features of a data set."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"purged", "purged_samples", "seconds", "skipped", "artifact"})
+    absent: ClassVar[frozenset[str]] = frozenset(
+        {"purged", "purged_samples", "seconds", "skipped", "artifact", "passed_over", "turned"}
+    )
 
     source: str
     encoder: str | None
@@ -53,6 +55,10 @@ class EmbedResult(Record):
     leaks: Leaks
     leaks_in_words: str | None
     """The same in a sentence; None where there is nothing to say."""
+    passed_over: dict[str, int] | None = None
+    """Files that were found and not taken, counted by reason; None where nobody counted."""
+    turned: int | None = None
+    """Images turned upright as their EXIF orientation says; None where images are taken as stored."""
     purged_samples: int | None = None
     """Single samples that were purged."""
     purged: list[int] | None = None

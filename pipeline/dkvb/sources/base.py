@@ -13,6 +13,7 @@ import numpy as np
 
 from dkvb.errors import DkvbError
 from dkvb.runtime import seeding
+from dkvb.sources.remarks import PassedOver
 from dkvb.workspace.files import atomic
 
 if TYPE_CHECKING:
@@ -81,6 +82,10 @@ class _Source:
     """Computes the fingerprint: on first use only, so that workers which reopen a source skip it."""
     notes: list[str]
     """Things worth telling the user, a sentence each."""
+    doubts: list[str] = field(default_factory=list, kw_only=True)
+    """What may well be a mistake in the data, a sentence each: warnings, and errors with `data.strict`."""
+    passed_over: dict[str, PassedOver] = field(default_factory=dict, kw_only=True)
+    """Files that were found and not taken, by reason."""
 
     @cached_property
     def fingerprint(self) -> str:

@@ -17,7 +17,7 @@ def open_digits(data: Data) -> ImageSource:
     bunch = load_digits()
     pixels = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     labels = bunch.target.astype(np.int64)
-    rows = dict(zip(("train", "test"), hold_out(labels, data.test, "digits"), strict=True))
+    rows = dict(zip(("train", "test"), hold_out(labels, data.test_share, "digits"), strict=True))
     return ImageSource(
         classes=[str(name) for name in bunch.target_names],
         hasher=lambda: digest([pixels.tobytes(), labels.tobytes(), repr(data.test)]),

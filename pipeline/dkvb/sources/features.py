@@ -41,10 +41,10 @@ def open_features(data: Data) -> FeatureSource:
     for table in (train, test) if test else (train,):
         check_table(table, len(classes))
     if test is None:
-        kept, aside = hold_out(train.y, data.test, "features")
+        kept, aside = hold_out(train.y, data.test_share, "features")
         notes.append(
-            f"no test features: split off {data.test:.0%} of every class ({len(aside):,} of {len(train.y):,} rows) for"
-            " testing"
+            f"no test features: split off {data.test_share:.0%} of every class ({len(aside):,} of"
+            f" {len(train.y):,} rows) for testing"
         )
         splits = {
             name: FeatureSplit(indices(rows), train.y[rows], train.x[rows])
@@ -60,7 +60,7 @@ def open_features(data: Data) -> FeatureSource:
         }
     check_classes(classes, {name: split.labels for name, split in splits.items()}, root, notes)
     files = train.files + (test.files if test else [])
-    share = "" if test else repr(data.test)
+    share = "" if test else repr(data.test_share)
     return FeatureSource(classes, lambda: digest([share, *(sha256(path) for path in files)]), notes, splits)
 
 

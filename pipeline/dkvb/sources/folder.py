@@ -51,7 +51,7 @@ def open_folder(data: Data) -> ImageSource:
         )
     train = root / "train" if split else root
     test = root / "test" if split and (root / "test").is_dir() else None
-    return open_tree(root, train, test, share=data.test)
+    return open_tree(root, train, test, share=data.test_share)
 
 
 def open_tree(root: Path, train: Path, test: Path | None, share: float = 0.0, remember: bool = False) -> ImageSource:

@@ -32,6 +32,7 @@ from dkvb.runtime.device import choose_device
 from dkvb.runtime.parallel import distributed_run, spread
 from dkvb.sources.base import ImageSource
 from dkvb.sources.opening import open_source
+from dkvb.sources.remarks import in_words, refused
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Claim, Workspace
 from dkvb.workspace.finished import Artifact
@@ -67,8 +68,7 @@ def run(
         inputs["weights"] = weights_fingerprint(recipe.encoder)
     spec = embed_spec(recipe, inputs)
     label = f"embed {recipe.name}"
-    for text in source.notes:
-        progress.note(f"{label}: {text}")
+    _remark(recipe, source, label)
     if shard_range:
         return _part(recipe, workspace, source, spec, label, shard_range)
     if purged := _purged(workspace, spec, force):
@@ -80,6 +80,20 @@ def run(
         job, encoder = _begin(recipe, source, claim.path, label)
         _embed(recipe, job, source, encoder, shards_of(_lengths(source)), label)
         return [_checked(recipe, _finish(recipe, claim, job, source, encoder, label), skipped=False)]
+
+
+def _remark(recipe: Recipe, source: Source, label: str) -> None:
+    """Say what opening the data set found.
+
+    Raises:
+        DkvbError: the recipe is strict, and files were passed over or something may well be a mistake.
+    """
+    for text in [*source.notes, *in_words(source.passed_over)]:
+        progress.note(f"{label}: {text}")
+    if recipe.data.strict and (wrong := [*source.doubts, *in_words(refused(source.passed_over))]):
+        raise DkvbError(f"{'; '.join(wrong)}. Mend the data, or run without --strict to be warned only.")
+    for text in source.doubts:
+        progress.note(f"warning: {text}")
 
 
 def _purged(workspace: Workspace, spec: Spec, force: bool) -> Artifact | None:
@@ -204,6 +218,7 @@ def _finish(
             mode=source.mode if isinstance(source, ImageSource) else None,
             classes=[str(name) for name in source.classes],
             weights_sha256=encoder.weights_hash if encoder else None,
+            passed_over={reason: of.count for reason, of in source.passed_over.items()},
             unreadable={split: left_out(claim.path, split) for split in STORED_SPLITS},
             leaks=leaks,
             leaks_in_words=describe(leaks) if leaks.any else None,

@@ -15,6 +15,7 @@ def embed_settings(recipe: Recipe) -> dict[str, Any]:
     # the named data sets are the same wherever they lie; how bad images and leaks are met changes no feature
     apart = {"validation", "on_bad", "strict"} | (set() if recipe.data.own else {"path"})
     data = recipe.data.model_dump(exclude=apart)
+    data = {key: value for key, value in data.items() if key not in LATER_DATA or value != LATER_DATA[key]}
     return {"data": data, "encoder": None if recipe.data.features else recipe.encoder.model_dump()}
 
 
@@ -22,6 +23,17 @@ def embed_spec(recipe: Recipe, inputs: dict[str, str]) -> Spec:
     encoder = "" if recipe.data.features else f"-{recipe.encoder.name}"
     return Spec("embed", f"{recipe.data_name}{encoder}", embed_settings(recipe), inputs)
 
+
+LATER_DATA: dict[str, Any] = {
+    "train": None,
+    "exif_rotate": False,
+    "x_column": None,
+    "y_column": None,
+    "labels": "from-0",
+    "scale": None,
+    "offset": 0.0,
+}
+"""Settings of data that came after version 0.1, as it had them: left out of a fingerprint where they are that."""
 
 LATER = {"label_smoothing": 0.0, "until": "epochs"}
 """Settings that came after version 0.1, as it had them: left out of a fingerprint where they are that."""
