@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from dkvb.evaluation.splits import Splits
+from dkvb.evaluation.standardise import Standardiser
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.metrics.accuracy import per_class
@@ -97,6 +98,11 @@ class TrainedSeed:
     def linear(self) -> dict[str, np.ndarray]:
         """`weight` (L, D) and `bias` (L,) float32."""
         return load_file(self.linear_artifact.path / LINEAR)
+
+    @cached_property
+    def in_line(self) -> Standardiser:
+        """What the linear head was trained through."""
+        return Standardiser.of(self.splits.features_of("train"))
 
     def counts(self, classes: Sequence[int] | None = None) -> np.ndarray:
         """(F, C, M) uint32: how often training samples of each of some classes, or of all, selected each pair in the

@@ -60,20 +60,22 @@ class ScrubMethod:
 
     def student(self) -> torch.nn.Module:
         """The trained model, to be trained on."""
-        weight, bias = (torch.from_numpy(self.trained.linear[name]) for name in ("weight", "bias"))
+        weight, bias = self.trained.in_line.unfold(self.trained.linear["weight"], self.trained.linear["bias"])
         head = torch.nn.Linear(weight.shape[1], weight.shape[0])
-        head.load_state_dict({"weight": weight, "bias": bias})
+        head.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
         return head
 
     def inputs(self, split: str) -> torch.Tensor:
         """What the student takes for the samples (N, …) of a split."""
-        return torch.from_numpy(self.trained.splits.features_of(split))
+        return self.trained.in_line(torch.from_numpy(self.trained.splits.features_of(split)))
 
     def _unsettle(self, student: torch.nn.Module) -> None:
         """Take the student away from a teacher that it could not leave by gradients."""
 
     def _arrays(self, student: torch.nn.Module) -> dict[str, np.ndarray]:
-        return {name: parameter.detach().numpy() for name, parameter in student.named_parameters()}
+        parameters = {name: parameter.detach().numpy() for name, parameter in student.named_parameters()}
+        weight, bias = self.trained.in_line.fold(parameters["weight"], parameters["bias"])
+        return {"weight": weight, "bias": bias}
 
     def _pass_flops(self, samples: int) -> int:
         """Training the student on samples for an epoch, less the teacher's forward pass."""

@@ -19,14 +19,16 @@ from dkvb.bottleneck.decoder import Decoder, flat_ids, start_values
 from dkvb.bottleneck.mask_order import selection_counts_by_class
 from dkvb.evaluation.accuracies import count
 from dkvb.evaluation.splits import Splits
+from dkvb.evaluation.standardise import Standardiser
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.recipe import Linear, Recipe, Train
 from dkvb.records.accuracies import Model
 from dkvb.records.train import ConvergedHead, TrainResult
+from dkvb.runtime import progress
 from dkvb.runtime.parallel import each_unit
 from dkvb.training.codes import quantize_seed
-from dkvb.training.linear_head import converged_head, new_head, predict
+from dkvb.training.linear_head import converged_head, folded, new_head, predict
 from dkvb.training.loop import History, Schedule, Unit, fit
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Claim, Workspace
@@ -92,35 +94,42 @@ def _linear(recipe: Recipe, workspace: Workspace, splits: Splits, force: bool) -
         if done := claim.reuse(f"train linear seed {splits.seed}"):
             return done.entry(TrainResult, skipped=True)
         inputs = {split: torch.from_numpy(splits.features_of(split)) for split in MEASURED_SPLITS}
+        in_line = Standardiser.of(inputs["train"].numpy())
+        if len(in_line.columns):
+            progress.note(f"train linear seed {splits.seed}: {in_line.in_words()}")
+        inputs = {split: in_line(x) for split, x in inputs.items()}
         if recipe.linear.until == "converged":
-            return _only_converged(claim, splits, inputs)
+            return _only_converged(claim, splits, inputs, in_line)
         head = new_head(splits.seed, inputs["train"].shape[1], len(splits.classes))
         history = _fit(head, inputs, splits, recipe.linear, Unit("train linear", splits.seed, claim.path))
         with atomic(claim.path / LINEAR) as temporary:
-            save_file({name: parameter.detach() for name, parameter in head.named_parameters()}, temporary)
+            save_file(folded(head, in_line), temporary)
         predicted = {split: predict(head, inputs[split]) for split in inputs}
-        converged = _converged(claim, splits, inputs, CONVERGED)[0] if recipe.linear.converged else None
+        converged = _converged(claim, splits, inputs, in_line, CONVERGED)[0] if recipe.linear.converged else None
         parameters = sum(parameter.numel() for parameter in head.parameters())
         return _finish(claim, "linear", splits, predicted, history, parameters=parameters, converged=converged)
 
 
-def _only_converged(claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor]) -> TrainResult:
+def _only_converged(
+    claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor], in_line: Standardiser
+) -> TrainResult:
     """The baseline where it is trained to convergence: no epochs, and so no history."""
-    converged, predicted = _converged(claim, splits, inputs, LINEAR)
+    converged, predicted = _converged(claim, splits, inputs, in_line, LINEAR)
     parameters = (inputs["train"].shape[1] + 1) * len(splits.classes)
     more = {"parameters": parameters, "converged": converged, "until": "converged"}
     return _finish(claim, "linear", splits, predicted, None, **more)
 
 
 def _converged(
-    claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor], name: str
+    claim: Claim, splits: Splits, inputs: dict[str, torch.Tensor], in_line: Standardiser, name: str
 ) -> tuple[ConvergedHead, dict[str, np.ndarray]]:
     """Train to convergence and keep under a name; what it reached, and its predictions (N,) by split."""
     started = time.perf_counter()
     weight, bias, iterations = converged_head(inputs["train"].numpy(), splits.labels["train"], len(splits.classes))
     seconds = round(time.perf_counter() - started, 3)
+    kept = in_line.fold(weight, bias)
     with atomic(claim.path / name) as temporary:
-        save_file({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}, temporary)
+        save_file({"weight": torch.from_numpy(kept[0]), "bias": torch.from_numpy(kept[1])}, temporary)
     predicted = {split: (x.numpy() @ weight.T + bias).argmax(1) for split, x in inputs.items()}
     counts = count(splits, predicted)
     reached = ConvergedHead(

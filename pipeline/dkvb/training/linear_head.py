@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dkvb.evaluation.standardise import Standardiser
 from dkvb.runtime.seeding import integer
 
 ITERATIONS = 1000
@@ -59,6 +60,12 @@ def new_head(seed: int, width: int, classes: int) -> torch.nn.Linear:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer(seed, "train", "linear"))
         return torch.nn.Linear(width, classes)
+
+
+def folded(head: torch.nn.Linear, in_line: Standardiser) -> dict[str, torch.Tensor]:
+    """`weight` (L, D) and `bias` (L,) for features as they are, of a head that was trained on those in line."""
+    weight, bias = in_line.fold(head.weight.detach().numpy(), head.bias.detach().numpy())
+    return {"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}
 
 
 BATCH = 4096

@@ -22,13 +22,14 @@ from dkvb.bottleneck.mask_order import selection_counts
 from dkvb.errors import DamagedArtifact, DkvbError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.selections import Rows
+from dkvb.evaluation.standardise import Standardiser
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.metrics.flops import adam_flops, linear_flops, selection_flops, values_flops
 from dkvb.recipe import Linear, Train
 from dkvb.records.train import RetrainedResult
 from dkvb.runtime import progress
 from dkvb.training.codes import quantize_without
-from dkvb.training.linear_head import converged_head, new_head
+from dkvb.training.linear_head import converged_head, folded, new_head
 from dkvb.training.loop import Schedule, Unit, fit
 from dkvb.workspace.files import atomic, canonical_hash
 from dkvb.workspace.finished import Artifact
@@ -202,25 +203,30 @@ def _head(
     them."""
     settings = trained.recipe.linear
     inputs = torch.from_numpy(trained.splits.features_of("train")[rows])
+    in_line = Standardiser.of(inputs.numpy())
+    inputs = in_line(inputs)
     assert unit.folder is not None
     if settings.until == "converged":
-        return _converged(trained, inputs.numpy(), rows, unit.folder)
+        return _converged(trained, inputs.numpy(), rows, in_line, unit.folder)
     head = new_head(unit.seed, inputs.shape[1], len(trained.splits.classes))
     seconds = _fit(head, inputs, trained.splits.labels["train"][rows], settings, unit)
     with atomic(unit.folder / LINEAR) as temporary:
-        save_file({name: parameter.detach() for name, parameter in head.named_parameters()}, temporary)
+        save_file(folded(head, in_line), temporary)
     products = linear_flops(len(rows), inputs.shape[1], len(trained.splits.classes), settings.epochs)
     parameters = sum(parameter.numel() for parameter in head.parameters())
     adam = adam_flops(parameters, len(rows), settings.batch_size, settings.epochs)
     return seconds, products + adam, adam
 
 
-def _converged(trained: TrainedSeed, inputs: np.ndarray, rows: np.ndarray, folder: Path) -> tuple[float, int, int]:
+def _converged(
+    trained: TrainedSeed, inputs: np.ndarray, rows: np.ndarray, in_line: Standardiser, folder: Path
+) -> tuple[float, int, int]:
     """The same for a head that is trained to convergence, whose solver is taken to pass over the rows once an
     iteration."""
     started, classes = time.perf_counter(), len(trained.splits.classes)
     weight, bias, iterations = converged_head(inputs, trained.splits.labels["train"][rows], classes)
     seconds = round(time.perf_counter() - started, 3)
+    weight, bias = in_line.fold(weight, bias)
     with atomic(folder / LINEAR) as temporary:
         save_file({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}, temporary)
     return seconds, linear_flops(len(rows), inputs.shape[1], classes, iterations), 0
