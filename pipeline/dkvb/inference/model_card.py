@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dkvb.metrics.accuracy import percent
+from dkvb.runtime.visible import visible
 
 
 def card(config: dict[str, Any]) -> str:
@@ -40,7 +41,7 @@ def card(config: dict[str, Any]) -> str:
             " all here."
         )
     parts += ["## What is not claimed", _not_claimed(forgotten)]
-    return "\n\n".join(parts) + "\n"
+    return visible("\n\n".join(parts) + "\n")
 
 
 def forgotten_names(config: dict[str, Any]) -> list[str]:
