@@ -78,7 +78,14 @@ def _use(config: dict[str, Any]) -> str:
 def _encoder(config: dict[str, Any]) -> str:
     encoder = config["encoder"]
     if encoder is None:
-        return "None: the model was trained on ready-made features, and takes features of the same kind."
+        integers = config.get("integers")
+        scaled = (
+            f" Integers x among them were taken as (x + {integers['offset']:g}) * {integers['scale']:g}: so does `dkvb"
+            " predict`; whoever calls the model does it first."
+            if integers
+            else ""
+        )
+        return f"None: the model was trained on ready-made features, and takes features of the same kind.{scaled}"
     settings = ", ".join(
         f"{name} {value}" for name, value in encoder.items() if value is not None and name not in ("name", "batch_size")
     )

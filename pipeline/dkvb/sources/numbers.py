@@ -12,6 +12,9 @@ from dkvb.sources.remarks import Remarks
 BLOCK = 8192
 """Rows looked at together, so that what a check needs does not grow with the data."""
 
+LARGEST = 1e16
+"""Features of up to some 10,000 columns that are no larger have squared distances that float32 holds."""
+
 FAR = 1000.0
 """How many times the median column a column must be for a doubt: it alone would make the random projections."""
 
@@ -26,7 +29,7 @@ def as_features(
 
     Raises:
         UsageError: `scale` or `offset` is set, and the features are no integers.
-        DkvbError: not (N, D), no numbers, integers without a scale, or values beyond float32.
+        DkvbError: not (N, D), no numbers, integers without a scale, or values beyond `LARGEST`.
     """
     if x.ndim != 2 or x.shape[1] == 0:
         raise DkvbError(f"{where}: features have shape {x.shape}; they must be (N, D), a row for each sample.")
@@ -45,8 +48,8 @@ def as_features(
                 f"data.scale and data.offset are for features that are integers, and those in {where} are {x.dtype}:"
                 " leave them out."
             )
-        if x.dtype.itemsize > 4:
-            check_range(x, where)
+        if x.dtype.itemsize > 2:  # float16 ends far below
+            check_range(x, where, str(x.dtype))
         return x
     if scale is None:
         raise DkvbError(
@@ -54,14 +57,27 @@ def as_features(
             " (x + offset) * scale, such as the encoder's quantisation had them, or save them as float16, float32 or"
             " float64."
         )
+    said = f"(x + {offset:g}) * {scale:g}"
     scaled = np.empty(x.shape, np.float32)
     for rows, block in blocks(x):
-        with np.errstate(over="ignore"):
-            scaled[rows] = (block.astype(np.float64) + offset) * scale
+        exact = (block.astype(np.float64) + offset) * scale
+        check_range(exact, f"{where}, from row {rows.start} on" if rows.start else where, said)
+        scaled[rows] = exact
     if remarks is not None:
-        remarks.notes.append(f"{where}: features are {x.dtype}, taken as (x + {offset:g}) * {scale:g}")
-    _refuse_infinite(scaled, where, f"(x + {offset:g}) * {scale:g}")
+        remarks.notes.append(f"{where}: features are {x.dtype}, taken as {said}")
     return scaled
+
+
+def new_features(x: np.ndarray, where: object, scale: float | None, offset: float) -> np.ndarray:
+    """Features (N, D) float32 of new samples for a model whose data were read with this scale and offset.
+
+    Integers are taken as the data were; floats are what they say.
+
+    Raises:
+        DkvbError: as `as_features`.
+    """
+    whole = x.dtype.kind in "iu"
+    return np.ascontiguousarray(as_features(x, where, scale if whole else None, offset if whole else 0.0), np.float32)
 
 
 def is_bfloat16(dtype: np.dtype) -> bool:
@@ -81,37 +97,23 @@ def blocks(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         yield rows, x[rows]
 
 
-def check_range(x: np.ndarray, where: object) -> None:
-    """Refuse finite values that float32 does not hold.
+def check_range(x: np.ndarray, where: object, what: str) -> None:
+    """Refuse finite values beyond `LARGEST`.
 
     Raises:
         DkvbError: naming rows and columns.
     """
-    bad: list[tuple[int, int]] = []
+    bad: list[str] = []
     count = 0
     for rows, block in blocks(x):
-        with np.errstate(over="ignore"):
-            over = np.isinf(block.astype(np.float32)) & np.isfinite(block)
-        places = np.argwhere(over)
+        places = np.argwhere((np.abs(block) > LARGEST) & np.isfinite(block))
         count += len(places)
-        bad += [(rows.start + int(row), int(column)) for row, column in places[: max(5 - len(bad), 0)]]
-    _refuse(bad, count, where, f"{x.dtype} values are beyond float32, as which they are stored")
-
-
-def _refuse_infinite(x: np.ndarray, where: object, what: str) -> None:
-    bad: list[tuple[int, int]] = []
-    count = 0
-    for rows, block in blocks(x):
-        places = np.argwhere(~np.isfinite(block))
-        count += len(places)
-        bad += [(rows.start + int(row), int(column)) for row, column in places[: max(5 - len(bad), 0)]]
-    _refuse(bad, count, where, f"values of {what} are beyond float32")
-
-
-def _refuse(bad: list[tuple[int, int]], count: int, where: object, what: str) -> None:
+        bad += [f"row {rows.start + row} column {column}" for row, column in places[: max(5 - len(bad), 0)].tolist()]
     if count:
-        listed = some([f"row {row} column {column}" for row, column in bad], 5)
-        raise DkvbError(f"{where}: {count:,} {what} (the first: {listed}); rescale or remove them.")
+        raise DkvbError(
+            f"{where}: {count:,} values of {what} are beyond {LARGEST:g} (the first: {some(bad, 5)}); distances between"
+            " features are computed in float32, which does not hold their squares: rescale or remove them."
+        )
 
 
 def doubt_columns(x: np.ndarray, where: object, remarks: Remarks) -> None:
