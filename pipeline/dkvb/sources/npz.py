@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dkvb.errors import DkvbError
-from dkvb.sources.numbers import from_bfloat16, is_bfloat16
+from dkvb.sources.numbers import is_bfloat16
 from dkvb.sources.text import decoded
 
 
@@ -31,7 +31,7 @@ def read_npz(path: Path, needs: Sequence[str] = ("x",), may_have: Sequence[str] 
         needs, may_have: of "x", "y" and "classes".
 
     Returns:
-        x (N, D), D > 0, real numbers of any type (bfloat16 as float32); y as it is, of N rows, for `labels` to read;
+        x (N, D), D > 0, real numbers of any type, for `numbers` to read; y as it is, of N rows, for `labels` to read;
         classes (L,) of str.
 
     Raises:
@@ -76,9 +76,7 @@ def _stored(path: Path, needs: Sequence[str], may_have: Sequence[str]) -> dict[s
 def _features(path: Path, x: np.ndarray) -> np.ndarray:
     if x.ndim != 2 or x.shape[1] == 0:
         raise UnreadableFeatures(path, f"x has shape {x.shape}; it must be (N, D), a row of features for each sample.")
-    if is_bfloat16(x.dtype):
-        return from_bfloat16(x)
-    if x.dtype.kind not in "fiu":
+    if x.dtype.kind not in "fiu" and not is_bfloat16(x.dtype):
         raise UnreadableFeatures(path, f"x is {x.dtype}; features must be real numbers.")
     return x
 

@@ -57,11 +57,13 @@ def as_features(
             " (x + offset) * scale, such as the encoder's quantisation had them, or save them as float16, float32 or"
             " float64."
         )
+    if scale == 0:
+        raise UsageError("data.scale is 0, which makes all features the same; give the step of the quantisation.")
     said = f"(x + {offset:g}) * {scale:g}"
     scaled = np.empty(x.shape, np.float32)
     for rows, block in blocks(x):
         exact = (block.astype(np.float64) + offset) * scale
-        check_range(exact, f"{where}, from row {rows.start} on" if rows.start else where, said)
+        check_range(exact, where, said, rows.start)
         scaled[rows] = exact
     if remarks is not None:
         remarks.notes.append(f"{where}: features are {x.dtype}, taken as {said}")
@@ -97,8 +99,8 @@ def blocks(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         yield rows, x[rows]
 
 
-def check_range(x: np.ndarray, where: object, what: str) -> None:
-    """Refuse finite values beyond `LARGEST`.
+def check_range(x: np.ndarray, where: object, what: str, first: int = 0) -> None:
+    """Refuse finite values beyond `LARGEST` in rows (N, D), which count from `first`.
 
     Raises:
         DkvbError: naming rows and columns.
@@ -108,7 +110,9 @@ def check_range(x: np.ndarray, where: object, what: str) -> None:
     for rows, block in blocks(x):
         places = np.argwhere((np.abs(block) > LARGEST) & np.isfinite(block))
         count += len(places)
-        bad += [f"row {rows.start + row} column {column}" for row, column in places[: max(5 - len(bad), 0)].tolist()]
+        bad += [
+            f"row {first + rows.start + row} column {column}" for row, column in places[: max(5 - len(bad), 0)].tolist()
+        ]
     if count:
         raise DkvbError(
             f"{where}: {count:,} values of {what} are beyond {LARGEST:g} (the first: {some(bad, 5)}); distances between"
