@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dkvb.errors import DkvbError, UsageError, some
 from dkvb.recipe import Data
+from dkvb.sources.file_roles import with_roles
 from dkvb.sources.images import hidden
-from dkvb.sources.label_files import COLUMNS, read_array, read_columns
 from dkvb.sources.parts import HELD_OUT, TEST, TRAIN, Named, check_whole, named, pair, tells
 from dkvb.sources.remarks import SYSTEM, Remarks
 
@@ -56,7 +56,8 @@ def find_features(root: Path, data: Data, holds: str, remarks: Remarks) -> Found
         for split, given in (("train", data.train), ("test", data.test))
         if isinstance(given, str)
     }
-    files = _shards_only([_role(file, data) for file in _walk(root, chosen, remarks)], root, remarks)
+    files = with_roles(_walk(root, chosen, remarks), data.y_column)
+    files = _shards_only(files, root, remarks)
     names = [file for file in files if file.role == "names"]
     taken = _splits([file for file in files if file.role in ("features", "labels", "both")], chosen, root, remarks)
     for file in files:
@@ -128,27 +129,6 @@ def _walk(root: Path, chosen: dict[str, Path], remarks: Remarks) -> list[Named]:
                 else:
                     found[path] = named(path, top)
     return list(found.values())
-
-
-def _role(file: Named, data: Data) -> Named:
-    """With a role, by extension and, where the name says nothing, by what is in the file."""
-    suffix = file.path.suffix.lower()
-    if file.role == "names":
-        return file if suffix in (".txt", ".json", ".npy") else replace(file, role=None)
-    if suffix == ".npz":
-        return replace(file, role="both")
-    if suffix in (".txt", ".csv"):
-        return file if file.role == "labels" else replace(file, role=None)
-    if suffix == ".json":
-        return replace(file, role=None)
-    if suffix == ".parquet" and file.role != "labels":
-        columns = [name.lower() for name in read_columns(file.path)]
-        labelled = data.y_column.lower() in columns if data.y_column else bool({*columns} & {*COLUMNS})
-        return replace(file, role="both" if labelled else "features")
-    if suffix == ".npy" and file.role is None:
-        shape = read_array(file.path).shape
-        return replace(file, role="features" if len(shape) == 2 and shape[1] > 1 else "labels")
-    return file
 
 
 def _shards_only(files: list[Named], root: Path, remarks: Remarks) -> list[Named]:
@@ -255,14 +235,13 @@ def _pieces(files: list[Named], root: Path, remarks: Remarks) -> Pieces:
 
 
 def _refuse_none(root: Path, taken: dict[str, list[Named]], holds: str) -> None:
-    if taken["test"]:
+    if tests := [file for file in taken["test"] if file.role != "labels"]:
         raise UsageError(
-            f"{root} has features of a test set ({_shown(taken['test'][0], root)}) and none to train on; name them"
+            f"{root} has features of a test set ({_shown(tests[0], root)}) and none to train on; name them"
             " train…, or give data.train."
         )
-    if taken["train"]:
+    if labels := [*taken["train"], *taken["test"]]:
         raise DkvbError(
-            f"{root} has labels ({_shown(taken['train'][0], root)}) and no features; the source 'features' needs"
-            f" {holds}."
+            f"{root} has labels ({_shown(labels[0], root)}) and no features; the source 'features' needs {holds}."
         )
     raise UsageError(f"{root} has neither train.npz nor img_emb; the source 'features' needs {holds}.")
