@@ -112,23 +112,34 @@ def _walk(root: Path, chosen: dict[str, Path], remarks: Remarks) -> list[Named]:
     """Every file that may be meant; others are counted."""
     found: dict[Path, Named] = {}
     for top in dict.fromkeys([root, *(path if path.is_dir() else path.parent for path in chosen.values())]):
-        if top != root and top.is_relative_to(root):
-            continue
-        for here, folders, files in os.walk(top, followlinks=True):
-            depth = len(Path(here).relative_to(top).parts)
-            others = [name for name in folders if not (hidden(name) or (depth < DEPTH and tells(name)))]
-            folders[:] = sorted(name for name in folders if not hidden(name) and name not in others)
-            if others:
-                remarks.pass_over("in a folder of another name", f"{_below(Path(here, others[0]), root)}/", len(others))
-            for name in sorted(files):
-                path = Path(here, name)
-                if hidden(name):
-                    remarks.pass_over(SYSTEM, _below(path, root))
-                elif path.suffix.lower() not in ENDINGS:
-                    remarks.pass_over(f"no features or labels ({path.suffix or 'no extension'})", _below(path, root))
-                else:
-                    found[path] = named(path, top)
+        # a file that is named elsewhere says nothing of what lies beside it
+        counted = top == root or (top in chosen.values() and not top.is_relative_to(root))
+        _look_through(top, root, chosen, found, remarks if counted else Remarks())
     return list(found.values())
+
+
+def _look_through(top: Path, root: Path, chosen: dict[str, Path], found: dict[Path, Named], remarks: Remarks) -> None:
+    """Add the files below `top` to those that were found."""
+    for here, folders, files in os.walk(top, followlinks=True):
+        depth = len(Path(here).relative_to(top).parts)
+        others = [
+            name
+            for name in folders
+            if not hidden(name)
+            and not any(path.is_relative_to(Path(here, name)) for path in chosen.values())
+            and not (depth < DEPTH and tells(name))
+        ]
+        folders[:] = sorted(name for name in folders if not hidden(name) and name not in others)
+        if others:
+            remarks.pass_over("in a folder of another name", f"{_below(Path(here, others[0]), root)}/", len(others))
+        for name in sorted(files):
+            path = Path(here, name)
+            if hidden(name):
+                remarks.pass_over(SYSTEM, _below(path, root))
+            elif path.suffix.lower() not in ENDINGS:
+                remarks.pass_over(f"no features or labels ({path.suffix or 'no extension'})", _below(path, root))
+            else:
+                found.setdefault(path, named(path, top))
 
 
 def _shards_only(files: list[Named], root: Path, remarks: Remarks) -> list[Named]:

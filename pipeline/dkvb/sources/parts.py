@@ -63,7 +63,12 @@ def words(name: str) -> list[Word]:
         for part in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+", word) if word.isascii() else [word]:
             joined = _JOINED.fullmatch(part.lower())
             found += [half for half in joined.groups() if half] if joined else [part.lower()]
-    return found
+    return [word for word, after in zip(found, [*found[1:], ""], strict=True) if not _of_images(word, after)]
+
+
+def _of_images(word: Word, after: Word) -> bool:
+    """Whether a word says what the features are of, as in `img_emb`, which their labels' names do not."""
+    return word in ("img", "image") and after in FEATURES
 
 
 def named(path: Path, above: Path) -> Named:
@@ -81,7 +86,8 @@ def named(path: Path, above: Path) -> Named:
         split = str(splits[-1]) if splits else split
         if len(roles) == 1:
             role = "features" if "features" in roles else "labels"
-        key += [word for word in found if word not in TRAIN | TEST | HELD_OUT | FEATURES | LABELS]
+        if place == len(parts) - 1 or not roles:  # a folder of features is called what it likes
+            key += [word for word in found if word not in TRAIN | TEST | HELD_OUT | FEATURES | LABELS]
     own = [word for word in words(path.stem) if word not in TRAIN | TEST | HELD_OUT]
     if " ".join(map(str, own)) in NAMES:
         role, key = "names", []
