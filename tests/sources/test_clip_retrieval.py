@@ -38,7 +38,12 @@ def test_clip_retrieval_shards_in_order_of_number(tmp_path):
     assert (source.splits["train"].features == x).all()
     assert source.splits["train"].labels.tolist() == [1, 0] * 5
     assert source.splits["test"].labels.tolist() == [1, 1, 1]
-    assert source.notes == ["no test samples for class cat: its test accuracy is undefined"]
+    assert source.notes == [
+        "train: train/img_emb/img_emb_2.npy … img_emb_10.npy (2 files) with labels of train/metadata/metadata_2.parquet"
+        " … metadata_10.parquet (2 files); test: test/img_emb/img_emb_0.npy with labels of test/metadata/"
+        "metadata_0.parquet",
+        "no test samples for class cat: its test accuracy is undefined",
+    ]
 
 
 def test_clip_retrieval_without_splits(tmp_path):
@@ -46,7 +51,7 @@ def test_clip_retrieval_without_splits(tmp_path):
     source = open_source(Data(source="features", path=str(tmp_path), test=0.2))
     assert source.classes == ["0", "1"]
     assert len(source.splits["test"]) == 2
-    assert "no test features" in source.notes[0]
+    assert "no test features" in source.notes[1]
 
 
 def test_clip_retrieval_refusals(tmp_path):
@@ -64,7 +69,11 @@ def test_clip_retrieval_refusals(tmp_path):
     (tmp_path / "c" / "metadata" / "metadata_1.parquet").write_bytes(b"junk")
     refused(DkvbError, "cannot be read as parquet", "features", tmp_path / "c")
     (tmp_path / "c" / "metadata" / "metadata_1.parquet").unlink()
-    refused(DkvbError, "one of each per shard", "features", tmp_path / "c")
+    said = r"img_emb_1.npy has no labels of its number .*metadata_0.parquet; there are 2 of features and 1 of labels"
+    refused(DkvbError, said, "features", tmp_path / "c")
+    for file in (tmp_path / "c" / "metadata").iterdir():
+        file.unlink()
+    refused(DkvbError, "img_emb_0.npy … img_emb_1.npy .2 files. .*one of each per shard", "features", tmp_path / "c")
     clip_retrieval(tmp_path / "d" / "train", {0: 4}, lambda row: "ab"[row % 2])
     clip_retrieval(tmp_path / "d" / "test", {0: 4}, lambda row: "c")
     refused(DkvbError, "no training samples for class 'c'", "features", tmp_path / "d")

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from dkvb.commands.printing import echo
 from dkvb.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,5 +61,5 @@ def _load_again(last: LastRecipe, root: Path) -> Recipe:
             f"The recipe last used in {root} is {last.recipe}, and it cannot be loaded: {error} Give --recipe NAME or"
             " FILE."
         ) from None
-    typer.echo(f"recipe: {last.recipe}{place}, as last used in {root} (--recipe names another)", err=True)
+    echo(f"recipe: {last.recipe}{place}, as last used in {root} (--recipe names another)", err=True)
     return recipe

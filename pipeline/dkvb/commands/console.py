@@ -6,8 +6,6 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +16,8 @@ from dkvb.commands.declare import Flag
 from dkvb.commands.failures import INTERRUPTED, attempt
 from dkvb.commands.flags import EVERYWHERE, overrides
 from dkvb.commands.layout import Command
+from dkvb.commands.printing import echo, print_tables
+from dkvb.runtime.visible import json_text
 
 if TYPE_CHECKING:
     from dkvb.recipe import Recipe
@@ -63,18 +63,9 @@ class Options:
     def show(self, answer: Record, tables: Callable[[], Iterable[Any]]) -> None:
         """Print a command's answer: as JSON, or as tables for a person."""
         if self.json:
-            typer.echo(json.dumps(answer.model_dump(mode="json"), ensure_ascii=False))
+            typer.echo(json_text(answer.model_dump(mode="json")))
         else:
             print_tables(tables())
-
-
-def print_tables(parts: Iterable[Any]) -> None:
-    """Print tables and lines of text on stdout."""
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout and sys.stdout.isatty() else 120, highlight=False)
-    for part in parts:
-        console.print(part)
 
 
 def command(
@@ -129,8 +120,8 @@ def _hidden(flag: Flag) -> Flag:
 def _leave(options: Options, code: int, message: str | None) -> None:
     """End the command with its exit code, after a message on stderr and, with --json, on stdout."""
     if message:
-        typer.echo(message if code == INTERRUPTED else f"error: {message}", err=True)
+        echo(message if code == INTERRUPTED else f"error: {message}", err=True)
         if options.json:
-            typer.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
+            typer.echo(json_text({"error": message, "exit_code": code}))
     if code:
         raise typer.Exit(code)

@@ -12,7 +12,9 @@ import typer
 from dkvb.commands import complete, deletion_tables
 from dkvb.commands.console import Options, command
 from dkvb.commands.flags import BY_MASKING, by_id, method_of_dial
+from dkvb.commands.printing import echo
 from dkvb.errors import UsageError
+from dkvb.runtime.visible import visible
 
 if TYPE_CHECKING:
     from dkvb.records.purges import PurgePlan
@@ -213,7 +215,7 @@ def ledger(options: Options) -> None:
     result = ledger.verify(workspace)
     options.show(result, lambda: deletion_tables.ledger(result))
     if not result.valid:
-        typer.echo(f"error: {result.path} was altered: {result.problem}.", err=True)
+        echo(f"error: {result.path} was altered: {result.problem}.", err=True)
         raise typer.Exit(1)
 
 
@@ -225,5 +227,5 @@ def _ask(planned: PurgePlan) -> None:
     if planned.models_deleted:
         models = f" Models that still know them are deleted: {', '.join(planned.models_deleted)}."
     question = f"Erase {planned.what} (request {planned.request}) for good?{models}"
-    if not typer.confirm(question, default=False, err=True):
+    if not typer.confirm(visible(question), default=False, err=True):
         raise UsageError("Nothing was purged.")

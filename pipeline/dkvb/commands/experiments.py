@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from dkvb.commands import complete
-from dkvb.commands.console import Options, command, print_tables
+from dkvb.commands.console import Options, command
 from dkvb.commands.declare import absolute
 from dkvb.commands.flags import FORGET
+from dkvb.commands.printing import echo, print_tables
 
 app = typer.Typer()
 HEADING = "Experiments"
@@ -62,7 +63,7 @@ def reproduce(
     entries = planned if dry_run else experiments.run(steps, workspace, chosen[0])
     options.show(Reproduce(reproduce=entries), lambda: [] if dry_run else tables.reproduce(entries))
     if failed := sum(entry.state == "failed" for entry in entries):
-        typer.echo(f"error: {failed} of {len(entries)} steps failed; the same command tries them again.", err=True)
+        echo(f"error: {failed} of {len(entries)} steps failed; the same command tries them again.", err=True)
         raise typer.Exit(1)
 
 

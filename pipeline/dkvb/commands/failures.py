@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from dkvb.commands.printing import echo
 from dkvb.errors import DkvbError
 
 INTERRUPTED = 130
@@ -34,7 +35,7 @@ def attempt(call: Callable[[], None], folder: Path, debug: bool) -> tuple[int, s
         if message is None:
             raise
         if debug:
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True)
         return code, message
     return 0, None
 

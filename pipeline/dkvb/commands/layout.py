@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from dkvb.runtime.visible import visible
 
 HEADINGS = ("Arguments", "Options", "Unlearning", "Limits", "Data", "Recipe", "Workspace", "Run", "Output")
 """Order of a command's headings."""
@@ -16,6 +20,14 @@ NARROW = 28
 
 class Group(TyperGroup):
     """`dkvb` itself: each command stands under the heading that it names as its `rich_help_panel`."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> Any:
+        with _visible_errors():
+            return super().make_context(*arguments, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _visible_errors():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         headings: dict[str, list[tuple[str, str]]] = {}
@@ -44,6 +56,17 @@ class Command(TyperCommand):
         with formatter.section("Examples"):
             for line in (self.epilog or "").splitlines():
                 formatter.write(f"  {line}\n")
+
+
+@contextmanager
+def _visible_errors() -> Iterator[None]:
+    """The parser's own errors repeat words of the command line."""
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message") and isinstance(message := getattr(error, "message", None), str):
+            error.message = visible(message)  # type: ignore[attr-defined]
+        raise
 
 
 def heading(parameter: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from dkvb.commands.console import Options, command
 from dkvb.errors import UsageError
+from dkvb.runtime.visible import visible
 
 if TYPE_CHECKING:
     from dkvb.inference.classifier import Classifier
@@ -72,7 +74,9 @@ def predict(
 
     result = predict.run(model, paths, top)
     if table == "-":
-        typer.echo(predict.as_csv(result.predict), nl=False)
+        text = predict.as_csv(result.predict)
+        # a file that this is sent to gets names as they are
+        typer.echo(visible(text) if sys.stdout.isatty() else text, nl=False)
     elif table is not None:
         predict.write_csv(result.predict, Path(table))
     if table is None or options.json:

@@ -40,11 +40,17 @@ class Encoding:
     device: str = field(default="cpu", compare=False)
     """Where the encoder runs, "auto", "cpu" or "cuda"; chosen when it is loaded, since that takes torch."""
 
+    scale: float | None = None
+    """Of ready-made features that were integers: they were taken as (x + offset) * scale."""
+    offset: float = 0.0
+
     @classmethod
     def of(cls, features: Artifact, device: str = "cpu") -> Encoding:
         """That of an embed artifact."""
         settings, result = features.settings_as(EmbedSettings), features.result_as(EmbedResult)
-        return cls(settings.encoder, result.mode or "RGB", result.weights_sha256, device=device)
+        data, mode = settings.data, result.mode or "RGB"
+        sha256 = result.weights_sha256
+        return cls(settings.encoder, mode, sha256, device=device, scale=data.scale, offset=data.offset)
 
     @cached_property
     def encoder(self) -> FrozenEncoder:

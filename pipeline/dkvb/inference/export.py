@@ -168,6 +168,8 @@ def _write(model: Model, folder: Path, now: Measured | None) -> dict[str, Any]:
         "identity": about.identity,
         "sha256": sha256(folder / TENSORS),
     }
+    if encoding.scale is not None:
+        config["integers"] = {"scale": encoding.scale, "offset": encoding.offset}
     write_text(folder / CARD, card(config))
     write_json(folder / LABELS, {str(place): name for place, name in enumerate(config["classes"])})
     write_json(folder / CONFIG, config)

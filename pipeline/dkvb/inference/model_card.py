@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dkvb.metrics.accuracy import percent
+from dkvb.runtime.visible import visible
 
 
 def card(config: dict[str, Any]) -> str:
@@ -40,7 +41,7 @@ def card(config: dict[str, Any]) -> str:
             " all here."
         )
     parts += ["## What is not claimed", _not_claimed(forgotten)]
-    return "\n\n".join(parts) + "\n"
+    return visible("\n\n".join(parts) + "\n")
 
 
 def forgotten_names(config: dict[str, Any]) -> list[str]:
@@ -77,7 +78,14 @@ def _use(config: dict[str, Any]) -> str:
 def _encoder(config: dict[str, Any]) -> str:
     encoder = config["encoder"]
     if encoder is None:
-        return "None: the model was trained on ready-made features, and takes features of the same kind."
+        integers = config.get("integers")
+        scaled = (
+            f" Integers x among them were taken as (x + {integers['offset']:g}) * {integers['scale']:g}: so does `dkvb"
+            " predict`; whoever calls the model does it first."
+            if integers
+            else ""
+        )
+        return f"None: the model was trained on ready-made features, and takes features of the same kind.{scaled}"
     settings = ", ".join(
         f"{name} {value}" for name, value in encoder.items() if value is not None and name not in ("name", "batch_size")
     )

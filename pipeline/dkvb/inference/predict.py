@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dkvb.encoders.recorded import Encoding
 from dkvb.errors import DkvbError, UsageError
 from dkvb.inference.classifier import Classifier
 from dkvb.records.use import ClassProbability, Prediction, Predictions, UnreadableInput
@@ -17,6 +18,7 @@ from dkvb.runtime import progress
 from dkvb.sources.checks import rows_not_finite
 from dkvb.sources.images import list_images
 from dkvb.sources.npz import UnreadableFeatures, read_npz
+from dkvb.sources.numbers import new_features
 from dkvb.workspace.files import write_text
 
 FEATURES = ".npz"
@@ -46,7 +48,7 @@ def run(model: Classifier, paths: Sequence[Path], top: int = 1) -> Predictions:
     """
     if top < 1:
         raise UsageError(f"--top {top}: give 1 or more.")
-    inputs = gather(paths, model.width)
+    inputs = gather(paths, model.width, model.about.encoding)
     if inputs.images and model.encoder is None:
         raise UsageError(
             f"{inputs.images[0][1]} is an image, and this model was trained on ready-made features without an encoder:"
@@ -67,7 +69,7 @@ def mostly_masked(entries: Sequence[Prediction]) -> int | None:
     return sum(share > 0.5 for share in shares) if len(shares) == len(entries) else None
 
 
-def gather(paths: Sequence[Path], width: int) -> Inputs:
+def gather(paths: Sequence[Path], width: int, encoding: Encoding) -> Inputs:
     """Find images and read features.
 
     Raises:
@@ -84,7 +86,7 @@ def gather(paths: Sequence[Path], width: int) -> Inputs:
                 raise UsageError(f"There are no images in {path}: give a folder of images, or .npz files by name.")
             _add_images(inputs, files)
         elif path.suffix.lower() == FEATURES:
-            _add_features(inputs, path, width)
+            _add_features(inputs, path, width, encoding)
         else:
             _add_images(inputs, [path])
     return inputs
@@ -95,7 +97,7 @@ def _add_images(inputs: Inputs, files: Sequence[Path]) -> None:
     inputs.names += [str(file) for file in files]
 
 
-def _add_features(inputs: Inputs, path: Path, width: int) -> None:
+def _add_features(inputs: Inputs, path: Path, width: int, encoding: Encoding) -> None:
     try:
         x = read_npz(path)["x"]
     except UnreadableFeatures as error:
@@ -105,7 +107,11 @@ def _add_features(inputs: Inputs, path: Path, width: int) -> None:
         raise DkvbError(
             f"{path} has features of width {x.shape[1]}, the model was trained on {width}: use the same encoder."
         )
-    x = np.ascontiguousarray(x, np.float32)
+    try:
+        x = new_features(x, path, encoding.scale, encoding.offset)
+    except DkvbError as error:
+        inputs.unreadable.append(UnreadableInput(input=str(path), error=str(error).removeprefix(f"{path}: ")))
+        return
     if len(bad := rows_not_finite(x)):
         reason = f"NaN or infinite features in {len(bad)} rows, the first {bad[0]}"
         inputs.unreadable.append(UnreadableInput(input=str(path), error=reason))

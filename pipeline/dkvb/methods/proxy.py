@@ -12,9 +12,13 @@ from dkvb.records.embed import EmbedResult
 from dkvb.runtime import progress
 from dkvb.sources.checks import rows_not_finite
 from dkvb.sources.images import list_images
+from dkvb.sources.labels import read_labels
 from dkvb.sources.npz import read_npz
+from dkvb.sources.numbers import new_features
+from dkvb.sources.remarks import Remarks
 from dkvb.workspace.files import canonical_hash, sha256
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.settings import EmbedSettings
 
 
 def proxy_fingerprint(path: str | None) -> str:
@@ -52,7 +56,7 @@ def proxy_features(path: Path, features: Artifact, forget: list[int], device: st
         DkvbError: images that cannot be read, no samples, another width, features that are not finite, or weights that
             are not those that the model was trained with.
     """
-    x = _rows(path, forget) if path.is_file() else _encoded(path, Encoding.of(features, device))
+    x = _rows(path, forget, features) if path.is_file() else _encoded(path, Encoding.of(features, device))
     width = features.result_as(EmbedResult).dim
     if len(x) == 0:
         raise DkvbError(f"The proxy set {path} has no samples of the forget classes; it needs 1 or more.")
@@ -66,10 +70,19 @@ def proxy_features(path: Path, features: Artifact, forget: list[int], device: st
     return x
 
 
-def _rows(path: Path, forget: list[int]) -> np.ndarray:
-    arrays = read_npz(path, may_have=("y",))
-    x = arrays["x"][np.isin(arrays["y"], forget)] if "y" in arrays else arrays["x"]
-    return np.ascontiguousarray(x, np.float32)
+def _rows(path: Path, forget: list[int], features: Artifact) -> np.ndarray:
+    """Rows of a .npz, scaled and labelled as the data set was."""
+    arrays, data = read_npz(path, may_have=("y",)), features.settings_as(EmbedSettings).data
+    x = arrays["x"]
+    if "y" in arrays:
+        remarks = Remarks()
+        y, names = read_labels(arrays["y"], path, "from-0" if arrays["y"].dtype.kind in "USO" else data.labels, remarks)
+        classes = features.result_as(EmbedResult).classes
+        wanted = [names.index(classes[c]) for c in forget if classes[c] in names] if names else forget
+        x = x[np.isin(y, wanted)]
+        for said in remarks.notes:
+            progress.note(f"proxy: {said}")
+    return new_features(x, path, data.scale, data.offset)
 
 
 def _encoded(path: Path, encoding: Encoding) -> np.ndarray:

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from dkvb.pages.charts import palette
 from dkvb.pages.facts import words
 from dkvb.pages.library import library_name
+from dkvb.runtime.visible import all_visible, visible
 from dkvb.version import __version__
 
 INDEX = ("index.html", "All reports")
@@ -90,8 +91,8 @@ def sources() -> str:
 
 
 def as_json(value: Any) -> Markup:
-    """JSON that cannot end the <script> element around it, whatever a class is called."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    """JSON that cannot end the <script> element around it nor turn text round, whatever a class is called."""
+    text = json.dumps(all_visible(value), separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
@@ -135,7 +136,8 @@ def render(template: str, **context: Any) -> str:
         "scripts": [Markup(text_of(name)) for name in _scripts(context)],
     }
     context = {"links": [], **context}
-    return environment().get_template(template).render(style=Markup(style), payload=payload, **scripts, **context)
+    html = environment().get_template(template).render(style=Markup(style), payload=payload, **scripts, **context)
+    return visible(html)
 
 
 def _scripts(context: dict[str, Any]) -> list[str]:

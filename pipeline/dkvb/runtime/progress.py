@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dkvb.runtime.visible import visible
+
 EVERY = 2.0
 
 
@@ -31,9 +33,10 @@ def silenced() -> Iterator[None]:
 
 
 def note(text: str) -> None:
-    """One line for the person who waits."""
+    """One line for the person who waits; names in it may hold any character."""
     if _quiet:
         return
+    text = visible(text)
     if sys.stderr.isatty():
         from rich.console import Console
 
@@ -98,11 +101,11 @@ class LiveTask(Task):
         )
         self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self.bar.start()
-        self.id = self.bar.add_task(label, total=total, detail="")
+        self.id = self.bar.add_task(visible(label), total=total, detail="")
 
     def advance(self, n: int = 1, detail: str = "") -> None:
         self.done += n
-        self.bar.update(self.id, advance=n, detail=f"· {self.rate:,.3g}/s{' · ' + detail if detail else ''}")
+        self.bar.update(self.id, advance=n, detail=visible(f"· {self.rate:,.3g}/s{' · ' + detail if detail else ''}"))
 
     def skip(self, n: int) -> None:
         super().skip(n)

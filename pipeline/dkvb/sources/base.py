@@ -73,6 +73,8 @@ class Table:
     """(N,) int64."""
     classes: list[str] | None
     files: list[Path]
+    named: bool = False
+    """Whether `classes` are what the labels themselves name, not a list beside them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from dkvb.sources.download import download
 from dkvb.sources.images import ArrayImages, indices
 from dkvb.sources.listing import cache_folder
 from dkvb.sources.pickles import load_arrays
+from dkvb.sources.text import decoded
 
 SIDE = 32
 
@@ -40,14 +41,19 @@ def open_cifar(data: Data) -> ImageSource:
     place = _find(data, official)
     contents = _read(place, official.base_folder, list(md5s))
     meta = _load(contents[official.meta["filename"]], place, official.meta["filename"], official.meta["key"])
-    classes = [name.decode() if isinstance(name, bytes) else str(name) for name in meta[official.meta["key"]]]
+    meta_file = f"{official.meta['filename']} in {place}"
+    classes = [
+        decoded(name if isinstance(name, bytes) else str(name), meta_file)
+        for name in _names(meta[official.meta["key"]], meta_file)
+    ]
     splits = {}
     for split, listed in lists.items():
         batches = [_batch(contents[name], place, name, len(classes)) for name, _ in listed]
         pixels = np.concatenate([pixels for pixels, _ in batches]).reshape(-1, 3, SIDE, SIDE)
         labels = np.concatenate([labels for _, labels in batches])
         splits[split] = ImageSplit(indices(len(labels)), labels, ArrayImages(pixels.transpose(0, 2, 3, 1)))
-    notes = []
+    notes: list[str] = []
+    doubts: list[str] = []
     other = [
         name for name, md5 in md5s.items() if hashlib.md5(contents[name], usedforsecurity=False).hexdigest() != md5
     ]
@@ -56,8 +62,14 @@ def open_cifar(data: Data) -> ImageSource:
         notes.append(
             f"md5 of {some(other, len(other))} differs from the official {files}: read with a restricted reader"
         )
-    check_classes(classes, {name: split.labels for name, split in splits.items()}, place, notes)
-    return ImageSource(classes, lambda: _hash(classes, splits), notes, splits)
+    check_classes(classes, {name: split.labels for name, split in splits.items()}, place, notes, doubts)
+    return ImageSource(classes, lambda: _hash(classes, splits), notes, splits, doubts=doubts)
+
+
+def _names(listed: Any, where: str) -> list[Any]:
+    if not isinstance(listed, list | tuple):
+        raise DkvbError(f"{where} is damaged: its names are no list; unpack the official archive again.")
+    return list(listed)
 
 
 def _hash(classes: list[str], splits: dict[str, ImageSplit]) -> str:
@@ -122,7 +134,9 @@ def _read(place: Path, base_folder: str, names: list[str]) -> dict[str, bytes]:
 def _load(content: bytes, place: Path, name: str, *keys: str) -> dict[str, Any]:
     try:
         entry = load_arrays(content)
-        loaded = {key.decode() if isinstance(key, bytes) else key: value for key, value in entry.items()}
+        loaded = {
+            key.decode(errors="replace") if isinstance(key, bytes) else key: value for key, value in entry.items()
+        }
         return {key: loaded[key] for key in keys if key in loaded or key == keys[0]}
     except (ValueError, AttributeError, KeyError) as error:
         reason = f"it has no entry {error}" if isinstance(error, KeyError) else error

@@ -10,8 +10,9 @@ from pathlib import Path
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Data
 from dkvb.sources.base import ImageSource
-from dkvb.sources.checks import data_folder
+from dkvb.sources.checks import check_names, data_folder
 from dkvb.sources.folder import open_tree
+from dkvb.sources.text import read_lines, read_text
 
 HOLDS = "a folder of train/<wnid>/<image> and val/<wnid>/<image>"
 
@@ -36,7 +37,9 @@ def open_imagenet1k(data: Data) -> ImageSource:
         if not any(entry.is_dir() for entry in (root / split).iterdir()):
             raise UsageError(f"{root / split} has no class folders; sort its images into {split}/<wnid>/.")
     source = open_tree(root, root / "train", root / "val", remember=True)
-    return dataclasses.replace(source, classes=human_names(source.classes, wordnet_names(root)))
+    classes = human_names(source.classes, wordnet_names(root))
+    check_names(classes, root, [])  # ImageNet's own cardigan and Cardigan are told apart by their wnids
+    return dataclasses.replace(source, classes=classes)
 
 
 def wordnet_names(root: Path) -> dict[str, str]:
@@ -44,11 +47,11 @@ def wordnet_names(root: Path) -> dict[str, str]:
     1,000."""
     try:
         if (root / MAPPING).is_file():
-            lines = (root / MAPPING).read_text(encoding="utf-8").splitlines()
+            lines = read_lines(root / MAPPING)
             pairs = [line.strip().split(" ", 1) for line in lines if line.strip()]
             return {wnid: names.split(",")[0].strip() for wnid, names in pairs}
         if (root / INDEX).is_file():
-            listed = json.loads((root / INDEX).read_text(encoding="utf-8"))
+            listed = json.loads(read_text(root / INDEX))
             return {str(wnid): str(name).replace("_", " ") for wnid, name in listed.values()}
     except (ValueError, AttributeError, TypeError) as error:
         name = MAPPING if (root / MAPPING).is_file() else INDEX

@@ -95,16 +95,21 @@ def draw(tree: Path, count: int = 100, images: int = IMAGES, train: int = TRAIN,
             parts = sorted(rows[:train]), sorted(rows[train:])
         for split, part in zip(ids, parts, strict=True):
             ids[split] += [paths[row] for row in part]
-    notes = _leaky(chosen, ids) if compat else []
+    notes, doubts = _leaky(chosen, ids) if compat else [], list[str]()
     classes = class_names(chosen, identity_names(tree, notes))
     each = {"train": train, "test": images - train}
     splits = {
         split: ImageSplit(listed, np.repeat(np.arange(count, dtype=np.int64), each[split]), ImageFiles(tree, listed))
         for split, listed in ids.items()
     }
-    check_classes(classes, {split: found.labels for split, found in splits.items()}, tree, notes)
+    check_classes(classes, {split: found.labels for split, found in splits.items()}, tree, notes, doubts)
     return ImageSource(
-        classes, lambda: fingerprint(tree, splits), notes, splits, manifest=partial(hash_files, tree, splits)
+        classes,
+        lambda: fingerprint(tree, splits),
+        notes,
+        splits,
+        manifest=partial(hash_files, tree, splits),
+        doubts=doubts,
     )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dkvb.errors import DkvbError
+from dkvb.sources.numbers import is_bfloat16
+from dkvb.sources.text import decoded
 
 
 class UnreadableFeatures(DkvbError):
@@ -29,17 +31,19 @@ def read_npz(path: Path, needs: Sequence[str] = ("x",), may_have: Sequence[str] 
         needs, may_have: of "x", "y" and "classes".
 
     Returns:
-        x (N, D), D > 0, real numbers of any type; y (N,) int64; classes (L,) of str.
+        x (N, D), D > 0, real numbers of any type, for `numbers` to read; y as it is, of N rows, for `labels` to read;
+        classes (L,) of str.
 
     Raises:
         UnreadableFeatures: not an .npz file, truncated or altered; an array is missing, or of another shape or type.
     """
     arrays = _stored(path, needs, may_have)
-    for name, check in (("x", _features), ("y", _labels), ("classes", _names)):
+    for name, check in (("x", _features), ("classes", _names)):
         if name in arrays:
             arrays[name] = check(path, arrays[name])
-    if {"x", "y"} <= arrays.keys() and len(arrays["y"]) != len(arrays["x"]):
-        raise _wrong_labels(path, arrays["y"], f" and x {arrays['x'].shape}")
+    if {"x", "y"} <= arrays.keys() and arrays["y"].shape[:1] != arrays["x"].shape[:1]:
+        shapes = f"y has shape {arrays['y'].shape} and x {arrays['x'].shape}"
+        raise UnreadableFeatures(path, f"{shapes}; y must be (N,), a label for each row of x.")
     return arrays
 
 
@@ -60,7 +64,11 @@ def _stored(path: Path, needs: Sequence[str], may_have: Sequence[str]) -> dict[s
     except (MemoryError, UnreadableFeatures):
         raise
     except Exception as error:  # zip, zlib and NumPy raise nearly anything on altered files
-        objects = " Save plain arrays of numbers or strings, not dtype=object." if "allow_pickle" in str(error) else ""
+        objects = (
+            " Save plain arrays, names as np.array(names, dtype=str), not dtype=object."
+            if "allow_pickle" in str(error)
+            else ""
+        )
         reason = f"it cannot be read as .npz ({str(error) or type(error).__name__}).{objects} Save or copy it again."
         raise UnreadableFeatures(path, reason) from None
 
@@ -68,27 +76,15 @@ def _stored(path: Path, needs: Sequence[str], may_have: Sequence[str]) -> dict[s
 def _features(path: Path, x: np.ndarray) -> np.ndarray:
     if x.ndim != 2 or x.shape[1] == 0:
         raise UnreadableFeatures(path, f"x has shape {x.shape}; it must be (N, D), a row of features for each sample.")
-    if x.dtype.kind not in "fiu":
+    if x.dtype.kind not in "fiu" and not is_bfloat16(x.dtype):
         raise UnreadableFeatures(path, f"x is {x.dtype}; features must be real numbers.")
     return x
-
-
-def _labels(path: Path, y: np.ndarray) -> np.ndarray:
-    if y.ndim != 1:
-        raise _wrong_labels(path, y)
-    if y.dtype.kind not in "iu":
-        raise UnreadableFeatures(path, f"y is {y.dtype}; labels must be integers, counted from 0.")
-    return y.astype(np.int64)
-
-
-def _wrong_labels(path: Path, y: np.ndarray, beside: str = "") -> UnreadableFeatures:
-    return UnreadableFeatures(path, f"y has shape {y.shape}{beside}; it must be (N,), a label for each row of x.")
 
 
 def _names(path: Path, names: np.ndarray) -> np.ndarray:
     if names.ndim != 1 or names.dtype.kind not in "US":
         raise UnreadableFeatures(path, f"classes must be a list of names, not {names.dtype} of shape {names.shape}.")
     try:
-        return np.array([name.decode() if isinstance(name, bytes) else name for name in names.tolist()], dtype=str)
-    except UnicodeDecodeError as error:
-        raise UnreadableFeatures(path, f"a name in classes is not UTF-8 ({error}).") from None
+        return np.array([decoded(name, "classes", row) for row, name in enumerate(names.tolist())], dtype=str)
+    except DkvbError as error:
+        raise UnreadableFeatures(path, str(error)) from None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections import Counter
 from pathlib import Path
+
+from dkvb.errors import UsageError
+from dkvb.sources.text import read_text
 
 IDENTITY = re.compile(r"n\d{6}")
 
@@ -45,17 +49,20 @@ def identity_names(tree: Path, notes: list[str]) -> dict[str, str]:
     there is none.
 
     A file without usable columns adds a note and names nobody.
+
+    Raises:
+        DkvbError: the file is not UTF-8.
     """
     above = [tree, *tree.absolute().parents[:3]]
     found = next((path for folder in above for path in (folder / META, folder / "meta" / META) if path.is_file()), None)
     if found is None:
         return {}
     try:
-        with open(found, encoding="utf-8-sig", errors="replace", newline="") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file, skipinitialspace=True)]
+        lines = io.StringIO(read_text(found), newline="")
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, skipinitialspace=True)]
         columns = [cell.lower() for cell in rows[0]]
         key, name = columns.index("class_id"), columns.index("name")
-    except (OSError, csv.Error, IndexError, ValueError):
+    except (UsageError, csv.Error, IndexError, ValueError):
         notes.append(f"{found} has no readable columns Class_ID and Name: classes bear their identity numbers")
         return {}
     names = {}

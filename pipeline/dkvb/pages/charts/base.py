@@ -11,6 +11,7 @@ from dkvb.metrics.intervals import Stat
 from dkvb.pages.charts import palette
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import methods
+from dkvb.runtime.visible import visible
 
 Spec = dict[str, Any]
 """A Vega-Lite specification, as JSON."""
@@ -130,7 +131,7 @@ def roles() -> alt.Scale:
 
 def class_axis(rows: list[Row]) -> alt.Axis:
     """Class names, those that are forgotten in their colour. Rows hold `class` and `role`."""
-    mine = json.dumps(sorted({row["class"] for row in rows if row["role"] == "forget"}))
+    mine = json.dumps(sorted({visible(row["class"]) for row in rows if row["role"] == "forget"}))
     test = f"indexof({mine}, datum.value) >= 0"
     return alt.Axis(
         title=None,
