@@ -15,8 +15,8 @@ from dkvb.inference.classifier import Classifier
 from dkvb.records.use import ClassProbability, Prediction, Predictions, UnreadableInput
 from dkvb.runtime import progress
 from dkvb.sources.checks import rows_not_finite
-from dkvb.sources.images import list_images
 from dkvb.sources.npz import UnreadableFeatures, read_npz
+from dkvb.sources.walk import list_images
 from dkvb.workspace.files import write_text
 
 FEATURES = ".npz"
