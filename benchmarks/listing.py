@@ -1,7 +1,7 @@
 """How long an image folder takes to be listed and fingerprinted, against no other work at all.
 
-    python benchmarks/listing.py                     # 257,000 tiny files in 100 class folders, made in a temporary folder
-    PYTHONPATH=other/pipeline python benchmarks/listing.py --at DIR   # another version of dkvb on files that are kept
+python benchmarks/listing.py                     # 257,000 tiny files in 100 class folders, made in a temporary folder
+PYTHONPATH=other/pipeline python benchmarks/listing.py --at DIR   # another version of dkvb on files that are kept
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ def by_names(root: Path) -> Layout:
     if len(chosen) > 1:
         refuse_two(base.path, chosen, str(role), "--test")
     if not chosen and parts.others:
-        refuse_beside(base.path, trains[0], parts.others)
+        known = look_at(inner(base.path / trains[0])[0]).folders
+        maybe = (name for name in parts.others if known.keys() & look_at(base.path / name).folders)
+        refuse_beside(base.path, trains[0], parts.others, next(maybe, None))
     train, levels = inner(base.path / trains[0])
     test, more = inner(base.path / chosen[0], classes=look_at(train).folders) if chosen else (None, [])
     return Layout(root, train, test, _unread(parts, {trains[0], *chosen}), (*through, *levels, *more))

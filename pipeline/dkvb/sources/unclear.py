@@ -67,14 +67,17 @@ def refuse_two(path: Path, names: list[str], role: str, flag: str) -> NoReturn:
     refuse_unclear(path, f"{listed(names)} are both called a {role} set", readings)
 
 
-def refuse_beside(path: Path, train: str, others: list[str]) -> NoReturn:
-    """A training set lies beside folders that may be classes too, or the test set."""
-    alone, other = {"--train": path / train}, {"--test": path / others[0]}
-    readings: list[Reading] = [
-        (f"{train}/ is the training set, and a share of it is to test", alone),
-        (f"{train}/ is the training set and {others[0]}/ the test set", alone | other),
-        (f"{train}/ is a class, like the folders beside it", {"--train": path}),
-    ]
+def refuse_beside(path: Path, train: str, others: list[str], test: str | None) -> NoReturn:
+    """A training set lies beside folders that may be classes too.
+
+    Args:
+        test: that of them that may be the test set.
+    """
+    alone = {"--train": path / train}
+    readings: list[Reading] = [(f"{train}/ is the training set, and a share of it is to test", alone)]
+    if test:
+        readings.append((f"{train}/ is the training set and {test}/ the test set", alone | {"--test": path / test}))
+    readings.append((f"{train}/ is a class, like the folders beside it", {"--train": path}))
     hold = "hold" if len(others) > 1 else "holds"
     refuse_unclear(path, f"{train}/ holds class folders, and {listed(others)} beside it {hold} images", readings)
 
