@@ -58,14 +58,16 @@ def look_at(path: Path) -> Level:
                 links.append(in_unicode(entry.name, path))
             else:
                 level.folders[entry.name] = os.path.join(real, in_unicode(entry.name, path))
-    held = set(level.folders.values())
+    here, taken = set(level.folders.values()), set[str]()
     for name in sorted(links):
         target = os.path.realpath(path / name)
-        if why := ABOVE if within(real, target) else BESIDE if inside_one(target, held) else None:
-            level.tally.add(why, name)
+        if within(real, target):
+            level.tally.add(ABOVE, name)
+        elif inside_one(target, here) or target in taken:
+            level.tally.add(BESIDE, name)
         else:
             level.folders[name] = target
-            held.add(target)
+            taken.add(target)
     level.folders = dict(sorted(level.folders.items()))
     return level
 
