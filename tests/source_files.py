@@ -75,3 +75,25 @@ def packed(base: Path, archive: Path) -> Path:
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(base, arcname=base.name)
     return archive
+
+
+def plant(root: Path, *paths: str) -> Path:
+    """An image for each path; braces stand for several: "train/{cat,dog}/{0,1}.png". Other endings get a few letters,
+    and a path that ends in a slash is an empty folder."""
+    for path in (one for several in paths for one in _expanded(several)):
+        if path.endswith("/"):
+            (root / path).mkdir(parents=True, exist_ok=True)
+        elif path.endswith((".png", ".jpg")):
+            save(root / path, sum(path.encode()) % 251)
+        else:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text("words")
+    return root
+
+
+def _expanded(path: str) -> list[str]:
+    before, brace, rest = path.partition("{")
+    if not brace:
+        return [path]
+    inside, _, after = rest.partition("}")
+    return [before + one + more for one in inside.split(",") for more in _expanded(after)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from dkvb.recipe import Data
 from dkvb.sources import listing
 from dkvb.sources.opening import open_source
-from source_files import imagenet, settle
+from source_files import imagenet, plant, save, settle
 
 
 @pytest.fixture
@@ -15,11 +17,11 @@ def walked(monkeypatch):
     """Names of the class folders that were read from disk."""
     names = []
 
-    def walk(folder, original=listing.walk_images):
+    def walk(folder, fences, original=listing.walk):
         names.append(folder.name)
-        return original(folder)
+        return original(folder, fences)
 
-    monkeypatch.setattr(listing, "walk_images", walk)
+    monkeypatch.setattr(listing, "walk", walk)
     return names
 
 
@@ -67,12 +69,51 @@ def test_imagenet_listing_is_remembered_until_a_directory_changes(tmp_path, cach
     settle(root)
     assert opened()[1].fingerprint != third.fingerprint
 
-    for damage in (b"", b"junk", b"[]", b'{"format": 1}'):
+    for damage in (b"", b"junk", b"[]", b'{"format": 1}', b'{"format": 2}'):
         for file in cache.glob("listings/*.json"):
             file.write_bytes(damage)
         assert opened()[1].splits["train"].ids == third.splits["train"].ids
     (root / "train" / wnids[9] / "000.JPEG").rename(root / "train" / wnids[9] / "zzz.JPEG")
     assert opened()[1].splits["train"].ids != third.splits["train"].ids
+
+
+def test_what_is_passed_over_is_remembered_and_what_may_change_is_not(tmp_path, cache, walked):
+    root = imagenet(tmp_path / "i")
+    first, second, third = (root / "train" / wnid for wnid in ("n01440764", "n02012849", "n03126707"))
+    plant(first, "notes.txt", "more.txt", "odd.dat")
+    plant(tmp_path / "pool", "0.png", "1.png")
+    (second / "pool").symlink_to(tmp_path / "pool", target_is_directory=True)
+    (third / "gone.JPEG").symlink_to(tmp_path / "gone.JPEG")
+    settle(root)
+    settle(tmp_path / "pool")
+    os.utime(first / "odd.dat", (1e9, 1e9))
+
+    def opened():
+        walked.clear()
+        source = open_source(Data(source="imagenet1k", path=str(root)))
+        return {reason: (of.count, of.example) for reason, of in source.passed_over.items()}
+
+    counted = {
+        "no image (.txt)": (2, "train/n01440764/more.txt"),
+        "no image (.dat)": (1, "train/n01440764/odd.dat"),
+        "a link to nowhere": (1, "train/n03126707/gone.JPEG"),
+    }
+    assert opened() == counted
+    assert len(walked) == 6
+    # a link to nowhere may come to lead somewhere without its folder's time changing
+    assert opened() == counted
+    assert walked == ["n03126707"]
+    # a file that was looked into may become an image likewise
+    save(tmp_path / "one.png").rename(first / "odd.dat")
+    os.utime(first / "odd.dat", (1e9, 1e9))
+    settle(root)
+    assert "no image (.dat)" not in opened()
+    assert walked == ["n01440764", "n03126707"]
+    # what lies behind a link is read according to where other classes are
+    (root / "train" / "n99999999").symlink_to(tmp_path / "pool", target_is_directory=True)
+    settle(root)
+    assert opened()["a link into another class's folder, not followed"] == (1, "train/n02012849/pool")
+    assert walked == ["n02012849", "n03126707", "n99999999"]
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, cache, walked):

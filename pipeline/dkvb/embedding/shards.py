@@ -22,6 +22,7 @@ from dkvb.errors import DkvbError
 from dkvb.recipe import Data, Encoder
 from dkvb.records.embed import EmbedResult
 from dkvb.sources.base import FeatureSource, ImageSource, UnreadableImage
+from dkvb.sources.images import was_turned
 from dkvb.sources.opening import open_source
 from dkvb.workspace import arrays
 from dkvb.workspace.finished import Artifact
@@ -121,6 +122,7 @@ def embed_shard(
     split: Any = source.splits[shard.split]
     rows = source_rows(job.path, shard.split, len(split.labels))[shard.rows]
     bad: list[tuple[int, str]] = []
+    turned: list[int] = []
     hashes = np.zeros((len(rows), 16), np.uint8)
     if isinstance(source, FeatureSource) or encoder is None:
         features = np.asarray(split.features[rows], np.float32)
@@ -131,6 +133,8 @@ def embed_shard(
 
         def note_content(row: int, image: Any) -> None:
             hashes[place[row]] = np.frombuffer(content_hash(image), np.uint8)
+            if was_turned(image):
+                turned.append(row)
 
         encoded = encode_rows(split, rows, encoder, job.encoder.batch_size, advance, note_content)
         bad = list(encoded.bad)
@@ -147,8 +151,15 @@ def embed_shard(
     store["labels"][part] = np.asarray(split.labels)[rows]
     store["ids"][part] = np.array([split.ids[row] for row in rows], dtype=object)
     store["hashes"][part] = hashes
-    arrays.Marks(job.path).set(shard.name, {"rows": len(rows), "bad": [[int(row), message] for row, message in bad]})
+    mark = {"rows": len(rows), "bad": [[int(row), message] for row, message in bad]}
+    arrays.Marks(job.path).set(shard.name, mark | ({"turned": len(turned)} if job.data.exif_rotate else {}))
     return messages
+
+
+def turned_upright(path: Path, shards: list[Shard]) -> int:
+    """Images that were turned as their EXIF orientation says, from the marks of all shards."""
+    marks = arrays.Marks(path)
+    return sum((marks.get(shard.name) or {}).get("turned", 0) for shard in shards)
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ from dkvb.recipe import Encoder
 from dkvb.records.embed import EmbedResult
 from dkvb.runtime.device import choose_device
 from dkvb.sources.base import ImageSplit
-from dkvb.sources.images import ImageFiles, convert
+from dkvb.sources.images import ImageFiles, convert, upright
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.settings import EmbedSettings
 
@@ -39,6 +39,8 @@ class Encoding:
     """Where a weights file given by its bare name is looked for."""
     device: str = field(default="cpu", compare=False)
     """Where the encoder runs, "auto", "cpu" or "cuda"; chosen when it is loaded, since that takes torch."""
+    exif_rotate: bool = False
+    """Whether images are turned as their EXIF orientation says, as those trained with were."""
 
     scale: float | None = None
     """Of ready-made features that were integers: they were taken as (x + offset) * scale."""
@@ -49,8 +51,9 @@ class Encoding:
         """That of an embed artifact."""
         settings, result = features.settings_as(EmbedSettings), features.result_as(EmbedResult)
         data, mode = settings.data, result.mode or "RGB"
-        sha256 = result.weights_sha256
-        return cls(settings.encoder, mode, sha256, device=device, scale=data.scale, offset=data.offset)
+        numbers = {"scale": data.scale, "offset": data.offset}
+        sha256, rotate = result.weights_sha256, data.exif_rotate
+        return cls(settings.encoder, mode, sha256, device=device, exif_rotate=rotate, **numbers)
 
     @cached_property
     def encoder(self) -> FrozenEncoder:
@@ -96,11 +99,11 @@ class Encoding:
         else:
             listed = list(images) if isinstance(images, Sequence) else [images]
             batches = [listed[start : start + size] for start in range(0, len(listed), size)]
-            parts = [
-                encoder.encode(stack([encoder.preprocess(convert(image, self.mode)) for image in batch]))
-                for batch in batches
-            ]
+            parts = [encoder.encode(stack([self._prepared(image) for image in batch])) for batch in batches]
         return torch.cat(parts) if parts else torch.empty(0, encoder.dim)
+
+    def _prepared(self, image: Image.Image) -> torch.Tensor:
+        return self.encoder.preprocess(convert(upright(image) if self.exif_rotate else image, self.mode))
 
     def of_files(
         self, files: Sequence[Path], advance: Callable[[int], None]
@@ -109,7 +112,9 @@ class Encoding:
         others."""
         encoder, largest = self.encoder, self._batch_size
         names = [str(file) for file in files]
-        split = ImageSplit(names, np.zeros(len(names), np.int64), ImageFiles(Path(), names, self.mode))
+        split = ImageSplit(
+            names, np.zeros(len(names), np.int64), ImageFiles(Path(), names, self.mode, self.exif_rotate)
+        )
         # equal batches: the last one is filled up to the size of the others
         size = -(-len(names) // -(-len(names) // largest)) if names else 1
         found = encode_rows(split, range(len(names)), encoder, size, advance)

@@ -152,6 +152,8 @@ def _write(model: Model, folder: Path, now: Measured | None) -> dict[str, Any]:
         "centre": CENTRE,
         "encoder": _portable(encoding.settings),
         "mode": encoding.mode if encoding.settings else None,
+        # said only where it is so: other exports are the same as before there was a choice
+        **({"exif_rotate": True} if encoding.exif_rotate else {}),
         "weights_sha256": encoding.weights_sha256,
         "transform": _transform(encoding),
         "classes": [about.classes[place] for place in kept],

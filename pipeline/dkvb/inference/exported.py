@@ -46,6 +46,7 @@ def read_export(folder: Path, device: str = "cpu", keep_labels: bool = False) ->
                 config["weights_sha256"],
                 folder,
                 device,
+                exif_rotate=bool(config.get("exif_rotate", False)),
                 **config.get("integers", {}),
             ),
             name=config["data"],

@@ -16,9 +16,10 @@ from dkvb.inference.classifier import Classifier
 from dkvb.records.use import ClassProbability, Prediction, Predictions, UnreadableInput
 from dkvb.runtime import progress
 from dkvb.sources.checks import rows_not_finite
-from dkvb.sources.images import list_images
 from dkvb.sources.npz import UnreadableFeatures, read_npz
 from dkvb.sources.numbers import new_features
+from dkvb.sources.remarks import Remarks, in_words
+from dkvb.sources.walk import list_images
 from dkvb.workspace.files import write_text
 
 FEATURES = ".npz"
@@ -81,7 +82,10 @@ def gather(paths: Sequence[Path], width: int, encoding: Encoding) -> Inputs:
         if not path.exists():
             raise UsageError(f"{path} does not exist: give images, folders of images, or .npz files with x (N, D).")
         if path.is_dir():
-            files = list_images(path)
+            remarks = Remarks()
+            files = list_images(path, remarks)
+            for text in in_words(remarks.passed_over):
+                progress.note(f"predict: {text}")
             if not files:
                 raise UsageError(f"There are no images in {path}: give a folder of images, or .npz files by name.")
             _add_images(inputs, files)

@@ -11,11 +11,11 @@ from dkvb.errors import DkvbError, UsageError, some
 from dkvb.records.embed import EmbedResult
 from dkvb.runtime import progress
 from dkvb.sources.checks import rows_not_finite
-from dkvb.sources.images import list_images
 from dkvb.sources.labels import read_labels
 from dkvb.sources.npz import read_npz
 from dkvb.sources.numbers import new_features
 from dkvb.sources.remarks import Remarks
+from dkvb.sources.walk import list_images
 from dkvb.workspace.files import canonical_hash, sha256
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.settings import EmbedSettings

@@ -12,6 +12,8 @@ from dkvb.recipe import Data
 from dkvb.sources.base import ImageSource
 from dkvb.sources.checks import check_names, data_folder
 from dkvb.sources.folder import open_tree
+from dkvb.sources.layout import Layout
+from dkvb.sources.remarks import Remarks
 from dkvb.sources.text import read_lines, read_text
 
 HOLDS = "a folder of train/<wnid>/<image> and val/<wnid>/<image>"
@@ -36,7 +38,8 @@ def open_imagenet1k(data: Data) -> ImageSource:
             raise UsageError(f"{root} has no {split}/ folder; the source 'imagenet1k' needs {HOLDS}.")
         if not any(entry.is_dir() for entry in (root / split).iterdir()):
             raise UsageError(f"{root / split} has no class folders; sort its images into {split}/<wnid>/.")
-    source = open_tree(root, root / "train", root / "val", remember=True)
+    layout = Layout(root, root / "train", root / "val")
+    source = open_tree(layout, Remarks(), remember=True, exif_rotate=data.exif_rotate)
     classes = human_names(source.classes, wordnet_names(root))
     check_names(classes, root, [])  # ImageNet's own cardigan and Cardigan are told apart by their wnids
     return dataclasses.replace(source, classes=classes)

@@ -1,4 +1,4 @@
-"""Finding image files and decoding them to 8 bits, whatever their mode."""
+"""Decoding image files to 8 bits, whatever their format and mode."""
 
 from __future__ import annotations
 
@@ -9,119 +9,81 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dkvb.errors import UsageError
 from dkvb.sources.base import Mode, UnreadableImage
+from dkvb.sources.formats import NEEDS_HEIF, heif, is_heif
 
 if TYPE_CHECKING:
     from PIL import Image
 
-EXTENSIONS = frozenset(
-    (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
+TURNED = "dkvb: turned"
+"""Key in the `info` of an image that was turned."""
 
 
-def hidden(name: str) -> bool:
-    """Whether a file or folder is an operating system's leftover (`.DS_Store`, `._x.jpg`, `__MACOSX`)."""
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Every image at any depth below a folder, by extension, sorted by relative posix path; symlinks are followed.
-
-    Raises:
-        UsageError: a file name is not valid Unicode.
-    """
-    return [folder / name for name in relative_images(folder)]
-
-
-def relative_images(folder: Path) -> list[str]:
-    """The same as relative posix paths, which are far quicker to make for millions of files.
-
-    Raises:
-        UsageError: a file name is not valid Unicode.
-    """
-    return walk_images(folder)[0]
-
-
-def walk_images(folder: Path, broken: list[str] | None = None) -> tuple[list[str], dict[str, tuple[int, int]]]:
-    """The same, and inode and modification time (ns) of every directory read, by relative path, taken before it was
-    read.
-
-    Args:
-        broken: gets the paths of images that are symlinks to nowhere, which are left out.
-    """
-    found: list[str] = []
-    directories: dict[str, tuple[int, int]] = {}
-    cut = len(os.path.join(os.fspath(folder), ""))
-    # the real folders above each one, so that a symlink to a parent ends the descent
-    stack: list[tuple[str, frozenset[str]]] = [(os.fspath(folder), frozenset())]
-    while stack:
-        here, above = stack.pop()
-        real = os.path.realpath(here)
-        if real in above:
-            continue
-        status = os.stat(here)
-        directories[in_unicode(here[cut:], folder).replace(os.sep, "/")] = status.st_ino, status.st_mtime_ns
-        with os.scandir(here) as entries:
-            for entry in entries:
-                if hidden(entry.name):
-                    continue
-                kind = kind_of(entry)
-                if kind == "folder":
-                    stack.append((entry.path, above | {real}))
-                elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-                    if kind == "file":
-                        found.append(in_unicode(entry.path[cut:], folder).replace(os.sep, "/"))
-                    elif broken is not None and entry.is_symlink():
-                        broken.append(entry.path)
-    return sorted(found), directories
-
-
-def kind_of(entry: os.DirEntry[str]) -> str:
-    """ "folder", "file" or "other", symlinks followed; one that leads nowhere or to itself is "other"."""
-    try:
-        return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
-    except OSError:  # a symlink to itself
-        return "other"
-
-
-def in_unicode(path: str, folder: Path) -> str:
-    """The same path below `folder`.
-
-    Raises:
-        UsageError: it is not valid Unicode, which ids must be.
-    """
-    if not path.isascii():
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            raise UsageError(f"The name {os.fsencode(path)!r} in {folder} is not valid UTF-8; rename it.") from None
-    return path
-
-
-def read_image(path: str | Path, mode: Mode = "RGB", id: str | None = None) -> Image.Image:
+def read_image(path: str | Path, mode: Mode = "RGB", id: str | None = None, exif_rotate: bool = False) -> Image.Image:
     """Decode an image file (the first frame of an animation) and convert it to a mode; nothing else is applied.
 
     16-bit greys are scaled to 8 bits, not clipped; transparency is dropped.
 
+    Args:
+        exif_rotate: turn it as its EXIF orientation says; `was_turned` tells whether that was so.
+
     Raises:
         UnreadableImage: missing, empty, truncated, not an image, or of a mode without a fixed range.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             image.load()
-            return convert(image, mode)
+            turned = upright(image) if exif_rotate else image
+            read = convert(turned, mode)
+            if turned is not image:
+                read.info[TURNED] = True
+            return read
     except MemoryError:
         raise
     except FileNotFoundError:
         reason = "the file is missing"
     except UnidentifiedImageError:
-        reason = "the file is empty" if os.path.getsize(path) == 0 else "it is no image, or damaged at its start"
+        if os.path.getsize(path) == 0:
+            reason = "the file is empty"
+        elif is_heif(path):
+            reason = "it is damaged at its start" if heif() else f"it is {NEEDS_HEIF}"
+        else:
+            reason = "it is no image, or damaged at its start"
     except Exception as error:  # decoders raise nearly anything on damaged files
         reason = str(error) or type(error).__name__
     raise UnreadableImage(id or os.fspath(path), reason)
+
+
+def _opened(path: str | Path) -> Image.Image:
+    """Pillow's image, its pixels not yet read; HEIC too, whatever the ending."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        if not (is_heif(path) and heif()):
+            raise
+        return Image.open(path)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image as viewers show it: turned and mirrored as its EXIF orientation says, 2 to 8; itself where that is 1 or
+    cannot be read."""
+    from PIL import ExifTags, ImageOps
+
+    try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) not in range(2, 9):
+            return image
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data raise nearly anything; the pixels are as they are
+        return image
+
+
+def was_turned(image: Image.Image) -> bool:
+    """Whether an image that was read was stored in another orientation."""
+    return TURNED in image.info
 
 
 def convert(image: Image.Image, mode: Mode) -> Image.Image:
@@ -151,9 +113,10 @@ class ImageFiles:
     root: Path
     ids: list[str]
     mode: Mode = "RGB"
+    exif_rotate: bool = False
 
     def __call__(self, row: int) -> Image.Image:
-        return read_image(self.root / self.ids[row], self.mode, id=self.ids[row])
+        return read_image(self.root / self.ids[row], self.mode, self.ids[row], self.exif_rotate)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Listing millions of images below class folders: in threads, with progress, and remembered from one opening to the
 next.
 
-A listing is kept in `$XDG_CACHE_HOME/dkvb/listings` (else `~/.cache`), one file a folder, with the inode and
-modification time of every directory that was read. Adding, removing or renaming a file changes its directory's time, so
-a class is read again only where one of its directories changed: a second opening of ImageNet-1k costs one `stat` for
-each of 1,000 folders instead of 1.28 million entries.
+A listing is kept in `$XDG_CACHE_HOME/dkvb/listings` (else `~/.cache`), one file a folder, with what was passed over and
+with the inode and modification time of every directory that was read. Adding, removing or renaming a file changes its
+directory's time, so a class is read again only where one of its directories changed: a second opening of ImageNet-1k
+costs one `stat` for each of 1,000 folders instead of 1.28 million entries.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from typing import Any
 
 from dkvb.runtime import progress
 from dkvb.runtime.parallel import in_order
-from dkvb.sources.images import EXTENSIONS, walk_images
+from dkvb.sources.formats import endings
+from dkvb.sources.remarks import PassedOver
+from dkvb.sources.walk import Fences, Tally, Walked, walk
 from dkvb.workspace.files import atomic
 
-FORMAT = 1
+FORMAT = 2
+"""1: without what was passed over."""
 
 
 THREADS = 16
@@ -46,24 +49,39 @@ def list_classes(folder: Path, classes: list[str]) -> list[list[str]]:
     Raises:
         UsageError: a file name is not valid Unicode.
     """
-    kept = _load(folder)
-    found: dict[str, dict[str, Any]] = {
-        name: kept[name] for name in classes if name in kept and _unchanged(folder / name, kept[name])
+    real = os.path.realpath(folder)
+    fences = Fences(real, frozenset(os.path.realpath(folder / name) for name in classes))
+    return [walked.images for walked in walk_classes(folder, classes, fences)]
+
+
+def walk_classes(folder: Path, classes: list[str], fences: Fences) -> list[Walked]:
+    """What is found below each class folder of `folder`.
+
+    Raises:
+        UsageError: a file name is not valid Unicode.
+    """
+    kept, around = _load(folder), _hash(sorted([fences.tree, *fences.owned]))
+    found: dict[str, Walked] = {
+        name: _restored(kept[name])
+        for name in classes
+        if name in kept and _unchanged(folder / name, kept[name], around)
     }
+    unsettled: set[str] = set()
     left = [name for name in classes if name not in found]
     if left:
         with watched(f"list {folder.name or folder}", len(left), "class folders", many=100) as task:
             images = 0
             with ThreadPoolExecutor(THREADS) as pool:
-                for name, listed in zip(
-                    left, in_order(pool, _read, (folder / name for name in left), ahead=2 * THREADS), strict=True
-                ):
-                    found[name] = listed
-                    images += len(listed["images"])
+                paths = (folder / name for name in left)
+                walks = in_order(pool, lambda path: _read(path, fences), paths, ahead=2 * THREADS)
+                for name, (walked, settled) in zip(left, walks, strict=True):
+                    found[name] = walked
+                    unsettled |= set() if settled else {name}
+                    images += len(walked.images)
                     if task:
                         task.advance(1, f"{images:,} images")
-        _save(folder, found)
-    return [found[name]["images"] for name in classes]
+        _save(folder, {name: _kept(of, around) for name, of in found.items() if name not in unsettled})
+    return [found[name] for name in classes]
 
 
 @contextmanager
@@ -76,16 +94,30 @@ def watched(label: str, total: int, unit: str, many: int) -> Iterator[progress.T
             yield task
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def _read(folder: Path, fences: Fences) -> tuple[Walked, bool]:
+    """What is below a class folder, and whether that may be remembered."""
     before = time.time()
-    images, directories = walk_images(folder)
-    newest = max(changed for _, changed in directories.values()) / 1e9
-    return {"images": images, "directories": directories, "settled": newest < before - SETTLED}
+    walked = walk(folder, fences)
+    newest = max(changed for _, changed in walked.seen.values()) / 1e9
+    return walked, newest < before - SETTLED and not walked.dangling
 
 
-def _unchanged(folder: Path, listed: dict[str, Any]) -> bool:
+def _kept(walked: Walked, around: str) -> dict[str, Any]:
+    """As it is written: `around`, where other classes are, where that decides what is read."""
+    passed = {reason: [of.count, of.example] for reason, of in walked.tally.passed_over.items()}
+    return {"images": walked.images, "seen": walked.seen, "passed": passed, "around": around if walked.linked else None}
+
+
+def _restored(kept: dict[str, Any]) -> Walked:
+    passed = {reason: PassedOver(count, example) for reason, (count, example) in kept["passed"].items()}
+    return Walked(kept["images"], kept["seen"], Tally(passed), linked=kept["around"] is not None)
+
+
+def _unchanged(folder: Path, kept: dict[str, Any], around: str) -> bool:
+    if kept["around"] not in (None, around):
+        return False
     try:
-        for name, (inode, changed) in listed["directories"].items():
+        for name, (inode, changed) in kept["seen"].items():
             status = os.stat(folder / name)
             if (status.st_ino, status.st_mtime_ns) != (inode, changed):
                 return False
@@ -94,29 +126,32 @@ def _unchanged(folder: Path, listed: dict[str, Any]) -> bool:
     return True
 
 
+def _hash(parts: list[str]) -> str:
+    return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()[:32]
+
+
 def _place(folder: Path) -> Path:
-    return cache_folder("listings", hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:32] + ".json")
+    return cache_folder("listings", f"{_hash([str(folder.absolute())])}.json")
 
 
 def _load(folder: Path) -> dict[str, dict[str, Any]]:
     """What is remembered of a folder; nothing where the cache is missing, damaged or of another format."""
     try:
         kept = json.loads(_place(folder).read_text(encoding="utf-8"))
-        fits = (kept["format"], kept["folder"], kept["extensions"]) == (
+        fits = (kept["format"], kept["folder"], kept["endings"]) == (
             FORMAT,
             str(folder.absolute()),
-            sorted(EXTENSIONS),
+            sorted(endings()),
         )
         return kept["classes"] if fits else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def _save(folder: Path, found: dict[str, dict[str, Any]]) -> None:
-    classes = {name: listed for name, listed in found.items() if listed["settled"]}
+def _save(folder: Path, classes: dict[str, dict[str, Any]]) -> None:
     if not classes:
         return
-    kept = {"format": FORMAT, "folder": str(folder.absolute()), "extensions": sorted(EXTENSIONS), "classes": classes}
+    kept = {"format": FORMAT, "folder": str(folder.absolute()), "endings": sorted(endings()), "classes": classes}
     try:
         with atomic(_place(folder)) as temporary:
             temporary.write_text(json.dumps(kept, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")

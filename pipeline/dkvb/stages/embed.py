@@ -19,6 +19,7 @@ from dkvb.embedding.shards import (
     feature_width,
     remote_shard,
     shards_of,
+    turned_upright,
     units,
 )
 from dkvb.embedding.unreadable import bad_rows, finish_swap, leave_out, left_out
@@ -206,8 +207,14 @@ def _finish(
     }
     hashes, labels, ids = ({split: of[name] for split, of in stored.items()} for name in ("hashes", "labels", "ids"))
     leaks = find_leaks(hashes, labels, list(source.classes), {split: of.tolist() for split, of in ids.items()})
+    turned = None
     if isinstance(source, ImageSource):
         source.write_manifest(claim.path / FILES)
+        if recipe.data.exif_rotate:
+            turned = turned_upright(claim.path, shards_of(_lengths(source)))
+    if turned:
+        total = sum(_lengths(source).values())
+        progress.note(f"{label}: {turned:,} of {total:,} images were turned as their EXIF orientation says")
     return claim.finish(
         EmbedResult(
             source=recipe.data.source,
@@ -218,6 +225,7 @@ def _finish(
             mode=source.mode if isinstance(source, ImageSource) else None,
             classes=[str(name) for name in source.classes],
             weights_sha256=encoder.weights_hash if encoder else None,
+            turned=turned,
             passed_over={reason: of.count for reason, of in source.passed_over.items()},
             unreadable={split: left_out(claim.path, split) for split in STORED_SPLITS},
             leaks=leaks,
