@@ -9,7 +9,7 @@ import numpy as np
 
 from dkvb.errors import UsageError
 from dkvb.recipe import Data
-from dkvb.sources.base import FeatureSource, ImageSource
+from dkvb.sources.base import FeatureSource, ImageSource, Mode
 from dkvb.sources.class_ids import Labels, as_read
 from dkvb.sources.images import ArrayImages, indices
 from dkvb.sources.parts import Features, Images, array_digest, feature_source, image_source
@@ -65,7 +65,7 @@ def from_arrays(
         return feature_source([Features(of_y, of_x) for of_x, of_y in arrays.values()], named, data, Remarks())
     contents = [of_x for of_x, _ in arrays.values()]
     parts = [Images(of_y, indices(len(of_x)), ArrayImages(of_x)) for of_x, of_y in arrays.values()]
-    mode = "RGB" if contents[0].ndim == 4 else "L"
+    mode: Mode = "RGB" if contents[0].ndim == 4 else "L"
     return image_source(parts, named, data, lambda: array_digest(contents), Remarks(), mode)
 
 
@@ -84,11 +84,8 @@ def open_arrays(data: Data) -> NoReturn:
 def _array(x: Any) -> np.ndarray:
     """x as a NumPy array; floating point as float32, integers as they are."""
     array = _plain(x)
-    if array.dtype == object and array.ndim == 1 and len(array):  # a column of lists
-        try:
-            array = np.stack([np.asarray(row) for row in array])
-        except ValueError:
-            raise UsageError("The rows of x differ in length; give an array (N, D).") from None
+    if array.dtype == object and array.ndim == 1:  # a column of lists
+        array = _plain([np.asarray(row) for row in array])
     if array.dtype.kind not in "fiu":
         raise UsageError(f"x is {array.dtype}; give floating-point features (N, D), or uint8 images.")
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
@@ -105,7 +102,12 @@ def _plain(values: Any) -> np.ndarray:
         return np.asarray(values.float() if values.is_floating_point() else values)
     if hasattr(values, "to_numpy"):  # polars and pandas
         values = values.to_numpy()
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise UsageError(
+            "Rows differ in length; give an array in which each has as many numbers as the next."
+        ) from None
 
 
 def _are_images(arrays: dict[str, np.ndarray]) -> bool:

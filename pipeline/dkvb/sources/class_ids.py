@@ -35,9 +35,9 @@ def as_read(values: Any, where: object) -> Labels:
     if raw.dtype.kind in "biu":
         return Labels(where, raw.astype(np.int64))
     if raw.dtype.kind == "f":
-        raw = np.where(np.isnan(raw), None, raw.astype(object))
+        raw = raw.astype(np.float64)
     texts = raw.tolist()
-    if missing := [row for row, text in enumerate(texts) if text is None or text == "" or text != text]:
+    if missing := [row for row, text in enumerate(texts) if _missing(text)]:
         raise DkvbError(
             f"{where}: {len(missing):,} rows have no label (the first: {some(missing)}); remove them or label them."
         )
@@ -52,6 +52,13 @@ def as_read(values: Any, where: object) -> Labels:
     raise DkvbError(
         f"{where}: row {strange} has the label {texts[strange]!r}; labels must be all names or all whole numbers."
     )
+
+
+def _missing(label: Any) -> bool:
+    """Whether it is None, NaN, an empty text, or what pandas has in their place."""
+    if isinstance(label, str | bytes):
+        return not label.strip()
+    return label is None or type(label).__name__ == "NAType" or label != label
 
 
 def class_ids(

@@ -215,15 +215,17 @@ def _names(kind: Any) -> list[str] | None:
 
 
 def _stamps(files: list[list[str]]) -> Iterator[str]:
-    """What tells files apart: of those in the library's cache the path there, which holds the version or the time of what
-    they were made from; of others name, size in bytes and modification time (ns)."""
+    """What tells files apart: of those in the library's cache the path there, which holds the version or the time of
+    what they were made from; of others name, size in bytes and modification time (ns)."""
     import datasets
 
     cache = Path(datasets.config.HF_DATASETS_CACHE)
     for path in (Path(name) for of_split in files for name in of_split):
         status = path.stat()
-        kept = path.is_relative_to(cache)
-        yield f"{path.relative_to(cache) if kept else path.name}\0{status.st_size}\0{'' if kept else status.st_mtime_ns}"
+        if path.is_relative_to(cache):
+            yield f"{path.relative_to(cache).as_posix()}\0{status.st_size}"
+        else:
+            yield f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}"
 
 
 def _load(path: str | None) -> Mapping[str, Any]:

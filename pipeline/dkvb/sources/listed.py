@@ -138,8 +138,8 @@ def _rows(path: Path, data: Data) -> list[_Row]:
     x = chosen(columns, data.x_column, "x_column", path) if data.x_column else usual(rest, PATHS)
     if x is None:
         raise DkvbError(
-            f"{path} has no column named {', '.join(PATHS[:4])} or the like (it has {', '.join(columns)}); say which one"
-            " holds the paths: x_column in [data]."
+            f"{path} has no column named {', '.join(PATHS[:4])} or the like (it has {', '.join(columns)}); say"
+            " which one holds the paths: x_column in [data]."
         )
     split = usual(rest, SPLITS)
     if empty := [row for row, record in enumerate(records) if not record.get(x)]:

@@ -28,8 +28,8 @@ HOLDS = "a parquet, Arrow or CSV file, or a folder of such files whose names say
 
 
 def open_table(data: Data) -> FeatureSource:
-    """Rows in the order of the files and of their rows. Training and test rows are told apart by the files' names, or by
-    a column `split`; else `data.test` of every class is set aside.
+    """Rows in the order of the files and of their rows. Training and test rows are told apart by the files' names, or
+    by a column `split`; else `data.test` of every class is set aside.
 
     Raises:
         UsageError: nothing is there, or no column is that of the labels or features.

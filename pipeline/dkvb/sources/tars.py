@@ -96,7 +96,7 @@ def _read(path: Path, status: os.stat_result) -> Index:
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     while (member := archive.next()) is not None:
-        archive.members = []  # type: ignore[misc] # it keeps all it has seen, hundreds of bytes each
+        archive.members = []  # type: ignore[attr-defined] # it keeps all it has seen, hundreds of bytes each
         yield member
 
 

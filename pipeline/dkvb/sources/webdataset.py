@@ -133,7 +133,8 @@ def _label(tars: Sequence[Path], indices: Sequence[Index], data: Data) -> _Label
                 return _Label("json", field)
     what = f"'{data.y_column}' (data.y_column)" if data.y_column else f".{', .'.join(KINDS[:3])}, .json or .txt"
     raise UsageError(
-        f"{tars[0]}: no sample has a label in {what}; its members end in {some(f'.{name}' for name in first) or 'nothing'}."
+        f"{tars[0]}: no sample has a label in {what}; its members end in"
+        f" {some(f'.{name}' for name in first) or 'nothing'}."
         " y_column in [data] names the extension, or the field of .json members."
     )
 
@@ -174,9 +175,11 @@ def _part(
             )
         if samples:
             remarks.pass_over(f"a sample without {what}", min(samples), len(samples))
-    at = np.array(places, np.int64).reshape(-1, 3).T
+    tar_of, offset, size = np.array(places, np.int64).reshape(-1, 3).T
     where = files.name(tars[0]) if len(tars) == 1 else f"{files.name(tars[0])} and {len(tars) - 1} more tars"
-    return Images(as_read(np.array(texts, object), where), ids, TarImages(tars, ids, *at, data.exif_rotate))
+    return Images(
+        as_read(np.array(texts, object), where), ids, TarImages(tars, ids, tar_of, offset, size, data.exif_rotate)
+    )
 
 
 def _samples(
@@ -219,8 +222,8 @@ def _turned(numbers: dict[str, Any]) -> list[tuple[Any, str]]:
 
 
 def class_names(folder: Path) -> list[str] | None:
-    """Names in `classes.txt`, a line each, or in `classes.json`, a list or an object of name -> number or number -> name; None where there
-    is neither.
+    """Names in `classes.txt`, a line each, or in `classes.json`, a list or an object of names and numbers; None where
+    there is neither.
 
     Raises:
         DkvbError: the file holds something else.
