@@ -3,9 +3,9 @@
 
     python benchmarks/sources.py [--images 10000] [--per-tar 10000] [--place /tmp]
 
-Made-up images of 8 x 8 pixels in ten classes, a tenth of them for testing, embedded by the encoder `pixels`, which costs
-next to nothing: what is timed is reading. Each source is opened twice, since tar headers are remembered. Files are
-written below `--place` and removed at the end; all are in the system's memory when they are read.
+Made-up images of 8 x 8 pixels in ten classes, a tenth of them for testing, embedded by the encoder `pixels`, which
+costs next to nothing: what is timed is reading. Each source is opened twice, since tar headers are remembered. Files
+are written below `--place` and removed at the end; all are in the system's memory when they are read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -44,23 +45,21 @@ def images(count: int) -> Iterator[tuple[str, int, str, bytes]]:
 def write(root: Path, count: int, per_tar: int) -> None:
     """Every image in `root/folder` and in `root/tars`."""
     written = {"train": 0, "test": 0}
-    tars: dict[str, tarfile.TarFile] = {}
     (root / "tars").mkdir()
-    for split, label, name, png in images(count):
-        folder = root / "folder" / split / str(label)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.png").write_bytes(png)
-        if written[split] % per_tar == 0:
-            if split in tars:
-                tars[split].close()
-            tars[split] = tarfile.open(root / f"tars/{split}-{written[split] // per_tar:06d}.tar", "w")
-        written[split] += 1
-        for extension, content in (("png", png), ("cls", str(label).encode())):
-            member = tarfile.TarInfo(f"{name}.{extension}")
-            member.size = len(content)
-            tars[split].addfile(member, io.BytesIO(content))
-    for tar in tars.values():
-        tar.close()
+    with ExitStack() as stack:
+        tars: dict[str, tarfile.TarFile] = {}
+        for split, label, name, png in images(count):
+            folder = root / "folder" / split / str(label)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}.png").write_bytes(png)
+            if written[split] % per_tar == 0:
+                path = root / f"tars/{split}-{written[split] // per_tar:06d}.tar"
+                tars[split] = stack.enter_context(tarfile.open(path, "w"))
+            written[split] += 1
+            for extension, content in (("png", png), ("cls", str(label).encode())):
+                member = tarfile.TarInfo(f"{name}.{extension}")
+                member.size = len(content)
+                tars[split].addfile(member, io.BytesIO(content))
 
 
 def seconds(source: str, root: Path, workspace: Workspace) -> tuple[float, float, float, float]:
