@@ -9,10 +9,10 @@ import numpy as np
 
 from dkvb.errors import UsageError
 from dkvb.recipe import Data
+from dkvb.sources.assembly import Features, Images, array_digest, feature_source, image_source
 from dkvb.sources.base import FeatureSource, ImageSource, Mode
 from dkvb.sources.class_ids import Labels, as_read
 from dkvb.sources.images import ArrayImages, indices
-from dkvb.sources.parts import Features, Images, array_digest, feature_source, image_source
 from dkvb.sources.remarks import Remarks
 
 IMAGES, FEATURES = "image-arrays", "arrays"

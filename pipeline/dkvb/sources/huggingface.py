@@ -12,13 +12,13 @@ import numpy as np
 
 from dkvb.errors import DkvbError, NotHere, UsageError, some
 from dkvb.recipe import Data
+from dkvb.sources.assembly import Features, Images, feature_source, image_source
 from dkvb.sources.base import FeatureSource, ImageSource, UnreadableImage, digest
 from dkvb.sources.class_ids import Labels, as_read
 from dkvb.sources.columns import FEATURES, IMAGES, chosen, label_column, split_of, usual
 from dkvb.sources.encoded import decode
 from dkvb.sources.images import indices
 from dkvb.sources.numeric import rows_of_lists, scaled
-from dkvb.sources.parts import Features, Images, feature_source, image_source
 from dkvb.sources.remarks import Remarks
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import numpy as np
 from dkvb.errors import DkvbError, some
 from dkvb.recipe import Data
 from dkvb.runtime.parallel import in_order
+from dkvb.sources.assembly import Images, image_source
 from dkvb.sources.base import ImageSource, digest
 from dkvb.sources.class_ids import as_read
 from dkvb.sources.columns import PATHS, SPLITS, chosen, label_column, split_of, usual
@@ -24,7 +25,6 @@ from dkvb.sources.encoded import decode
 from dkvb.sources.images import EXTENSIONS, in_unicode
 from dkvb.sources.listing import THREADS, watched
 from dkvb.sources.part_files import part_files
-from dkvb.sources.parts import Images, image_source
 from dkvb.sources.remarks import Remarks
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import numpy as np
 
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Data
+from dkvb.sources.assembly import Features, TakenRows, feature_source
 from dkvb.sources.base import FeatureSource
 from dkvb.sources.class_ids import Labels, as_read
 from dkvb.sources.columns import FEATURES, ROW_NAMES, SPLITS, label_column, split_of, usual
 from dkvb.sources.numeric import rows_of_columns, rows_of_lists, scaled
 from dkvb.sources.part_files import part_files
-from dkvb.sources.parts import Features, TakenRows, feature_source
 from dkvb.sources.remarks import Remarks
 from dkvb.sources.table_files import KINDS, TableFile
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from dkvb.errors import DkvbError, UsageError, some
 from dkvb.recipe import Data
+from dkvb.sources.assembly import Images, image_source
 from dkvb.sources.base import ImageSource, UnreadableImage, digest
 from dkvb.sources.class_ids import as_read
 from dkvb.sources.columns import LABELS, usual
 from dkvb.sources.encoded import decode
 from dkvb.sources.images import EXTENSIONS, hidden
 from dkvb.sources.part_files import PartFiles, part_files
-from dkvb.sources.parts import Images, image_source
 from dkvb.sources.remarks import SYSTEM, Remarks
 from dkvb.sources.tars import Index, indices_of
 
