@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,9 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.requests import need_features
 from source_files import save
+
+# pandas looks for a library of the name of our folder tests/bottleneck, and would take the folder for it
+sys.modules["bottleneck"] = None  # type: ignore[assignment]
 
 pytest_plugins = ["fakes", "forked", "tiny_clip"]  # fixtures of the report, of processes and of the encoders
 

@@ -163,7 +163,7 @@ def test_own_data_have_a_converged_head_unless_its_epochs_are_said(tmp_path: Pat
     assert read("[train]\nepochs = 5\n").train.label_smoothing == 0, "as in version 0.1"
     assert read("[train]\nlabel_smoothing = 0.2\n").train.label_smoothing == 0.2
     for name in recipes.builtin_names():
-        paper = name not in ("features", "folder", "digits")
         recipe = recipes.load(name)
+        paper = name != "digits" and not recipe.data.own
         assert (recipe.linear.until == "epochs", not recipe.keys.adapt) == (paper, paper), name
-        assert recipe.train.label_smoothing == (0.1 if name in ("features", "folder") else 0), name
+        assert recipe.train.label_smoothing == (0.1 if recipe.data.own else 0), name

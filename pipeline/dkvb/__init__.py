@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dkvb.inference.load import load
     from dkvb.recipe import Recipe
     from dkvb.recipe import load as load_recipe
+    from dkvb.sources.arrays import from_arrays
 
 _HOMES = {
     "load": ("inference.load", "load"),
@@ -26,8 +27,19 @@ _HOMES = {
     "LinearModel": ("inference.classifier", "LinearModel"),
     "Recipe": ("recipe", "Recipe"),
     "load_recipe": ("recipe", "load"),
+    "from_arrays": ("sources.arrays", "from_arrays"),
 }
-__all__ = ["DkvbError", "LinearModel", "Model", "Recipe", "__version__", "load", "load_recipe", "unlearn"]
+__all__ = [
+    "DkvbError",
+    "LinearModel",
+    "Model",
+    "Recipe",
+    "__version__",
+    "from_arrays",
+    "load",
+    "load_recipe",
+    "unlearn",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -186,6 +186,10 @@ class SourceEntry(Entry):
     """Whether its rows are ready-made features, so that no encoder takes part."""
     own_data: bool = True
     """Whether data sets of this kind are told apart by their path; any other is one data set, wherever it lies."""
+    settings: str = ""
+    """Built-in recipe whose settings (all but `[data]`) recipes of this source have; "": its own, of the same name."""
+    remote: bool = False
+    """Whether `data.path` may also be a name on a server, which stays as it is where nothing lies at such a path."""
 
 
 _SOURCES = (
@@ -197,6 +201,19 @@ _SOURCES = (
     SourceEntry("imagenet1k", "dkvb.sources.imagenet1k:open_imagenet1k", own_data=False),
     SourceEntry("folder", "dkvb.sources.folder:open_folder"),
     SourceEntry("features", "dkvb.sources.features:open_features", features=True),
+    SourceEntry("huggingface", "dkvb.sources.huggingface:open_images", settings="folder", remote=True),
+    SourceEntry(
+        "huggingface-features",
+        "dkvb.sources.huggingface:open_features",
+        features=True,
+        settings="features",
+        remote=True,
+    ),
+    SourceEntry("webdataset", "dkvb.sources.webdataset:open_webdataset", settings="folder"),
+    SourceEntry("table", "dkvb.sources.table:open_table", features=True, settings="features"),
+    SourceEntry("list", "dkvb.sources.listed:open_list", settings="folder"),
+    SourceEntry("arrays", "dkvb.sources.arrays:open_arrays", features=True, settings="features"),
+    SourceEntry("image-arrays", "dkvb.sources.arrays:open_arrays", settings="folder"),
 )
 
 _METRICS = (Entry("worst-retained", "dkvb.metrics.accuracy:worst_retained"),)

@@ -43,8 +43,9 @@ def choose(named: str | None, overrides: Mapping[str, Mapping[str, Any]], root: 
         which = named if builtin else str(Path(named).resolve())
         data_path = recipe.data.path if builtin else None  # a built-in recipe's is relative to where it was used
     recipe = recipe.with_(**overrides)
-    if "path" in overrides.get("data", {}):
-        data_path = recipe.data.path
+    if (given := overrides.get("data", {}).get("path")) is not None:
+        data_path = recipes.data_path(recipe.data.source, given, Path.cwd())
+        recipe = recipe.with_(data={"path": data_path})
     return recipe, LastRecipe(recipe=which, data_path=data_path)
 
 

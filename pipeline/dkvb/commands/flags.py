@@ -44,7 +44,7 @@ EVERYWHERE = {
         metavar="PATH",
         help="Where the data set lies (overrides data.path).",
         sets="data.path",
-        read=absolute,
+        read=str,
         **_RECIPE,
     ),
     "seed": flag(

@@ -51,9 +51,15 @@ class Encoding:
         """That of an embed artifact."""
         settings, result = features.settings_as(EmbedSettings), features.result_as(EmbedResult)
         data, mode = settings.data, result.mode or "RGB"
-        numbers = {"scale": data.scale, "offset": data.offset}
-        sha256, rotate = result.weights_sha256, data.exif_rotate
-        return cls(settings.encoder, mode, sha256, device=device, exif_rotate=rotate, **numbers)
+        return cls(
+            settings.encoder,
+            mode,
+            result.weights_sha256,
+            device=device,
+            exif_rotate=data.exif_rotate,
+            scale=data.scale,
+            offset=data.offset,
+        )
 
     @cached_property
     def encoder(self) -> FrozenEncoder:

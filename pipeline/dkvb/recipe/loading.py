@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from dkvb import registry
 from dkvb.errors import UsageError, nearest
 from dkvb.recipe.settings import Recipe, check_keys, merge, validate
 
@@ -26,7 +28,8 @@ def builtin_names() -> list[str]:
 
 
 def builtin_text(name: str) -> str:
-    """The TOML of a built-in recipe, comments included.
+    """The TOML of a built-in recipe, comments included; one that holds `[data]` alone goes on as the recipe does from
+    which its source has its settings.
 
     Raises:
         UsageError: no built-in recipe has that name.
@@ -35,7 +38,22 @@ def builtin_text(name: str) -> str:
         raise UsageError(
             f"There is no recipe '{name}'{nearest(name, builtin_names())} (A path to a .toml file works too.)"
         )
-    return (importlib.resources.files("dkvb") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (importlib.resources.files("dkvb") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    borrowed = registry.source(name).settings if name in registry.names("sources") else ""
+    return f"{text.rstrip()}\n\n{_after_data(builtin_text(borrowed))}" if borrowed else text
+
+
+def _after_data(text: str) -> str:
+    """A recipe's sections that come after `[data]`."""
+    return text[re.search(r"^\[(?!data\])", text, re.MULTILINE).start() :]  # type: ignore[union-attr]
+
+
+def _settings_of(source: str) -> dict[str, Any]:
+    """What recipes of a source have where they say nothing; nothing where the source has no built-in recipe."""
+    if source in builtin_names():
+        return tomllib.loads(builtin_text(source))
+    borrowed = registry.source(source).settings if source in registry.names("sources") else ""
+    return tomllib.loads(_after_data(builtin_text(borrowed))) if borrowed in builtin_names() else {}
 
 
 def is_builtin(which: str) -> bool:
@@ -62,7 +80,7 @@ def load(which: str | None = None, folder: Path | None = None) -> Recipe:
     settings = parse(_read(path), str(path))
     check_keys(settings, str(path))
     source = settings.get("data", {}).get("source", "cifar10")
-    base = tomllib.loads(builtin_text(source)) if source in builtin_names() else {}
+    base = _settings_of(source)
     usual = base.get("encoder", {})
     if settings.get("encoder", {}).get("name") not in (None, usual.get("name")):
         # weights and layers of one encoder mean nothing to another
@@ -99,6 +117,16 @@ def parse(text: str, where: str) -> dict[str, Any]:
         raise UsageError(f"{where} is not valid TOML: {error}.") from None
 
 
+def data_path(source: str, path: str, folder: Path) -> str:
+    """A path from the root on, relative ones being relative to `folder`; a name on a server, where the source may have
+    one, stays as it is unless something lies at that path."""
+    found = folder / Path(path).expanduser()
+    named = not path.startswith((".", "~")) and path.count("/") <= 1 and not Path(path).is_absolute()
+    if named and not found.exists() and source in registry.names("sources") and registry.source(source).remote:
+        return path
+    return str(found.resolve())
+
+
 def _absolute(recipe: Recipe, folder: Path) -> Recipe:
     """Paths are relative to the recipe's own folder; a weights value counts as a path where it is a file there."""
 
@@ -109,14 +137,14 @@ def _absolute(recipe: Recipe, folder: Path) -> Recipe:
         """A part of the data set: below the recipe's folder where something is there, else below `data.path`."""
         return resolve(path) if path is not None and (folder / Path(path).expanduser()).exists() else path
 
-    weights = recipe.encoder.weights
+    weights, path = recipe.encoder.weights, recipe.data.path
     if weights is not None and (Path(weights).suffix in WEIGHTS_FILES or (folder / weights).is_file()):
         weights = resolve(weights)
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(
                 update={
-                    "path": resolve(recipe.data.path),
+                    "path": None if path is None else data_path(recipe.data.source, path, folder),
                     "train": below(recipe.data.train),
                     "test": below(recipe.data.test) if isinstance(recipe.data.test, str) else recipe.data.test,
                 }

@@ -46,7 +46,11 @@ SHOWN = 10
 
 
 def run(
-    recipe: Recipe, workspace: Workspace, force: bool = False, shard_range: tuple[int, int] | None = None
+    recipe: Recipe,
+    workspace: Workspace,
+    force: bool = False,
+    shard_range: tuple[int, int] | None = None,
+    source: Source | None = None,
 ) -> list[EmbedResult | EmbedPart]:
     """Embed the recipe's data set, or find that an earlier run has done it.
 
@@ -57,13 +61,19 @@ def run(
         shard_range: only these shards, counted over train and then test, first included and last excluded; for job
             arrays, whose processes may all write to one workspace at a time. The last one to finish completes the
             artifact.
+        source: the data, such as `dkvb.from_arrays` gives them; by default, those that the recipe names. They are
+        embedded by this process, whatever `run.workers` says.
 
     Raises:
         UsageError: data or encoder that cannot be used as asked.
         DkvbError: data that cannot be learned from, weights that cannot be had, images that cannot be read, leaks where
         strict.
     """
-    source = open_source(recipe.data)
+    if source is None:
+        source = open_source(recipe.data)
+    else:
+        _check_kind(recipe, source)
+        recipe = recipe.with_(run={"workers": 1, "scheduler": None})
     inputs = {"source": source.fingerprint}
     if isinstance(source, ImageSource):
         inputs["weights"] = weights_fingerprint(recipe.encoder)
@@ -81,6 +91,16 @@ def run(
         job, encoder = _begin(recipe, source, claim.path, label)
         _embed(recipe, job, source, encoder, shards_of(_lengths(source)), label)
         return [_checked(recipe, _finish(recipe, claim, job, source, encoder, label), skipped=False)]
+
+
+def _check_kind(recipe: Recipe, source: Source) -> None:
+    """Refuse data that are given where the recipe is for data of the other kind."""
+    if isinstance(source, ImageSource) == recipe.data.features:
+        holds, wanted = ("images", "image-arrays") if isinstance(source, ImageSource) else ("features", "arrays")
+        raise UsageError(
+            f"The recipe's source '{recipe.data.source}' is not one of {holds}, which the data given are: load_recipe("
+            f'"{wanted}") is a recipe for them.'
+        )
 
 
 def _remark(recipe: Recipe, source: Source, label: str) -> None:
