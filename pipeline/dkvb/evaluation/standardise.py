@@ -9,10 +9,12 @@ them, every bit is as the paper's training has it. Not in the paper.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 FAR, WIDE = 64.0, 20.0
 """Times the usual spread that a column's mean may be from zero, and that its own spread may be. CLIP's features reach
@@ -20,8 +22,6 @@ FAR, WIDE = 64.0, 20.0
 
 BLOCK = 8192
 """Rows looked at together."""
-
-Numbers = TypeVar("Numbers", np.ndarray, torch.Tensor)
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,20 @@ class Standardiser:
         )
         return f"{what} out of proportion to the others: brought in line inside the linear head"
 
-    def __call__(self, features: Numbers) -> Numbers:
-        """Features (N, D) with these columns in line: the same object where there are none, else a copy."""
+    @overload
+    def __call__(self, features: np.ndarray) -> np.ndarray: ...
+
+    @overload
+    def __call__(self, features: torch.Tensor) -> torch.Tensor: ...
+
+    def __call__(self, features: Any) -> Any:
+        """Features (N, D), an array or a tensor, with these columns in line: the same object where there are none, else
+        a copy."""
         if not len(self.columns):
             return features
-        copied = features.clone() if isinstance(features, torch.Tensor) else features.copy()
-        wide = np.asarray(features[:, self.columns], np.float64)
-        narrow = ((wide - self.mean) / self.times).astype(np.float32)
-        copied[:, self.columns] = torch.from_numpy(narrow) if isinstance(copied, torch.Tensor) else narrow
+        copied = features.copy() if isinstance(features, np.ndarray) else features.clone()
+        held = copied if isinstance(copied, np.ndarray) else copied.numpy()  # a tensor's own memory
+        held[:, self.columns] = (held[:, self.columns].astype(np.float64) - self.mean) / self.times
         return copied
 
     def fold(self, weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dkvb.errors import DkvbError, some
+from dkvb.sources.text import decoded
 
 Counting = Literal["from-0", "from-1", "sparse"]
 
@@ -42,7 +43,7 @@ def as_read(values: Any, where: object) -> Labels:
             f"{where}: {len(missing):,} rows have no label (the first: {some(missing)}); remove them or label them."
         )
     if all(isinstance(text, bytes | str) for text in texts):
-        names = [(text.decode("utf-8", "replace") if isinstance(text, bytes) else text).strip() for text in texts]
+        names = [decoded(text, where, row).strip() for row, text in enumerate(texts)]
         if names and all(name.removeprefix("-").isascii() and name.removeprefix("-").isdigit() for name in names):
             return Labels(where, np.array([int(name) for name in names], np.int64))
         return Labels(where, np.array(names, dtype=object))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from dkvb.errors import UsageError, nearest
+from dkvb.sources.roles import TRAIN, role_of
 
 Split = Literal["train", "test", "validation"]
 
@@ -29,17 +29,13 @@ SPLITS = ("split", "subset", "partition", "fold")
 ROW_NAMES = ("", "id", "index", "idx", "row", "row_id", "__index_level_0__", "unnamed: 0", "column_0")
 """Columns that number rows, as pandas and others leave them: never features."""
 
-_WORDS: dict[str, Split] = {
-    **dict.fromkeys(("train", "training", "trn"), "train"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "eval", "evaluation"), "validation"),
-}
-
 
 def split_of(name: str) -> Split | None:
-    """The split that a name speaks of (`train-00000-of-00002`, `cifar10_val`); of several words, the first."""
-    words = re.split(r"[^a-z]+", name.lower())
-    return next((_WORDS[word] for word in words if word in _WORDS), None)
+    """The split that a name speaks of (`train-00000-of-00002`, `cifar10_val`)."""
+    role = role_of(name)
+    if role is None:
+        return None
+    return "train" if role == TRAIN else "test" if role == "test" else "validation"
 
 
 def usual(columns: Iterable[str], names: Sequence[str]) -> str | None:

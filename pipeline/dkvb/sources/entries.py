@@ -53,6 +53,11 @@ def unwanted(entry: os.DirEntry[str], kind: str) -> str | None:
     return None
 
 
+def hidden(name: str) -> bool:
+    """Whether a file or folder is hidden or an operating system's leftover, by its name."""
+    return name.startswith(".") or name.lower() in LEFTOVERS
+
+
 def in_unicode(path: str, folder: Path) -> str:
     """The same path below `folder`.
 

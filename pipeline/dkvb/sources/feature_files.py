@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dkvb.errors import DkvbError, UsageError, some
 from dkvb.recipe import Data
+from dkvb.sources.entries import hidden
 from dkvb.sources.file_roles import with_roles
-from dkvb.sources.images import hidden
 from dkvb.sources.parts import HELD_OUT, TEST, TRAIN, Named, check_whole, named, pair, tells
 from dkvb.sources.remarks import SYSTEM, Remarks
 

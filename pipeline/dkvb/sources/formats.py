@@ -127,8 +127,10 @@ def _openers() -> list[str]:
     return [name for name in BY_CONTENT if name in Image.OPEN]
 
 
-def is_heif(path: str | os.PathLike[str]) -> bool:
-    """Whether a file starts as HEIC images do."""
+def is_heif(path: str | os.PathLike[str] | bytes) -> bool:
+    """Whether a file, or the bytes of one, starts as HEIC images do."""
+    if isinstance(path, bytes):
+        return path[4:8] == b"ftyp" and path[8:12] in BRANDS
     try:
         with open(path, "rb") as file:
             start = file.read(12)

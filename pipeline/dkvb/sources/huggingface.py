@@ -16,8 +16,7 @@ from dkvb.sources.assembly import Features, Images, feature_source, image_source
 from dkvb.sources.base import FeatureSource, ImageSource, UnreadableImage, digest
 from dkvb.sources.class_ids import Labels, as_read
 from dkvb.sources.columns import FEATURES, IMAGES, chosen, label_column, split_of, usual
-from dkvb.sources.encoded import decode
-from dkvb.sources.images import indices
+from dkvb.sources.images import indices, read_image
 from dkvb.sources.numeric import rows_of_lists, scaled
 from dkvb.sources.remarks import Remarks
 
@@ -110,7 +109,7 @@ class _Encoded:
             cell = cell["bytes"] if cell.get("bytes") is not None else cell["path"] and Path(cell["path"])
         if cell is None:
             raise UnreadableImage(id, "there is no image in this row")
-        return decode(cell, id, self.exif_rotate)
+        return read_image(cell, id=id, exif_rotate=self.exif_rotate)
 
 
 def _splits(data: Data, remarks: Remarks) -> list[_Split]:

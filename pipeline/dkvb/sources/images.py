@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,12 @@ TURNED = "dkvb: turned"
 """Key in the `info` of an image that was turned."""
 
 
-def read_image(path: str | Path, mode: Mode = "RGB", id: str | None = None, exif_rotate: bool = False) -> Image.Image:
-    """Decode an image file (the first frame of an animation) and convert it to a mode; nothing else is applied.
+def read_image(
+    path: str | Path | bytes, mode: Mode = "RGB", id: str | None = None, exif_rotate: bool = False
+) -> Image.Image:
+    """Decode an image file, or the bytes of one, and convert it to a mode; nothing else is applied.
+
+    Of an animation it is the first frame.
 
     16-bit greys are scaled to 8 bits, not clipped; transparency is dropped.
 
@@ -45,7 +50,7 @@ def read_image(path: str | Path, mode: Mode = "RGB", id: str | None = None, exif
     except FileNotFoundError:
         reason = "the file is missing"
     except UnidentifiedImageError:
-        if os.path.getsize(path) == 0:
+        if (len(path) if isinstance(path, bytes) else os.path.getsize(path)) == 0:
             reason = "the file is empty"
         elif is_heif(path):
             reason = "it is damaged at its start" if heif() else f"it is {NEEDS_HEIF}"
@@ -53,19 +58,22 @@ def read_image(path: str | Path, mode: Mode = "RGB", id: str | None = None, exif
             reason = "it is no image, or damaged at its start"
     except Exception as error:  # decoders raise nearly anything on damaged files
         reason = str(error) or type(error).__name__
-    raise UnreadableImage(id or os.fspath(path), reason)
+    raise UnreadableImage(id or ("" if isinstance(path, bytes) else os.fspath(path)), reason)
 
 
-def _opened(path: str | Path) -> Image.Image:
+def _opened(path: str | Path | bytes) -> Image.Image:
     """Pillow's image, its pixels not yet read; HEIC too, whatever the ending."""
     from PIL import Image, UnidentifiedImageError
 
+    def opened() -> Image.Image:
+        return Image.open(io.BytesIO(path) if isinstance(path, bytes) else path)
+
     try:
-        return Image.open(path)
+        return opened()
     except UnidentifiedImageError:
         if not (is_heif(path) and heif()):
             raise
-        return Image.open(path)
+        return opened()
 
 
 def upright(image: Image.Image) -> Image.Image:

@@ -21,8 +21,9 @@ from dkvb.sources.assembly import Images, image_source
 from dkvb.sources.base import ImageSource, digest
 from dkvb.sources.class_ids import as_read
 from dkvb.sources.columns import PATHS, SPLITS, chosen, label_column, split_of, usual
-from dkvb.sources.encoded import decode
-from dkvb.sources.images import EXTENSIONS, in_unicode
+from dkvb.sources.entries import in_unicode
+from dkvb.sources.formats import ending_of, endings
+from dkvb.sources.images import read_image
 from dkvb.sources.listing import THREADS, watched
 from dkvb.sources.part_files import part_files
 from dkvb.sources.remarks import Remarks
@@ -80,7 +81,7 @@ class ListedImages:
     exif_rotate: bool
 
     def __call__(self, row: int) -> Image.Image:
-        return decode(self.paths[row], self.ids[row], self.exif_rotate)
+        return read_image(self.paths[row], id=self.ids[row], exif_rotate=self.exif_rotate)
 
 
 def _images(rows: Sequence[_Row], root: Path, where: str, data: Data, remarks: Remarks) -> Images:
@@ -181,7 +182,7 @@ def _csv(text: str, separator: str) -> list[dict[str, Any]]:
     lines = [line for line in csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True) if any(line)]
     if not lines:
         return []
-    bare = os.path.splitext(lines[0][0])[1].lower() in EXTENSIONS
+    bare = ending_of(lines[0][0]) in endings()
     header = ["path", "label", "split"][: len(lines[0])] if bare else [name.strip() for name in lines[0]]
     body = lines if bare else lines[1:]
     for number, line in enumerate(body, 1 if bare else 2):

@@ -12,7 +12,7 @@ from dkvb.errors import UsageError, some
 from dkvb.recipe import Data
 from dkvb.sources.checks import data_path
 from dkvb.sources.columns import split_of
-from dkvb.sources.images import hidden
+from dkvb.sources.entries import hidden
 from dkvb.sources.remarks import SYSTEM, Remarks
 
 

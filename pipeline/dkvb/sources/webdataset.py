@@ -17,8 +17,9 @@ from dkvb.sources.assembly import Images, image_source
 from dkvb.sources.base import ImageSource, UnreadableImage, digest
 from dkvb.sources.class_ids import as_read
 from dkvb.sources.columns import LABELS, usual
-from dkvb.sources.encoded import decode
-from dkvb.sources.images import EXTENSIONS, hidden
+from dkvb.sources.entries import hidden
+from dkvb.sources.formats import endings
+from dkvb.sources.images import read_image
 from dkvb.sources.part_files import PartFiles, part_files
 from dkvb.sources.remarks import SYSTEM, Remarks
 from dkvb.sources.tars import Index, indices_of
@@ -91,7 +92,7 @@ class TarImages:
             content = _content(self.tars[self.tar[row]], int(self.offset[row]), int(self.size[row]))
         except OSError as error:
             raise UnreadableImage(self.ids[row], str(error)) from None
-        return decode(content, self.ids[row], self.exif_rotate)
+        return read_image(content, id=self.ids[row], exif_rotate=self.exif_rotate)
 
 
 def _content(tar: Path, offset: int, size: int) -> bytes:
@@ -110,7 +111,7 @@ def sample_of(name: str) -> tuple[str, str] | None:
 
 
 def is_image(extension: str) -> bool:
-    return f".{extension.rpartition('.')[2]}" in EXTENSIONS
+    return extension.rpartition(".")[2] in endings()
 
 
 def _label(tars: Sequence[Path], indices: Sequence[Index], data: Data) -> _Label:
