@@ -181,8 +181,7 @@ _METHODS = (
 
 def _rival(name: str, family: Family, title: str, plain: str) -> MethodEntry:
     """A published method: its file is called as it is."""
-    base = name.removesuffix("-values")
-    target = f"dkvb.methods.rivals.{base.replace('-', '_')}:{'METHOD' if name == base else 'VALUES'}"
+    target = f"dkvb.methods.rivals.{name.replace('-', '_')}:METHOD"
     dial = "" if name in ("certified", "pour", "ridge-exact") else "setting"
     return MethodEntry(name, target, family, title, plain, dial=dial, in_paper=False, rival=True)
 

@@ -19,7 +19,7 @@ EPOCHS = 5
 
 class Ascent(GradientRival):
     name = "ascent"
-    settings_tried = ({"lr": 0.01}, {"lr": 0.1}, {"lr": 1})
+    settings_tried = ({"lr": 0.1}, {"lr": 1}, {"lr": 10}, {"lr": 30})
 
     def train(self, student: Student, setting: Setting) -> None:
         descent = Descent(student, setting["lr"])

@@ -32,7 +32,7 @@ class BadTeacher(GradientRival):
 
     def passes(self, size: Size, setting: Setting) -> Passes:
         rows = size.forget + round(RETAIN * size.retain)
-        return Passes(rows, steps(rows), rows)
+        return Passes(rows, steps(rows), 2 * rows)  # both teachers are asked
 
 
 def taught(student: Student) -> torch.Tensor:

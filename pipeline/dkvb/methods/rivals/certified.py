@@ -4,12 +4,13 @@ Source: Guo et al. 2020, test_removal.py [V] (its licence forbids taking code; t
 regression a class against the rest (`one_vs_rest`), trained with a random linear term b ~ N(0, std²). Removing rows
 moves w by H⁻¹ Δ, Δ their gradients and share of the penalty, H of what remains; the gradient that is left is at most
 ‖X‖ ‖H⁻¹ Δ‖ ‖X H⁻¹ Δ‖ / 4. While such bounds add up to at most std ε / c, δ = 1.5 exp(−c² / 2), removal is (ε,
-δ)-certified; after that the regression is trained again. std 10, penalty 1e-3.
+δ)-certified; after that the regression is trained again. std 10; penalty 1e-3 on MNIST, 2e-4 on SVHN.
 
-Ours: a whole class is one removal; ε 1 and δ 1e-4, divided among the regressions that stay; the Frobenius norm in
-place of ‖X‖, which is no smaller; what conjugate gradients and training leave of the gradient counts as well. The
-forgotten class's own regression is dropped, and the length to which rows are scaled is taken to be public. The
-certificate is of the head alone, as the encoder has never seen the data.
+Ours: a whole class is one removal; std 1, since 10 costs a head for ten classes on 1,800 rows 40 points; ε 1 and δ
+1e-4, divided among the regressions that stay; the Frobenius norm in place of ‖X‖, which is no smaller; what conjugate
+gradients and training leave of the gradient counts as well. The forgotten class's own regression is dropped, and the
+length to which rows are scaled is taken to be public. The certificate is of the head alone, as the encoder has never
+seen the data. A whole class has run out of every budget so far, so that this is a slow way to train again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dkvb.methods.rivals.as_method import HeadRival
 from dkvb.methods.rivals.one_vs_rest import ITERATIONS, NEWTON, Problem
 from dkvb.metrics.flops import linear_flops
 
-STD, PENALTY = 10.0, 1e-3
+STD, PENALTY = 1.0, 2e-4
 GAMMA = 0.25
 """How fast the logistic loss's second derivative may change."""
 

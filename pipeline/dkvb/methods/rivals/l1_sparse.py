@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from dkvb.methods.on_head import Setting, Size
 from dkvb.methods.rivals.as_method import HeadRival
-from dkvb.methods.rivals.finetune import EPOCHS, WEIGHT_DECAY
+from dkvb.methods.rivals.finetune import EPOCHS
 from dkvb.methods.rivals.student import Descent, GradientRival, Passes, Student, steps
 
 
@@ -20,7 +20,7 @@ class L1Sparse(GradientRival):
     settings_tried = ({"a": 5e-4, "lr": 1}, {"a": 5e-3, "lr": 1}, {"a": 5e-2, "lr": 1}, {"a": 5e-3, "lr": 10})
 
     def train(self, student: Student, setting: Setting) -> None:
-        descent = Descent(student, setting["lr"], WEIGHT_DECAY)
+        descent = Descent(student, setting["lr"])
         scale = (student.inputs.shape[1] * student.unit) ** -0.5  # the features' root mean square
         for epoch in range(EPOCHS):
             penalty = setting["a"] * scale * (1 - epoch / EPOCHS)

@@ -13,7 +13,6 @@ from torch.nn.functional import cross_entropy
 
 from dkvb.methods.on_head import Setting, Size
 from dkvb.methods.rivals.as_method import HeadRival
-from dkvb.methods.rivals.on_values import ValuesRival
 from dkvb.methods.rivals.student import BATCH_SIZE, Descent, GradientRival, Passes, Student, steps
 
 EPOCHS = 5
@@ -22,10 +21,10 @@ EPOCHS = 5
 class NegGradPlus(GradientRival):
     name = "neggrad-plus"
     settings_tried = (
-        {"a": 0.95, "lr": 0.1},
         {"a": 0.95, "lr": 1},
+        {"a": 0.95, "lr": 10},
         {"a": 0.99, "lr": 1},
-        {"a": 0.9999, "lr": 1},
+        {"a": 0.99, "lr": 10},
         {"a": 0.9999, "lr": 10},
     )
 
@@ -44,4 +43,3 @@ class NegGradPlus(GradientRival):
 
 
 METHOD = HeadRival(NegGradPlus())
-VALUES = ValuesRival("neggrad-plus-values", NegGradPlus())

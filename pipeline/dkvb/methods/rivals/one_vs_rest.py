@@ -9,11 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from dkvb.methods.rivals.conjugate import solve
 
-NEWTON, ITERATIONS = 12, 40
-"""Newton steps of training, and iterations of conjugate gradients in each."""
+NEWTON, ITERATIONS, ROUGHLY = 12, 40, 0.1
+"""Newton steps of training, iterations of conjugate gradients in each at most, and what they may leave in training."""
+
+ENOUGH = 1e-6
+"""What training leaves of the first gradient."""
 
 
 @dataclass(frozen=True)
@@ -48,34 +52,34 @@ class Problem:
     def slopes(self, w: np.ndarray) -> np.ndarray:
         """(N, L) derivatives of each row's losses in its scores."""
         positive = self.labels[:, None] == np.arange(len(w))
-        return 1 / (1 + np.exp(-self.scores(w))) - positive  # type: ignore[no-any-return]
+        return expit(self.scores(w)) - positive  # type: ignore[no-any-return]
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """(L, D + 1) of the objective."""
         return self.sums(self.slopes(w) * self.rows[:, None]) + self.weight_of_penalty * w + self.random
 
-    def newton(self, w: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def newton(self, w: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-5) -> tuple[np.ndarray, np.ndarray]:
         """s with H s = wanted, (L, D + 1), and what is left of wanted; H the objective's Hessian at w."""
-        p = 1 / (1 + np.exp(-self.scores(w)))
+        p = expit(self.scores(w))
         curved = p * (1 - p) * self.rows[:, None]
 
         def times(v: np.ndarray) -> np.ndarray:
             return self.sums(curved * self.scores(v)) + self.weight_of_penalty * v
 
-        s = solve(times, wanted, ITERATIONS)
+        s = solve(times, wanted, ITERATIONS, tolerance)
         return s, wanted - times(s)
 
     def trained(self, w: np.ndarray) -> np.ndarray:
         """The optimum from w (L, D + 1) on: Newton steps, halved while the gradient grows."""
         gradient = self.gradient(w)
+        first = np.linalg.norm(gradient)
         for _ in range(NEWTON):
-            step, _ = self.newton(w, gradient)
-            for _ in range(6):
-                there = self.gradient(w - step)
-                if np.linalg.norm(there) <= np.linalg.norm(gradient):
-                    break
+            if np.linalg.norm(gradient) <= ENOUGH * first:
+                break
+            step, _ = self.newton(w, gradient, ROUGHLY)
+            while np.linalg.norm(there := self.gradient(w - step)) > np.linalg.norm(gradient):
                 step = step / 2
-            else:
-                return w  # rounding: no step helps
+                if np.linalg.norm(step) <= ENOUGH * np.linalg.norm(w):
+                    return w  # rounding: no step helps
             w, gradient = w - step, there
         return w

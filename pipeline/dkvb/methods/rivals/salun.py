@@ -23,7 +23,6 @@ class SalUn(GradientRival):
     settings_tried = (
         {"top": 0.5, "lr": 0.1},
         {"top": 0.5, "lr": 1},
-        {"top": 0.2, "lr": 0.1},
         {"top": 0.2, "lr": 1},
     )
 

@@ -50,4 +50,4 @@ def importance_of_values(decoder: Decoder, student: Student, rows: torch.Tensor)
     return total / np.float32(len(rows))
 
 
-VALUES = ValuesRival("ssd-values", SsdOfValues())
+METHOD = ValuesRival("ssd-values", SsdOfValues())

@@ -64,12 +64,10 @@ class Student:
 class Descent:
     """SGD on a student, a call a step."""
 
-    def __init__(self, student: Student, lr: float, weight_decay: float = 0.0) -> None:
+    def __init__(self, student: Student, lr: float) -> None:
         self.student, self.lr, self.steps = student, lr, 0
         parameters = list(student.module.parameters())
-        self.sgd = torch.optim.SGD(
-            parameters, lr=lr * student.unit, momentum=MOMENTUM, weight_decay=weight_decay, foreach=False
-        )
+        self.sgd = torch.optim.SGD(parameters, lr=lr * student.unit, momentum=MOMENTUM, foreach=False)
 
     def __call__(self, loss: torch.Tensor) -> None:
         """One step down a loss.
@@ -136,7 +134,7 @@ def student_of(head: Head, data: HeadData, name: str) -> Student:
     return Student(
         module=module,
         inputs=torch.from_numpy(data.train),
-        labels=torch.from_numpy(np.asarray(data.labels, np.int64)),
+        labels=torch.tensor(data.labels, dtype=torch.int64),  # a copy, which rivals may alter
         forgotten=torch.from_numpy(data.forgotten),
         classes=classes,
         forget=data.forget,
