@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,3 +140,12 @@ def test_a_setting_outside_the_search_is_refused(trained: Recipe, workspace: Wor
     method.check(3)
     with pytest.raises(UsageError, match="there is no setting 4"):
         method.check(4)
+
+
+def test_the_page_of_rivals_lists_them_all() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "rivals.md").read_text(encoding="utf-8")
+    head, values = page.split("## What they cost")[0].split("## On the bottleneck's values")
+    listed = [re.findall(r"(?m)^\| `([a-z0-9-]+)` \|", part) for part in (head, values)]
+    assert [sorted(names) for names in listed] == [sorted(on_head()), sorted(set(NAMES) - set(on_head()))]
+    measured = re.findall(r"(?m)^\| ([a-z0-9-]+) \|", page.split("## What they cost")[1])
+    assert set(NAMES) <= set(measured)

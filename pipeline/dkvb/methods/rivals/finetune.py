@@ -19,7 +19,7 @@ EPOCHS = 5
 
 class Finetune(GradientRival):
     name = "finetune"
-    settings_tried = ({"lr": 0.1}, {"lr": 1}, {"lr": 10})
+    settings_tried = ({"lr": 1}, {"lr": 10}, {"lr": 100})
 
     def train(self, student: Student, setting: Setting) -> None:
         descent = Descent(student, setting["lr"])

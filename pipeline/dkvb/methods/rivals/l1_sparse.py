@@ -17,7 +17,13 @@ from dkvb.methods.rivals.student import Descent, GradientRival, Passes, Student,
 
 class L1Sparse(GradientRival):
     name = "l1-sparse"
-    settings_tried = ({"a": 5e-4, "lr": 1}, {"a": 5e-3, "lr": 1}, {"a": 5e-2, "lr": 1}, {"a": 5e-3, "lr": 10})
+    settings_tried = (
+        {"a": 5e-4, "lr": 1},
+        {"a": 5e-3, "lr": 1},
+        {"a": 5e-4, "lr": 10},
+        {"a": 5e-3, "lr": 10},
+        {"a": 5e-4, "lr": 100},
+    )
 
     def train(self, student: Student, setting: Setting) -> None:
         descent = Descent(student, setting["lr"])

@@ -22,10 +22,10 @@ class NegGradPlus(GradientRival):
     name = "neggrad-plus"
     settings_tried = (
         {"a": 0.95, "lr": 1},
-        {"a": 0.95, "lr": 10},
         {"a": 0.99, "lr": 1},
         {"a": 0.99, "lr": 10},
-        {"a": 0.9999, "lr": 10},
+        {"a": 0.99, "lr": 100},
+        {"a": 0.9999, "lr": 100},
     )
 
     def train(self, student: Student, setting: Setting) -> None:
