@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dkvb.errors import DkvbError
 from dkvb.methods.on_head import Head, HeadData, Setting
-from dkvb.methods.rivals import bad_teacher, boundary_shrink, random_labels, salun, unsir
+from dkvb.methods.rivals import bad_teacher, boundary_shrink, delete, random_labels, salun, unsir
 from dkvb.methods.rivals.ascent import Ascent
 from dkvb.methods.rivals.bad_teacher import BadTeacher
 from dkvb.methods.rivals.boundary_expand import BoundaryExpand
@@ -216,3 +216,11 @@ def test_a_loss_that_is_not_finite_is_said() -> None:
     data.train[0] = np.inf
     with pytest.raises(DkvbError, match="loss of finetune"):
         Finetune().unlearn(head, data, {"lr": 1})
+
+
+def test_of_several_classes_none_takes_the_place_of_another() -> None:
+    head, data = toy(forget=(1, 2), spread=1.5)
+    wanted = delete.without_labels(student_of(head, data, "delete")).numpy()
+    assert (wanted[:, [1, 2]] == 0).all()
+    np.testing.assert_allclose(wanted.sum(1), 1, rtol=1e-5)
+    assert set(boundary_shrink.nearest_labels(head, data, 0.4).tolist()) == {0, 3}

@@ -135,7 +135,7 @@ class Rival:
 
     name: ClassVar[str]
     settings_tried: ClassVar[Sequence[Setting]]
-    """The search: a few settings, the source's first, which wins ties."""
+    """The search: a few settings; the first wins ties, and is the source's where that has one for features."""
 
     def original(self, head: Head, data: HeadData) -> Unlearned:
         """What is unlearned from: the trained head, unless the method needs a model of its own."""

@@ -43,11 +43,11 @@ class BoundaryShrink(GradientRival):
 
 
 def nearest_labels(head: Head, data: HeadData, e: float) -> np.ndarray:
-    """(n,) new labels of the forget training set, none of them a row's own."""
+    """(n,) new labels of the forget training set, none of them a forget class."""
     features, own = data.train[data.forgotten], np.asarray(data.labels, np.int64)[data.forgotten]
     gradient = errors(head, features, own) @ head.weight
     logits = head.logits(features + np.float32(e) * features.std(0) * np.sign(gradient))
-    logits[np.arange(len(own)), own] = -np.inf  # the runner-up where it is still the label
+    logits[:, data.forget] = -np.inf  # the runner-up where it is still the label
     return logits.argmax(1)
 
 

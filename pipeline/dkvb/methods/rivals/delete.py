@@ -2,7 +2,7 @@
 
 Source: DELETE's delete.py and abstract [V]: q = softmax of the trained model's logits with that of the label at minus
 infinity; KL(q ‖ p) on the forget set alone, SGD with momentum 0.9, 20 epochs. Where that is 0, the forget training
-set is answered as by the logit mask. Ours: the learning rates tried, in units of the features (`student`).
+set is answered as by the logit mask. Ours: of several classes all are masked; the learning rates tried, in units of the features (`student`).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Delete(GradientRival):
 
 
 def without_labels(student: Student) -> torch.Tensor:
-    """(n, L): the student's probabilities on the forget set with that of the label at zero and the rest made up to
-    one."""
+    """(n, L): the student's probabilities on the forget set, those of the forget classes at zero and the rest made up
+    to one."""
     with torch.no_grad():
         logits = student(student.forget_rows)
-        logits[torch.arange(len(logits)), student.labels[student.forget_rows]] = -torch.inf
+        logits[:, list(student.forget)] = -torch.inf
         return logits.softmax(1)
 
 
