@@ -2,7 +2,8 @@
 
 Source: DELETE's delete.py and abstract [V]: q = softmax of the trained model's logits with that of the label at minus
 infinity; KL(q ‖ p) on the forget set alone, SGD with momentum 0.9, 20 epochs. Where that is 0, the forget training
-set is answered as by the logit mask. Ours: of several classes all are masked; the learning rates tried, in units of the features (`student`).
+set is answered as by the logit mask. Ours: of several classes all are masked; the learning rates tried, in units of
+the features (`student`).
 """
 
 from __future__ import annotations
