@@ -69,6 +69,8 @@ class MethodEntry(Entry):
     """Whether the paper has it; pages mark what is not."""
     defence: bool = False
     """Whether class membership inference attacks it by default (paper, Appendix D)."""
+    rival: bool = False
+    """Whether it is one of the published methods of docs/rivals.md, which help texts name together."""
 
 
 _METHODS = (
@@ -177,6 +179,41 @@ _METHODS = (
 )
 
 
+def _rival(name: str, family: Family, title: str, plain: str) -> MethodEntry:
+    """A published method: its file is called as it is."""
+    target = f"dkvb.methods.rivals.{name.replace('-', '_')}:METHOD"
+    dial = "" if name in ("certified", "pour", "ridge-exact") else "setting"
+    return MethodEntry(name, target, family, title, plain, dial=dial, in_paper=False, rival=True)
+
+
+_RIVALS = (
+    _rival("finetune", "training", "Fine-tuning", "trains on with the classes that stay"),
+    _rival("ascent", "training", "Gradient ascent", "makes the loss on the forgotten class larger, down to chance"),
+    _rival("neggrad-plus", "training", "NegGrad+", "trains on with the rest and away from the forgotten class"),
+    _rival("random-labels", "training", "Random labels", "trains on with random labels for the forgotten class"),
+    _rival("salun", "training", "SalUn", "the same, moving only what matters to the forgotten class"),
+    _rival("bad-teacher", "training", "Bad Teacher", "learns the forgotten class from an untrained head"),
+    _rival("boundary-shrink", "training", "Boundary Shrink", "teaches every forgotten sample the nearest other class"),
+    _rival("boundary-expand", "training", "Boundary Expand", "moves the class to an output of its own and drops that"),
+    _rival("unsir", "training", "UNSIR", "trains on with noise in the class’s place, then repairs the rest"),
+    _rival("delete", "training", "DELETE", "teaches the class the model’s own answers without the right one"),
+    _rival("l1-sparse", "training", "l1-sparse", "fine-tuning with a penalty on weights"),
+    _rival("finetune-values", "training", "Fine-tuning on the values", "fine-tuning, on the bottleneck’s values"),
+    _rival("neggrad-plus-values", "training", "NegGrad+ on the values", "NegGrad+, on the bottleneck’s values"),
+    _rival("ssd", "control", "SSD", "dampens the weights that matter most to the forgotten class"),
+    _rival("ssd-values", "control", "SSD on the values", "dampens values where masking would hide pairs"),
+    _rival("fisher", "control", "Fisher forgetting", "adds noise to weights that the rest does not need"),
+    _rival("influence", "control", "Influence", "one Newton step to where the class has no part in training"),
+    _rival("certified", "control", "Certified removal", "a Newton step, and noise that hides what it leaves"),
+    _rival("subspace", "control", "Subspace projection", "takes out what only the class’s features have"),
+    _rival("esc", "control", "ESC", "takes out the main directions of the class’s features"),
+    _rival("pour", "control", "POUR", "projects features off the forgotten class’s mean"),
+    _rival("tilted", "control", "Tilted logit mask (TREW)", "forbids the answer and leans to classes like it"),
+    _rival("ridge-exact", "control", "Exact ridge regression", "subtracts the class’s sums: the retrained model"),
+)
+"""Published methods that masking is compared with; only run where they are named."""
+
+
 @dataclass(frozen=True)
 class SourceEntry(Entry):
     """A kind of data set (a function from a recipe's `[data]` to `dkvb.sources.base`'s ImageSource or
@@ -223,7 +260,7 @@ unlearning."""
 Known = TypeVar("Known", MethodEntry, SourceEntry)
 
 _KINDS: dict[Group, tuple[type[Entry], tuple[Entry, ...], str]] = {
-    "methods": (MethodEntry, _METHODS, "unlearning method"),
+    "methods": (MethodEntry, _METHODS + _RIVALS, "unlearning method"),
     "sources": (SourceEntry, _SOURCES, "data.source"),
     "metrics": (Entry, _METRICS, "metric"),
 }

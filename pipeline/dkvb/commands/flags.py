@@ -162,12 +162,16 @@ def _dial(key: str, told: str) -> Flag:
     return flag(str | None, f"--{key}", metavar="N|auto", help=told, sets=f"unlearn.{key}", read=read, **_UNLEARNING)
 
 
+_RIVALS = [name for name, entry in registry.methods().items() if entry.rival]
+_NAMED = ", ".join(name for name in registry.names("methods") if name not in _RIVALS)
+
 MASKING = {
     "method": flag(
         list[str] | None,
         "--method",
         metavar="NAME",
-        help=f"May be repeated: {', '.join(registry.names('methods'))}.",
+        help=f"May be repeated: {_NAMED}; or one of {len(_RIVALS)} published rivals ({_RIVALS[0]}, {_RIVALS[1]},"
+        " …; docs/rivals.md has them all).",
         autocompletion=complete.methods,
         sets="unlearn.method",
         **_UNLEARNING,

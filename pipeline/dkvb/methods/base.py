@@ -111,7 +111,7 @@ class Method(Protocol):
 
     @property
     def dial(self) -> str:
-        """What n counts: "N_a", "N_e", "epochs", or "" where there is nothing to choose."""
+        """What n counts: "N_a", "N_e", "epochs", "setting", or "" where there is nothing to choose."""
         ...
 
     @property

@@ -12,6 +12,15 @@ ADAM = 12
 section 2): 3 for the first moment, 4 for the second, 5 for root, epsilon, division, step size and subtraction."""
 
 
+SGD = 4
+"""Operations of SGD with momentum on one parameter in one step: 2 for the momentum, 2 for the parameter."""
+
+
+def sgd_flops(parameters: int, steps: int) -> int:
+    """SGD with momentum over some steps."""
+    return SGD * parameters * steps
+
+
 def adam_flops(parameters: int, samples: int, batch_size: int, epochs: int = 1) -> int:
     """Dense Adam over the batches of some epochs: every parameter is moved in every step, selected or not."""
     return ADAM * parameters * -(-samples // batch_size) * epochs

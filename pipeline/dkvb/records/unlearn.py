@@ -48,7 +48,7 @@ class UnlearnResult(Record):
     seed: int
     n: int
     n_name: str
-    """What n counts: "N_v", "N_a", "N_e", "epochs", or "" where there is nothing to choose."""
+    """What n counts: "N_v", "N_a", "N_e", "epochs", a rival's "setting", or "" where there is nothing to choose."""
     chosen: Literal["given", "validation", "test"]
     """By whom n was chosen: given by the recipe, or by the accuracy on this split."""
     judged_on: list[str] | None = None

@@ -1,0 +1,1 @@
+"""Published methods that masking is compared with, a file each."""
