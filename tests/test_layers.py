@@ -23,7 +23,8 @@ workspace
 bottleneck
 runtime
 recipe records
-registry entries
+registry
+entries
 errors version metrics
 """
 LINE = {room: -number for number, rooms in enumerate(LINES.split("\n")) for room in rooms.split()}
