@@ -185,10 +185,13 @@ def test_a_train_folder_without_class_folders_is_named(tmp_path):
     assert str(root / "train") in refused(UsageError, "holds no class folders", "folder", root)
 
 
-def test_a_test_set_without_class_folders_is_counted(tmp_path):
-    source = folder(plant(tmp_path / "data", "train/{cat,dog}/{0,1,2,3}.png", "test/{4,5,6}.jpg"), test=0.25)
+@pytest.mark.parametrize("where", ["test", "test/test", "test/images", "test/unknown"])
+def test_a_test_set_without_class_folders_is_counted(tmp_path, where):
+    # as Kaggle and Tiny ImageNet have them
+    root = plant(tmp_path / "data", "train/{cat,dog}/images/{0,1,2,3}.png", where + "/{4,5,6}.jpg", "test/boxes.txt")
+    source = folder(root, test=0.25)
     of = source.passed_over["an image in test/, which holds images in no class folder"]
-    assert (of.count, of.example) == (3, "test/4.jpg")
+    assert (of.count, of.example) == (3, f"{where}/4.jpg")
     assert source.notes[0] == "train/ trains, test/ (3 images) is not read"
     assert len(source.splits["test"]) == 2
 

@@ -14,7 +14,7 @@ from dkvb.sources.checks import rows_not_finite
 from dkvb.sources.labels import read_labels
 from dkvb.sources.npz import read_npz
 from dkvb.sources.numbers import new_features
-from dkvb.sources.remarks import Remarks
+from dkvb.sources.remarks import Remarks, in_words
 from dkvb.sources.walk import list_images
 from dkvb.workspace.files import canonical_hash, sha256
 from dkvb.workspace.finished import Artifact
@@ -91,7 +91,10 @@ def _encoded(path: Path, encoding: Encoding) -> np.ndarray:
             f"{path} is a folder of images, and the model was trained on features without an encoder: give a .npz with"
             " x (N, D)."
         )
-    files = list_images(path)
+    remarks = Remarks()
+    files = list_images(path, remarks)
+    for text in in_words(remarks.passed_over):
+        progress.note(f"proxy set: {text}")
     with progress.task("encode the proxy set", len(files), "images") as task:
         encoded, _, bad = encoding.of_files(files, task.advance)
     if bad:

@@ -55,10 +55,17 @@ def open_lacuna(data: Data) -> ImageSource:
         raise UsageError(
             f"{root} holds no identity folders such as train/n000002; the source '{data.source}' needs {HOLDS}."
         )
-    return draw(tree, SIZES[data.source], compat=data.compat == "scrub")
+    return draw(tree, SIZES[data.source], compat=data.compat == "scrub", exif_rotate=data.exif_rotate)
 
 
-def draw(tree: Path, count: int = 100, images: int = IMAGES, train: int = TRAIN, compat: bool = False) -> ImageSource:
+def draw(
+    tree: Path,
+    count: int = 100,
+    images: int = IMAGES,
+    train: int = TRAIN,
+    compat: bool = False,
+    exif_rotate: bool = False,
+) -> ImageSource:
     """Draw `count` of the identities with at least `images` images, then `images` of each, the first `train` for
     training.
 
@@ -99,7 +106,11 @@ def draw(tree: Path, count: int = 100, images: int = IMAGES, train: int = TRAIN,
     classes = class_names(chosen, identity_names(tree, notes))
     each = {"train": train, "test": images - train}
     splits = {
-        split: ImageSplit(listed, np.repeat(np.arange(count, dtype=np.int64), each[split]), ImageFiles(tree, listed))
+        split: ImageSplit(
+            listed,
+            np.repeat(np.arange(count, dtype=np.int64), each[split]),
+            ImageFiles(tree, listed, exif_rotate=exif_rotate),
+        )
         for split, listed in ids.items()
     }
     check_classes(classes, {split: found.labels for split, found in splits.items()}, tree, notes, doubts)

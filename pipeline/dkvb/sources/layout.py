@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dkvb.sources.levels import Level, holds_images, look_at
-from dkvb.sources.roles import TESTS, TRAIN, role_of
+from dkvb.sources.roles import TESTS, TRAIN, nameless, role_of
 from dkvb.sources.unclear import refuse_beside, refuse_loose, refuse_no_train, refuse_two
 
 NESTED = 4
@@ -98,7 +98,7 @@ def sort_out(level: Level, apart: Iterable[Path] = ()) -> Parts:
         if role and not holds_images(level.path / name):
             parts.empty.setdefault(role, []).append(name)
         elif role:
-            held = look_at(inner(level.path / name, same=True)[0])
+            held = look_at(inner(level.path / name, loose=True)[0])
             structured = any(holds_images(held.path / below) for below in held.folders)
             (parts.splits if structured else parts.loose).setdefault(role, []).append(name)
     if any(roles.values()):
@@ -118,17 +118,19 @@ def descend(level: Level) -> list[Level]:
     return levels
 
 
-def inner(folder: Path, classes: Iterable[str] = (), same: bool = False) -> tuple[Path, list[Level]]:
+def inner(folder: Path, classes: Iterable[str] = (), loose: bool = False) -> tuple[Path, list[Level]]:
     """Where a split's class folders are, and the folders on the way: `train/train/<class>` has them one level deeper.
 
     Args:
         classes: names that are known to be of classes.
-        same: go down to a folder of the split's own role also where it holds images and no folders.
+        loose: go down to a folder whose name is no class's (`test/test/`, `test/images/`) also where it holds images
+            and no folders.
     """
     levels = [look_at(folder)]
     while len(levels) < NESTED and (only := _only(levels[-1])) and only not in classes:
         below = look_at(levels[-1].path / only)
-        if (below.images or not below.folders) and not (same and role_of(only) == role_of(folder.name)):
+        no_class = nameless(only) or role_of(only) == role_of(folder.name)
+        if (below.images or not below.folders) and not (loose and no_class):
             break
         levels.append(below)
     return levels[-1].path, levels[:-1]

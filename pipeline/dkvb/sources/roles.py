@@ -23,6 +23,14 @@ _ABOUT = "images?|imgs?|pics?|photos?|pictures?|data|sets?|dataset|split|samples
 _WORD = re.compile(f"(?:{_ABOUT})?({'|'.join(sorted(ROLES, key=len, reverse=True))})(?:{_ABOUT})*")
 
 
+_NAMELESS = re.compile(f"(?:{_ABOUT}|all|unknown|unlabell?ed|unclassified|no_?class|none)")
+
+
+def nameless(name: str) -> bool:
+    """Whether a folder's name is no class's: "images", "unknown"."""
+    return bool(_NAMELESS.fullmatch(name.lower()))
+
+
 def role_of(name: str) -> str | None:
     """TRAIN, one of TESTS, or None: "Train", "train2017", "cifar10_test", "val_images" and "ImagesTrain" have one."""
     pieces = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)

@@ -24,12 +24,15 @@ class Tally:
     come."""
 
     def __init__(self, passed_over: dict[str, PassedOver] | None = None) -> None:
-        self.passed_over = passed_over or {}
+        self._counts = {reason: (of.count, of.example) for reason, of in (passed_over or {}).items()}
 
     def add(self, reason: str, path: str) -> None:
-        path = readable(path)
-        known = self.passed_over.get(reason, PassedOver(0, path))
-        self.passed_over[reason] = PassedOver(known.count + 1, min(known.example, path))
+        count, example = self._counts.get(reason, (0, path))
+        self._counts[reason] = count + 1, min(example, path)
+
+    @property
+    def passed_over(self) -> dict[str, PassedOver]:
+        return {reason: PassedOver(count, readable(path)) for reason, (count, path) in self._counts.items()}
 
     def report(self, remarks: Remarks, above: str) -> None:
         """Add the counts to the remarks, with the path of the folder that they are of, and a slash, before examples."""
