@@ -93,10 +93,10 @@ class LiveTask(Task):
 
         super().__init__(label, total, unit)
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn(unit + " {task.fields[detail]}"),
+            TextColumn(unit + " {task.fields[detail]}", markup=False),
             TimeRemainingColumn(),
         )
         self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
