@@ -17,6 +17,7 @@ from typing import Any
 from dkvb.errors import DamagedArtifact
 from dkvb.records.ledger import Ledger, LedgerEntry, LedgerHead
 from dkvb.records.purges import State
+from dkvb.workspace import locks
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash, write_json
 from dkvb.workspace.request_writing import change
@@ -104,10 +105,13 @@ def entries(workspace: Workspace) -> list[LedgerEntry]:
 
 def verify(workspace: Workspace) -> Ledger:
     """The entries that fit, and the first that was changed, removed or reordered."""
+    there = all_requests(workspace)  # before the entries: what is recorded meanwhile is then not missed
     with workspace.hold("ledger", "the ledger"):
-        fitting, problem = _read(workspace, mend=True)
+        fitting, problem = _read(workspace)
+        with locks.unless_read_only(workspace.root):
+            fitting, problem = _read(workspace, mend=True)
     if problem is None:
-        problem = _missing(fitting, all_requests(workspace))
+        problem = _missing(fitting, there)
     return Ledger(ledger=fitting, valid=problem is None, problem=problem, path=str(workspace.root / LEDGER))
 
 

@@ -11,12 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dkvb.errors import system_error
+
 TEMPORARY = ".tmp-"
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; when the block ends well, it is flushed to disk and takes its name."""
+    """A temporary path beside `path`; when the block ends well, it is flushed to disk and takes its name.
+
+    Raises:
+        OSError: the disk is full, say; names `path`, whichever library was writing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
@@ -24,6 +30,11 @@ def atomic(path: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except Exception as error:
+        named = system_error(error, path)
+        if named is None or named is error:
+            raise
+        raise named from error
     finally:
         temporary.unlink(missing_ok=True)
 
