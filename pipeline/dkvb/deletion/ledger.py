@@ -20,15 +20,11 @@ from dkvb.records.purges import State
 from dkvb.workspace import locks
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash, write_json
+from dkvb.workspace.ledger_mark import LEDGER, START
 from dkvb.workspace.request_writing import change
 from dkvb.workspace.requests import TOPPED_UP, Request, all_requests
 
-LEDGER, HEAD = "ledger.jsonl", "ledger.head.json"
-
-
-START = "0" * 64
-"""What stands for the line before the first."""
-
+HEAD = "ledger.head.json"
 
 NEEDED: dict[State, tuple[str, ...]] = {
     "masked": ("masked",),

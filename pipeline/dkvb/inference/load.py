@@ -16,7 +16,7 @@ from dkvb.errors import MissingStage, SettingsClash, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference.bottleneck_model import Model, Weights
 from dkvb.inference.classifier import About, Classifier, LinearModel
-from dkvb.inference.export import CONFIG, TENSORS
+from dkvb.inference.export_files import CONFIG, TENSORS
 from dkvb.inference.exported import read_export
 from dkvb.recipe import Recipe
 from dkvb.recipe import load as load_recipe
@@ -24,7 +24,7 @@ from dkvb.records.embed import EmbedResult
 from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import Keeps, UnlearnResult
 from dkvb.runtime.device import choose_device
-from dkvb.workspace import arrays
+from dkvb.workspace import arrays, ledger_mark
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.beside_purge import reading, refuse_half_purged
 from dkvb.workspace.finished import Artifact
@@ -222,6 +222,8 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
         keep_labels=keep_labels,
         accuracy={"test": result.test, "per_class_test": result.per_class_test},
         identity={"train": trained.fingerprint, "embed": features.fingerprint},
+        # looked up before the requests are: what comes in between is then unknown to the model, as far as this says
+        ledger=ledger_mark.read(workspace.root) if requests else ledger_mark.NONE,
     )
     if codes is None:
         head = load_file(trained.path / LINEAR)

@@ -26,17 +26,26 @@ def atomic(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except Exception as error:
-        named = system_error(error, path)
-        if named is None or named is error:
-            raise
-        raise named from error
+        with named(path):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Raise a full disk, and any other system error, as an OSError that names the file that is being written, whichever
+    library met it."""
+    try:
+        yield
+    except Exception as error:
+        told = system_error(error, path)
+        if told is None or told is error:
+            raise
+        raise told from error
 
 
 def write_text(path: Path, text: str) -> None:
