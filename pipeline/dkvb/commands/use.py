@@ -135,16 +135,15 @@ def export(
 def _check(options: Options, folder: Path) -> None:
     """`export --check`."""
     workspace = options.workspace()
+    from dkvb.commands import tables
     from dkvb.commands.answers import Export
     from dkvb.deletion import export_check
     from dkvb.errors import DamagedArtifact
 
     checked = export_check.check(workspace, folder)
     said = export_check.in_words(checked)
-    good = checked.verdict == "current"
-    more = [*([said] if good else []), "Not checked:", *(f"- {one}" for one in checked.not_checked)]
-    options.show(Export(export=[checked]), lambda: more)
-    if not good:
+    options.show(Export(export=[checked]), lambda: tables.export_check(checked, said))
+    if checked.verdict != "current":
         typer.echo(f"error: {said}", err=True)
         raise typer.Exit(DamagedArtifact.exit_code if checked.verdict == "damaged" else 1)
 

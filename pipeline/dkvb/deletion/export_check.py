@@ -85,8 +85,8 @@ def _intact(folder: Path, found: _Found) -> ExportConfig | None:
     else:
         if not config.hashed:
             found.problems.append(
-                f"It was written by dkvb {config.dkvb}, before hashes of all files and the ledger's end were kept: export"
-                " again to have it checked."
+                f"It was written by dkvb {config.dkvb}, before hashes of all files and the ledger's end were kept:"
+                " export again to have it checked."
             )
         elif export_files.card_changed(folder, config):
             found.problems.append(f"{CARD} is not the model card that was written with this model, which is intact.")
