@@ -8,6 +8,7 @@ import typer
 
 from dkvb.commands import deletion, experiments, stages, use, verify, workspace
 from dkvb.commands.layout import Group
+from dkvb.commands.signals import end_on_sigterm
 from dkvb.version import __version__
 
 app = typer.Typer(
@@ -40,4 +41,5 @@ def root(
 
 def main() -> None:
     """Entry point of the `dkvb` command."""
+    end_on_sigterm()
     app(prog_name="dkvb")

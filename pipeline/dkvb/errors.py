@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class DkvbError(Exception):
@@ -52,3 +56,28 @@ def some(names: Iterable[object], limit: int = 3, mark: str = ",") -> str:
     listed = [str(name) for name in names]
     more = f"{mark.strip(',')} and {len(listed) - limit} more" if len(listed) > limit else ""
     return f"{mark} ".join(listed[:limit]) + more
+
+
+IN_WORDS = re.compile(r"\(os error (\d+)\)")
+"""How libraries written in Rust (safetensors, polars) say in a text which system error they met."""
+
+ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""The disk is full, or the quota used up."""
+
+
+def system_error(error: BaseException, path: Path) -> OSError | None:
+    """The system error that an error is, tells of in words, or hides where the disk was full; None where there is none.
+
+    Args:
+        path: the file that was being written, named where the error names none.
+    """
+    if isinstance(error, OSError) and (error.filename or error.errno is None):
+        return error
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (said := IN_WORDS.search(str(error))):
+        number = int(said[1])
+    if number is not None:
+        return OSError(number, os.strerror(number), str(path))
+    hidden = error.__cause__ or error.__context__
+    found = system_error(hidden, path) if hidden else None
+    return found if found and found.errno in ROOM else None

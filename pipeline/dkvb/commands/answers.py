@@ -13,7 +13,7 @@ from dkvb.records.report import ReportResult
 from dkvb.records.status import DoctorCheck, Status
 from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import UnlearnResult
-from dkvb.records.use import ExportResult, Predictions
+from dkvb.records.use import ExportCheck, ExportResult, Predictions
 from dkvb.records.verdict import Verdict
 
 
@@ -104,10 +104,10 @@ class Verify(Record):
 
 
 class Export(Record):
-    """The folder that was written."""
+    """The folder that was written, or, with `--check`, what was found out about it."""
 
-    export: list[ExportResult]
-    """One: the folder."""
+    export: list[ExportResult | ExportCheck]
+    """One: the folder. With `--check`, the verdict."""
 
 
 class Reproduce(Record):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dkvb.commands.printing import echo
-from dkvb.errors import DkvbError
+from dkvb.commands.signals import Terminated
+from dkvb.errors import DamagedArtifact, DkvbError, system_error
 
 INTERRUPTED = 130
 
@@ -26,11 +27,13 @@ def attempt(call: Callable[[], None], folder: Path, debug: bool) -> tuple[int, s
     """
     try:
         call()
+    except Terminated:
+        return INTERRUPTED, "ended by SIGTERM; the same command goes on where this one stopped"
     except KeyboardInterrupt:
         return INTERRUPTED, "interrupted; the same command goes on where this one stopped"
     except BrokenPipeError:
         raise  # what reads our output has had enough of it, as `head` has: typer ends in silence, with exit code 1
-    except (DkvbError, OSError, MemoryError, RuntimeError) as error:
+    except Exception as error:
         code, message = _explain(error, folder)
         if message is None:
             raise
@@ -43,11 +46,15 @@ def attempt(call: Callable[[], None], folder: Path, debug: bool) -> tuple[int, s
 def _explain(error: Exception, folder: Path) -> tuple[int, str | None]:
     if isinstance(error, DkvbError):
         return error.exit_code, str(error)
-    if isinstance(error, OSError):
-        return 1, _system_error(error, folder)
     if isinstance(error, MemoryError) or _out_of_memory(error):
         advice = "lower keys.codebooks or keys.pairs, or use a machine with more; finished work is kept"
-        return 1, f"out of memory: {advice}."
+        what = str(error).splitlines()[0] if isinstance(error, MemoryError) and str(error) else ""
+        return 1, f"out of memory{f' ({what})' if what else ''}: {advice}."
+    if told := system_error(error, folder):
+        return 1, _system_error(told, folder)
+    if type(error).__name__ == "SafetensorError":
+        text = str(error).splitlines()[0][:200]
+        return DamagedArtifact.exit_code, f"a tensor file is damaged ({text}). Run again with --debug to see which."
     return 1, None
 
 

@@ -10,6 +10,7 @@ from dkvb.recipe import Recipe
 from dkvb.records.status import ArtifactStatus, Capacity, RequestStatus, Status
 from dkvb.workspace import arrays, requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.beside_purge import reading
 from dkvb.workspace.files import size_of
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.keys_spec import quantize_spec
@@ -25,6 +26,11 @@ FEW_TIMES, FEW_SHARE = 2, 0.05
 def status(recipe: Recipe, workspace: Workspace) -> Status:
     """An entry per artifact of the recipe, all deletion requests, the room that its models have left for more, and the
     command to run next."""
+    with reading(workspace):
+        return _status(recipe, workspace)
+
+
+def _status(recipe: Recipe, workspace: Workspace) -> Status:
     features = workspace.find("embed", embed_settings(recipe))
     begun = workspace.unfinished("embed") if features is None else []
     entries = [_entry("embed", recipe.data_name, features, unfinished=bool(begun))]

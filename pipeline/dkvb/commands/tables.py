@@ -21,7 +21,7 @@ from dkvb.records.report import ReportResult
 from dkvb.records.status import DoctorCheck, Status
 from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import UnlearnResult
-from dkvb.records.use import ExportResult, Prediction
+from dkvb.records.use import ExportCheck, ExportResult, Prediction
 from dkvb.runtime.progress import clock
 from dkvb.stages.over_seeds import train_summary, unlearn_summary
 
@@ -196,6 +196,14 @@ def export(result: ExportResult) -> Iterable[Any]:
     names = ", ".join(known[c] for c in result.forgotten)
     forgotten = f"; without {names} ({result.masked:,} pairs left out)" if result.forgotten else ""
     yield escape(f"Exported to {result.path} ({size(result.bytes)}){forgotten}")
+
+
+def export_check(checked: ExportCheck, said: str) -> Iterable[Any]:
+    """What is right of an export, and what cannot be seen; what is wrong is told as an error."""
+    if checked.verdict == "current":
+        yield escape(said)
+    yield "Not checked:"
+    yield from (escape(f"- {one}") for one in checked.not_checked)
 
 
 def reproduce(steps: Sequence[PlanStep]) -> Iterable[Any]:

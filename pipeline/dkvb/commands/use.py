@@ -97,19 +97,33 @@ def predict(
     examples="""
     dkvb export model/
     dkvb predict photos/ --model model/
+    dkvb export --check model/           # is a copy intact, and still what would be exported?
     """,
 )
 def export(
     options: Options,
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
+    folder: Annotated[
+        Path, typer.Argument(help="A new or empty folder; with --check, one that was exported.", metavar="DIR")
+    ],
     which: Annotated[Path | None, typer.Option("--from", "--model", **MODEL)] = None,
     keep_labels: KeepLabels = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing: is the export in DIR intact, and has no request changed since?"),
+    ] = False,
 ) -> None:
     """Write the trained bottleneck as a folder of its own.
 
     Pairs that deletion requests mask are left out, and so are the labels of forgotten classes. The folder holds all
-    that `dkvb predict` and `dkvb.load` need.
+    that `dkvb predict` and `dkvb.load` need, hashes that bind its files to each other, and where the ledger of requests
+    ended. With --check: exit code 1 where it is stale, or that cannot be told, and 5 where a file is not as it was
+    written.
     """
+    if check:
+        if which is not None or keep_labels:
+            raise UsageError("--check looks at the folder alone: leave --model and --keep-labels out.")
+        _check(options, folder)
+        return
     model, workspace = _model(options, which, keep_labels), options.workspace()
     from dkvb.commands import tables
     from dkvb.commands.answers import Export
@@ -120,6 +134,22 @@ def export(
         raise UsageError(f"{which} is a linear head: only a key-value bottleneck can be exported.")
     result = export.run(model, folder, workspace, options.force)
     options.show(Export(export=[result]), lambda: tables.export(result))
+
+
+def _check(options: Options, folder: Path) -> None:
+    """`export --check`."""
+    workspace = options.workspace()
+    from dkvb.commands import tables
+    from dkvb.commands.answers import Export
+    from dkvb.deletion import export_check
+    from dkvb.errors import DamagedArtifact
+
+    checked = export_check.check(workspace, folder)
+    said = export_check.in_words(checked)
+    options.show(Export(export=[checked]), lambda: tables.export_check(checked, said))
+    if checked.verdict != "current":
+        typer.echo(f"error: {said}", err=True)
+        raise typer.Exit(DamagedArtifact.exit_code if checked.verdict == "damaged" else 1)
 
 
 def _model(options: Options, which: Path | None, keep_labels: bool) -> Classifier:

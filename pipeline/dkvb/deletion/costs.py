@@ -14,6 +14,8 @@ from dkvb.records.levels import WORDS, Level
 from dkvb.records.masking import Masking
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.beside_purge import reading
+from dkvb.workspace.requests import Union
 
 BYTES_A_SECOND = 200e6
 """How fast a purge overwrites and scans a workspace, about."""
@@ -77,8 +79,15 @@ def plan(
         UsageError: an unknown class, or none.
         MissingStage: nothing trained yet.
     """
-    trained = first_model(recipe, workspace)
-    earlier = requests.forgotten(workspace, trained.dkvb_artifact)
+    with reading(workspace):
+        trained = first_model(recipe, workspace)
+        earlier = requests.forgotten(workspace, trained.dkvb_artifact)
+        return _planned(trained, earlier, names, samples)
+
+
+def _planned(
+    trained: TrainedSeed, earlier: Union, names: Sequence[str | int], samples: np.ndarray | None
+) -> list[ExactPlan]:
     wanted = wanted_ids(trained, names, " --exact") if samples is None else []
     gone = sorted({*earlier.classes, *wanted})
     rows = earlier.rows if samples is None else np.union1d(earlier.rows, samples)

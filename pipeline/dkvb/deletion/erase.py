@@ -15,9 +15,10 @@ from typing import BinaryIO
 
 import numpy as np
 import zarr
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from dkvb.workspace.names import MANIFEST
+from dkvb.workspace.tensors import load_file
 
 ZEROS = bytes(2**20)
 

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dkvb.bottleneck.mask_order import model_hash
 from dkvb.deletion import ledger, membership, standing, together
 from dkvb.deletion.measured import before_and_after
 from dkvb.deletion.standing import Stand
-from dkvb.deletion.wanted import first_model, refuse_all, wanted_ids
+from dkvb.deletion.wanted import first_model, purged_since, refuse_all, wanted_ids
 from dkvb.errors import SettingsClash
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.metrics.accuracy import percent
@@ -33,8 +32,10 @@ from dkvb.runtime import progress
 from dkvb.training.on_retain_set import passed_over, retrained
 from dkvb.workspace import exact_values, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.beside_purge import reading
 from dkvb.workspace.names import VALUES
 from dkvb.workspace.requests import MASKED, Request, Union, need_features
+from dkvb.workspace.tensors import load_file
 
 METHOD = "retrain"
 """The method that an exact request names, and that of `dkvb unlearn` that makes the same values."""
@@ -98,10 +99,13 @@ def classes(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) ->
         MissingStage: nothing trained yet.
         DamagedArtifact: a request, the model or the codes have been altered.
     """
-    trained = _model(recipe, workspace)
-    wanted = wanted_ids(trained, names, " --exact")
+    with reading(workspace):
+        trained = _model(recipe, workspace)
+        wanted = wanted_ids(trained, names, " --exact")
     with requests.held(workspace):
         ledger.catch_up(workspace)
+        if purged_since(trained):
+            trained = _model(recipe, workspace)
         earlier = requests.forgotten(workspace, trained.dkvb_artifact)
         there = [one for one in earlier.requests if one.exact and set(one.classes) & set(wanted)]
         new = [c for c in wanted if not any(c in one.classes for one in there)]
@@ -126,9 +130,12 @@ def samples(recipe: Recipe, workspace: Workspace, rows: np.ndarray) -> list[Requ
         DkvbError: no sample would be left.
         DamagedArtifact: a request, the model or the codes have been altered.
     """
-    trained = _model(recipe, workspace)
+    with reading(workspace):
+        trained = _model(recipe, workspace)
     with requests.held(workspace):
         ledger.catch_up(workspace)
+        if purged_since(trained):
+            trained = _model(recipe, workspace)
         earlier = requests.forgotten(workspace, trained.dkvb_artifact)
         new = np.setdiff1d(rows, earlier.rows)
         if not len(new):

@@ -12,7 +12,7 @@ from dkvb.deletion import ledger, together
 from dkvb.deletion.costs import levels
 from dkvb.deletion.measured import measured
 from dkvb.deletion.together import Holder
-from dkvb.deletion.wanted import first_model, refuse_all, wanted_ids
+from dkvb.deletion.wanted import first_model, purged_since, refuse_all, wanted_ids
 from dkvb.errors import UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import make
@@ -24,6 +24,7 @@ from dkvb.records.masking import Harmed, Masking, MaskSettings, Shares
 from dkvb.runtime import progress
 from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.beside_purge import reading
 from dkvb.workspace.requests import MASKED, Union
 
 HARMED = 5
@@ -45,9 +46,12 @@ def run(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> lis
         MissingStage: nothing trained yet.
         DamagedArtifact: a request, the model or the codes have been altered.
     """
-    trained, wanted = _wanted(recipe, workspace, names)
+    with reading(workspace):
+        trained, wanted = _wanted(recipe, workspace, names)
     with requests.held(workspace):
         ledger.catch_up(workspace)
+        if purged_since(trained):
+            trained, wanted = _wanted(recipe, workspace, names)
         earlier, new = _earlier(trained, wanted)
         trained = trained.under(earlier)
         return [_open(trained, new, earlier)] if new else _already(trained, wanted, earlier)
@@ -55,6 +59,11 @@ def run(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> lis
 
 def plan(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> list[Plan] | list[RequestEntry]:
     """Like `run`, but only measure what it would do, and write nothing."""
+    with reading(workspace):
+        return _planned(recipe, workspace, names)
+
+
+def _planned(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> list[Plan] | list[RequestEntry]:
     trained, wanted = _wanted(recipe, workspace, names)
     earlier, new = _earlier(trained, wanted)
     if not new:

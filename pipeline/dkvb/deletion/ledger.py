@@ -17,17 +17,14 @@ from typing import Any
 from dkvb.errors import DamagedArtifact
 from dkvb.records.ledger import Ledger, LedgerEntry, LedgerHead
 from dkvb.records.purges import State
+from dkvb.workspace import locks
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash, write_json
+from dkvb.workspace.ledger_mark import LEDGER, START
 from dkvb.workspace.request_writing import change
 from dkvb.workspace.requests import TOPPED_UP, Request, all_requests
 
-LEDGER, HEAD = "ledger.jsonl", "ledger.head.json"
-
-
-START = "0" * 64
-"""What stands for the line before the first."""
-
+HEAD = "ledger.head.json"
 
 NEEDED: dict[State, tuple[str, ...]] = {
     "masked": ("masked",),
@@ -104,10 +101,13 @@ def entries(workspace: Workspace) -> list[LedgerEntry]:
 
 def verify(workspace: Workspace) -> Ledger:
     """The entries that fit, and the first that was changed, removed or reordered."""
+    there = all_requests(workspace)  # before the entries: what is recorded meanwhile is then not missed
     with workspace.hold("ledger", "the ledger"):
-        fitting, problem = _read(workspace, mend=True)
+        fitting, problem = _read(workspace)
+        with locks.unless_read_only(workspace.root):
+            fitting, problem = _read(workspace, mend=True)
     if problem is None:
-        problem = _missing(fitting, all_requests(workspace))
+        problem = _missing(fitting, there)
     return Ledger(ledger=fitting, valid=problem is None, problem=problem, path=str(workspace.root / LEDGER))
 
 

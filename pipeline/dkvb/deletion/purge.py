@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dkvb.deletion import in_place, ledger, standing, together
 from dkvb.deletion.erase_artifacts import erase
@@ -29,10 +28,12 @@ from dkvb.records.purges import PurgeBegun, PurgePlan, PurgeRecord, Scan, SplitR
 from dkvb.runtime import progress
 from dkvb.workspace import exact_values, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.beside_purge import erasing
 from dkvb.workspace.files import sha256
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import STORED_SPLITS, VALUES
 from dkvb.workspace.requests import MASKED, PURGED, Request
+from dkvb.workspace.tensors import load_file
 
 NEEDLES, STAGING = "needles.npz", "staging"
 
@@ -98,7 +99,8 @@ def run(
         if begun.keys == "reinit" and refit is None:
             raise SettingsClash(f"The purge of {request.id} was begun with --keys reinit: give that again to end it.")
         if begun.stage == "erase":
-            begun = _erase(workspace, requests.find(workspace, request.id), begun)
+            with erasing(workspace):
+                begun = _erase(workspace, requests.find(workspace, request.id), begun)
         if begun.stage == "reinit" and refit:
             refit.run(requests.find(workspace, request.id))
             begun = begun.model_copy(update={"stage": "close"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,7 @@ from dkvb.records.proportions import Accuracy
 from dkvb.records.purges import PurgeRecord
 from dkvb.runtime import progress
 from dkvb.runtime.versions import versions
-from dkvb.workspace import requests
+from dkvb.workspace import locks, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import sha256, write_json
 from dkvb.workspace.requests import PURGED, RESTORED, Request
@@ -40,7 +41,8 @@ def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
         DamagedArtifact: the ledger was altered.
     """
     with requests.held(workspace):
-        ledger.catch_up(workspace)
+        with locks.unless_read_only(workspace.root):
+            ledger.catch_up(workspace)
         request = requests.find(workspace, wanted)
         path = workspace.root / FOLDER / f"{request.id}.json"
         entry = _standing(workspace, request, path)
@@ -51,7 +53,9 @@ def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
             write_json(path, issued.model_dump(mode="json"))
             entry = ledger.append(workspace, "receipt", request, state=request.state, receipt=sha256(path))
         receipt = Receipt.model_validate_json(path.read_bytes())
-        page = pages.write(path.with_suffix(".html"), receipt, entry)
+        page = path.with_suffix(".html")
+        with locks.unless_read_only(workspace.root) if skipped and page.is_file() else nullcontext():
+            pages.write(page, receipt, entry)
         progress.note(f"receipt of {request.id}: {page}")
         return ReceiptEntry(
             **dict(receipt),

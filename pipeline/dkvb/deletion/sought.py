@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dkvb.deletion import in_place, standing
 from dkvb.deletion.needles import Needles
@@ -11,6 +10,7 @@ from dkvb.deletion.reach import Reach
 from dkvb.workspace import arrays, requests
 from dkvb.workspace.names import STORED_SPLITS, VALUES
 from dkvb.workspace.rows import stored_labels
+from dkvb.workspace.tensors import load_file
 
 LOOKED_FOR = 20_000
 """Pairs whose values of training are looked for after others took their place, at most: they are of one file."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dkvb.deletion.erase import shred
 from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.beside_purge import erasing
 from dkvb.workspace.requests import Request
 
 
@@ -51,9 +52,12 @@ def tidy(workspace: Workspace, train: str) -> None:
     for request in every:
         exact = request.record.exact
         kept = exact.file if exact and standing and standing.request.id == request.id else None
-        if exact and exact.file and kept is None:
-            gone = exact.model_copy(update={"file": None, "values_sha256": None})
-            request_writing.change(request, exact=gone)
-        for file in sorted(request.path.glob("values*.safetensors")):
-            if file.name != kept:
-                shred(file)
+        unlisted = exact if exact and exact.file and kept is None else None
+        files = [file for file in sorted(request.path.glob("values*.safetensors")) if file.name != kept]
+        if unlisted or files:
+            with erasing(workspace):
+                if unlisted:
+                    gone = unlisted.model_copy(update={"file": None, "values_sha256": None})
+                    request_writing.change(request, exact=gone)
+                for file in files:
+                    shred(file)

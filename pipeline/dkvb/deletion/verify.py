@@ -15,6 +15,7 @@ from dkvb.records.proportions import SplitAccuracy
 from dkvb.records.verdict import Verdict
 from dkvb.runtime import progress
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.beside_purge import reading
 from dkvb.workspace.requests import MASKED, Request, forgotten, need_features
 
 
@@ -28,6 +29,11 @@ def run(recipe: Recipe, workspace: Workspace, quick: bool = False) -> list[Verdi
         MissingStage: no such model, or nothing is forgotten in it.
         DamagedArtifact: model, features or a mask have been altered.
     """
+    with reading(workspace):
+        return _verdicts(recipe, workspace, quick)
+
+
+def _verdicts(recipe: Recipe, workspace: Workspace, quick: bool) -> list[Verdict]:
     features = need_features(recipe, workspace)
     verdicts = []
     for seed in recipe.run.seeds:

@@ -21,6 +21,12 @@ def first_model(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
     return TrainedSeed(recipe, workspace, need_features(recipe, workspace), recipe.run.seeds[0])
 
 
+def purged_since(trained: TrainedSeed) -> bool:
+    """Whether anything was purged from the features, or they are gone, since they were looked up."""
+    now = trained.workspace.read(trained.features.path)
+    return now is None or now.manifest != trained.features.manifest
+
+
 def wanted_ids(trained: TrainedSeed, names: Sequence[str | int], flags: str = "") -> list[int]:
     """Ids of the named classes, sorted, each once. `flags`: what the command was given beside them.
 

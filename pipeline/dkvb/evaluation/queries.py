@@ -9,7 +9,7 @@ import numpy as np
 from safetensors import safe_open
 
 from dkvb.bottleneck.projection import project
-from dkvb.workspace import arrays
+from dkvb.workspace import arrays, tensors
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import PROJECTION
 
@@ -36,5 +36,5 @@ def group_queries(features: Artifact, split: str, path: Path, group: range, pool
 
 def group_projections(path: Path, group: range) -> np.ndarray:
     """(G, D, d) float32 projections of a group of codebooks of the quantize artifact at `path`."""
-    with safe_open(path / PROJECTION, framework="numpy") as file:
+    with tensors.reading(path / PROJECTION), safe_open(path / PROJECTION, framework="numpy") as file:
         return np.asarray(file.get_slice("projection")[group.start : group.stop])

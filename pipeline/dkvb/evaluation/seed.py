@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.standardise import Standardiser
@@ -23,6 +22,7 @@ from dkvb.workspace.keys_spec import keys_for
 from dkvb.workspace.lineage import SeedModels, seed_models
 from dkvb.workspace.names import COUNTS, LINEAR, VALUES
 from dkvb.workspace.requests import Union
+from dkvb.workspace.tensors import load_file
 
 
 @dataclass

@@ -16,7 +16,7 @@ import numpy as np
 
 from dkvb.encoders.recorded import Encoding
 from dkvb.errors import DkvbError, UsageError
-from dkvb.records.use import LeftOut
+from dkvb.records.use import LedgerMark, LeftOut
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +53,8 @@ class About:
     """Test accuracy of the trained model, before anything was unlearned: `test`, `per_class_test`."""
     identity: dict[str, str] = field(default_factory=dict)
     """Fingerprints of what it was made from."""
+    ledger: LedgerMark | None = None
+    """Where the workspace's ledger ended when the model was loaded; of an export, what it says of that."""
 
     def __post_init__(self) -> None:
         if not self.ids:

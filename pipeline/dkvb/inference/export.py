@@ -1,9 +1,9 @@
 """A trained bottleneck as a folder of its own, from which masked pairs cannot be had back.
 
-Holds `model.safetensors`, `config.json` (shapes, encoder, classes, what was forgotten), `labels.json` and a model card,
-`README.md`. Keys and values of pairs that may not be selected are zeros, and a forgotten class has no column among the
-values and no name among the classes, unless the model keeps its labels. `dkvb.load(folder)` computes the same bits as
-the model exported.
+Holds `model.safetensors`, `config.json` (shapes, encoder, classes, what was forgotten, and what binds the files to each
+other, see `export_config`), `labels.json` and a model card, `README.md`. Keys and values of pairs that may not be
+selected are zeros, and a forgotten class has no column among the values and no name among the classes, unless the model
+keeps its labels. `dkvb.load(folder)` computes the same bits as the model exported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from safetensors.numpy import save_file
 
 from dkvb.encoders.recorded import Encoding
 from dkvb.errors import DkvbError, UsageError
+from dkvb.inference import export_tensors
 from dkvb.inference.bottleneck_model import Model
+from dkvb.inference.export_config import BINDING, FORMAT, ExportConfig, said_of_the_model, seal_of
+from dkvb.inference.export_files import CARD, CONFIG, FILES, LABELS, TENSORS, labels_of
 from dkvb.inference.model_card import card
 from dkvb.metrics.accuracy import accuracies, per_class
 from dkvb.recipe import WEIGHTS_FILES, Encoder
@@ -28,14 +31,13 @@ from dkvb.runtime import progress
 from dkvb.version import __version__
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import TEMPORARY, canonical_hash, sha256, write_json, write_text
+from dkvb.workspace.beside_purge import reading
+from dkvb.workspace.files import TEMPORARY, canonical_hash, named, sha256, write_json, write_text
 from dkvb.workspace.rows import labels, present
 
-FORMAT = 2
-"""1: of every class a logit, forgotten or not."""
-
-
-CONFIG, TENSORS, LABELS, CARD = "config.json", "model.safetensors", "labels.json", "README.md"
+STAGING = f"{TEMPORARY}export"
+"""Where an export into a folder that is there already is made: below it. It goes last, and so marks an export that was
+cut short."""
 
 
 CENTRE = (
@@ -63,8 +65,10 @@ def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -
     folder = folder.expanduser().absolute()
     with workspace.hold(f"export-{canonical_hash(str(folder))[:16]}", f"the export to {folder}"):
         _refuse(folder, force)
-        temporary = folder.with_name(f"{TEMPORARY}export-{folder.name}")
-        shutil.rmtree(temporary, ignore_errors=True)
+        beside = folder.with_name(f"{STAGING}-{folder.name}")
+        temporary = folder / STAGING if folder.exists() else beside
+        for left in (beside, folder / STAGING):  # by a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
             config = _write(model, temporary, measured(model, workspace))
@@ -73,33 +77,35 @@ def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -
             shutil.rmtree(temporary, ignore_errors=True)
     return ExportResult(
         path=str(folder),
-        files=sorted((CONFIG, TENSORS, LABELS, CARD)),
-        bytes=sum((folder / name).stat().st_size for name in (CONFIG, TENSORS, LABELS, CARD)),
-        sha256=config["sha256"],
-        classes=config["classes"],
-        ids=config["ids"],
-        left_out=config["left_out"],
-        forgotten=config["forgotten"],
-        masked=config["masked"],
-        test=config["accuracy"]["now"],
+        files=sorted(FILES),
+        bytes=sum((folder / name).stat().st_size for name in FILES),
+        sha256=config.sha256,
+        classes=config.classes,
+        ids=config.ids,
+        left_out=config.left_out,
+        forgotten=config.forgotten,
+        masked=config.masked,
+        test=config.accuracy.now,
+        ledger=config.ledger,
     )
 
 
 def _refuse(folder: Path, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; give a folder to export to.")
-    if folder.is_dir() and any(folder.iterdir()) and not force:
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    cut_short = STAGING in there and there <= {STAGING, *FILES}
+    if there and not cut_short and not force:
         raise UsageError(f"{folder} is not empty: give another folder, or --force to replace the export in it.")
 
 
 def _place(temporary: Path, folder: Path) -> None:
-    """Give a finished folder its name; where there is one with something in it, file by file, the config first away and
-    last there."""
-    if not folder.exists() or not any(folder.iterdir()):
-        os.replace(temporary, folder)  # of an empty folder too
+    """Give a finished folder its name; where there is one, file by file, the config first away and last there."""
+    if temporary.parent != folder:
+        os.replace(temporary, folder)
         return
     (folder / CONFIG).unlink(missing_ok=True)
-    for name in (TENSORS, LABELS, CARD, CONFIG):
+    for name in FILES:
         os.replace(temporary / name, folder / name)
 
 
@@ -115,6 +121,11 @@ class Measured:
 
 def measured(model: Model, workspace: Workspace) -> Measured | None:
     """On the stored test set; None where that is not there."""
+    with reading(workspace):
+        return _measured(model, workspace)
+
+
+def _measured(model: Model, workspace: Workspace) -> Measured | None:
     for features in reversed(workspace.all("embed")):
         if features.fingerprint == model.about.identity.get("embed"):
             there = present(features, "test")
@@ -128,15 +139,37 @@ def measured(model: Model, workspace: Workspace) -> Measured | None:
     return None
 
 
-def _write(model: Model, folder: Path, now: Measured | None) -> dict[str, Any]:
+def _write(model: Model, folder: Path, now: Measured | None) -> ExportConfig:
     about = model.about
     forgotten = () if about.keep_labels else about.forgotten
     kept = [place for place, c in enumerate(about.ids) if c not in forgotten]
     tensors = _tensors(model, kept)
-    save_file(tensors, folder / TENSORS, metadata={"format": "pt"})
+    for wrong in export_tensors.impossible(tensors):
+        raise DkvbError(f"The model cannot be exported: {wrong}. Train it again.")
+    config = _config(model, kept, tensors, now)
+    with named(folder / TENSORS):
+        save_file(tensors, folder / TENSORS, metadata={"format": "pt", BINDING: said_of_the_model(config)})
+        with open(folder / TENSORS, "rb+") as file:
+            os.fsync(file.fileno())
+    write_text(folder / CARD, card(config))
+    write_json(folder / LABELS, labels_of(config["classes"]))
+    files = {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
+        for name in FILES
+        if name != CONFIG
+    }
+    config |= {"sha256": files[TENSORS]["sha256"], "files": files}
+    config["seal"] = seal_of(config)
+    write_json(folder / CONFIG, config)
+    return ExportConfig.model_validate(config)
+
+
+def _config(model: Model, kept: list[int], tensors: dict[str, np.ndarray], now: Measured | None) -> dict[str, Any]:
+    """All of `config.json` but the hashes."""
+    about, encoding = model.about, model.about.encoding
     codebooks, pairs, classes = tensors["values"].shape
-    encoding, ids = about.encoding, [about.ids[place] for place in kept]
-    config: dict[str, Any] = {
+    ids = [about.ids[place] for place in kept]
+    return {
         "kind": "dkvb",
         "format": FORMAT,
         "dkvb": __version__,
@@ -154,6 +187,7 @@ def _write(model: Model, folder: Path, now: Measured | None) -> dict[str, Any]:
         "mode": encoding.mode if encoding.settings else None,
         # said only where it is so: other exports are the same as before there was a choice
         **({"exif_rotate": True} if encoding.exif_rotate else {}),
+        **({"integers": {"scale": encoding.scale, "offset": encoding.offset}} if encoding.scale is not None else {}),
         "weights_sha256": encoding.weights_sha256,
         "transform": _transform(encoding),
         "classes": [about.classes[place] for place in kept],
@@ -168,16 +202,8 @@ def _write(model: Model, folder: Path, now: Measured | None) -> dict[str, Any]:
         "seed": about.seed,
         "accuracy": _accuracy(about.accuracy, kept) | {"now": [now.answers[c] for c in ids] if now else None},
         "identity": about.identity,
-        "sha256": sha256(folder / TENSORS),
+        "ledger": about.ledger.model_dump() if about.ledger else None,
     }
-    if encoding.scale is not None:
-        config["integers"] = {"scale": encoding.scale, "offset": encoding.offset}
-    write_text(folder / CARD, card(config))
-    write_json(folder / LABELS, {str(place): name for place, name in enumerate(config["classes"])})
-    write_json(folder / CONFIG, config)
-    with open(folder / TENSORS, "rb+") as file:
-        os.fsync(file.fileno())
-    return config
 
 
 def _tensors(model: Model, kept: list[int]) -> dict[str, np.ndarray]:

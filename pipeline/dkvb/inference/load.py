@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dkvb.bottleneck.mask_order import unpack
 from dkvb.encoders.recorded import Encoding
@@ -17,7 +16,7 @@ from dkvb.errors import MissingStage, SettingsClash, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference.bottleneck_model import Model, Weights
 from dkvb.inference.classifier import About, Classifier, LinearModel
-from dkvb.inference.export import CONFIG, TENSORS
+from dkvb.inference.export_files import CONFIG, TENSORS
 from dkvb.inference.exported import read_export
 from dkvb.recipe import Recipe
 from dkvb.recipe import load as load_recipe
@@ -25,13 +24,15 @@ from dkvb.records.embed import EmbedResult
 from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import Keeps, UnlearnResult
 from dkvb.runtime.device import choose_device
-from dkvb.workspace import arrays
+from dkvb.workspace import arrays, ledger_mark
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.beside_purge import reading, refuse_half_purged
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import COUNTS, KEYS, LINEAR, MANIFEST, MASK, PROJECTION, VALUES, WEIGHTS
-from dkvb.workspace.requests import all_requests, need_features, refuse_half_purged, unite
+from dkvb.workspace.requests import all_requests, need_features, unite
 from dkvb.workspace.settings import BottleneckSettings, ModelSettings, QuantizeSettings
+from dkvb.workspace.tensors import load_file
 
 
 def load(
@@ -71,17 +72,20 @@ def load(
         )
     if (folder / CONFIG).is_file() or (folder / TENSORS).is_file():
         return read_export(folder, device, keep_labels)
-    if (folder / MANIFEST).is_file():
-        workspace = Workspace(folder.parent.parent, folder.parent.parent / "reports")
-        artifact = workspace.read(folder)
-        assert artifact is not None
-        return load_artifact(workspace, artifact, device, requests, keep_labels)
-    workspace = Workspace(folder, folder / "reports")
-    if recipe is not None:
-        settings = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-        chosen = settings.run.seeds[0] if seed is None else seed
-        return load_seed(settings, workspace, chosen, device, requests, keep_labels)
-    return load_artifact(workspace, _last(workspace, seed), device, requests, keep_labels)
+    artifact = (folder / MANIFEST).is_file()
+    root = folder.parent.parent if artifact else folder
+    workspace = Workspace(root, root / "reports")
+    with reading(workspace):
+        if artifact:
+            found = workspace.read(folder)
+            if found is None:
+                raise MissingStage(f"{folder} has just been deleted: load the workspace {root} itself.")
+            return load_artifact(workspace, found, device, requests, keep_labels)
+        if recipe is not None:
+            settings = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
+            chosen = settings.run.seeds[0] if seed is None else seed
+            return load_seed(settings, workspace, chosen, device, requests, keep_labels)
+        return load_artifact(workspace, _last(workspace, seed), device, requests, keep_labels)
 
 
 def load_seed(
@@ -95,8 +99,9 @@ def load_seed(
         DamagedArtifact: it has been altered.
     """
     _check_device(device)
-    trained = TrainedSeed(recipe, workspace, need_features(recipe, workspace), seed).dkvb_artifact
-    model = load_artifact(workspace, trained, device, requests, keep_labels)
+    with reading(workspace):
+        trained = TrainedSeed(recipe, workspace, need_features(recipe, workspace), seed).dkvb_artifact
+        model = load_artifact(workspace, trained, device, requests, keep_labels)
     assert isinstance(model, Model)
     return model
 
@@ -139,6 +144,11 @@ def load_artifact(
         MissingStage: what it was made from is gone.
         DamagedArtifact: a file has been altered or is missing, or a purge was cut short.
     """
+    with reading(workspace):
+        return _loaded(workspace, artifact, device, requests, keep_labels)
+
+
+def _loaded(workspace: Workspace, artifact: Artifact, device: str, requests: bool, keep_labels: bool) -> Classifier:
     refuse_half_purged(workspace)
     artifact.check()
     if artifact.stage == "train":
@@ -212,6 +222,8 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
         keep_labels=keep_labels,
         accuracy={"test": result.test, "per_class_test": result.per_class_test},
         identity={"train": trained.fingerprint, "embed": features.fingerprint},
+        # looked up before the requests are: what comes in between is then unknown to the model, as far as this says
+        ledger=ledger_mark.read(workspace.root) if requests else ledger_mark.NONE,
     )
     if codes is None:
         head = load_file(trained.path / LINEAR)

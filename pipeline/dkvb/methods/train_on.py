@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import polars
 import torch
-from safetensors.numpy import load_file
 
 from dkvb.bottleneck.decoder import Decoder
 from dkvb.bottleneck.mask_order import unpack
@@ -36,6 +35,7 @@ from dkvb.workspace.files import atomic
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CHECKPOINT, CURVE, MASK, MEASURED_SPLITS, METRICS
+from dkvb.workspace.tensors import load_file
 
 BATCH_SIZE, CLIP = 256, 0.1
 """Appendix E.4, Table 7."""

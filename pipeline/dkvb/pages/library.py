@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from dkvb.workspace.files import write_text
+from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.files import TEMPORARY, canonical_hash, write_text
 
 EXPORTS = "window.vegaEmbed = vegaEmbed;"
 
@@ -30,6 +31,19 @@ def vega_bundle() -> str:
 
     bundle: str = vl_convert.javascript_bundle(EXPORTS)
     return bundle
+
+
+def written_alone(workspace: Workspace) -> AbstractContextManager[None]:
+    """The right to write into the reports folder; one process at a time."""
+    label = f"reports-{canonical_hash(str(workspace.reports))[:16]}"
+    return workspace.hold(label, f"the pages in {workspace.reports}")
+
+
+def remove_unfinished(reports: Path) -> None:
+    """Delete what a killed process left half-written where pages lie. Call with `written_alone`."""
+    for folder in (reports, reports / "data", reports / "assets"):
+        for path in folder.glob(f"{TEMPORARY}*"):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

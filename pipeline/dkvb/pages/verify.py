@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dkvb.pages.charts import verify as verify_charts
-from dkvb.pages.library import library_being_written
+from dkvb.pages.library import library_being_written, written_alone
 from dkvb.pages.page import INDEX, VERDICT, render, unchecked
 from dkvb.recipe import Recipe
 from dkvb.records.verdict import Verdict, together
@@ -19,7 +19,7 @@ from dkvb.workspace.files import write_text
 def write(recipe: Recipe, workspace: Workspace, verdicts: Sequence[Verdict]) -> Path:
     """Write the page, and the charts' library where it is not there yet, into the reports folder; the page's path."""
     path = workspace.reports / VERDICT
-    with library_being_written(workspace.reports), unchecked():
+    with written_alone(workspace), library_being_written(workspace.reports), unchecked():
         write_text(path, page(recipe, verdicts, (workspace.reports / "index.html").is_file()))
     return path
 

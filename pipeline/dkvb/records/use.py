@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from dkvb.records.base import Record
@@ -64,6 +66,15 @@ class LeftOut(Record):
     """Under the mask, its label still among the answers."""
 
 
+class LedgerMark(Record):
+    """Where a workspace's ledger ended when a model was loaded from it."""
+
+    entries: int = Field(ge=0)
+    """How many entries it had."""
+    hash: str = Field(pattern="^[0-9a-f]{64}$")
+    """Hash of the last; 64 zeros where there was none."""
+
+
 class ExportResult(Record):
     """A folder that `dkvb export` wrote."""
 
@@ -87,3 +98,35 @@ class ExportResult(Record):
     """Pairs that were left out."""
     test: list[float | None] | None
     """(L,) test accuracy of each class, None without samples; None where the workspace no longer has the test set."""
+    ledger: LedgerMark | None
+    """Where the workspace's ledger ended when the model was loaded; None where that is not known."""
+
+
+class RequestSince(Record):
+    """A request of which the ledger has events that are not in an export."""
+
+    request: str
+    """Its id."""
+    names: list[str]
+    """Names of its classes; none where it is about single samples or is gone."""
+    events: list[str]
+    """What was done since, in that order: masked, topped-up, exact, restored, purged."""
+
+
+class ExportCheck(Record):
+    """What `dkvb export --check` found out about a folder that `dkvb export` wrote."""
+
+    path: str
+    """The folder."""
+    verdict: Literal["current", "stale", "unknown", "damaged"]
+    """"stale": requests have been opened, taken back or purged since. "unknown": nothing says whether they have."""
+    problems: list[str]
+    """What is wrong with its files, or why no more can be known, in sentences."""
+    since: list[RequestSince]
+    """Requests that it does not know of."""
+    exported: LedgerMark | None
+    """Where the ledger ended when the model was loaded; None where that is not known."""
+    now: LedgerMark | None
+    """Where it ends now; None where it cannot be read."""
+    not_checked: list[str]
+    """What the check cannot see."""

@@ -36,10 +36,11 @@ from dkvb.sources.opening import open_source
 from dkvb.sources.remarks import in_words, refused
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Claim, Workspace
+from dkvb.workspace.beside_purge import refuse_half_purged
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import FILES, STORED_SPLITS
-from dkvb.workspace.requests import refuse_half_purged, refuse_return
+from dkvb.workspace.requests import refuse_return
 from dkvb.workspace.specs import embed_spec
 
 SHOWN = 10

@@ -16,13 +16,14 @@ from dkvb.pages import bottleneck, compare, index, paper
 from dkvb.pages import run as run_page
 from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.runs import Collected
-from dkvb.pages.library import library_being_written, library_name
+from dkvb.pages.library import library_being_written, library_name, remove_unfinished, written_alone
 from dkvb.pages.page import VERDICT, Page, data_name, sources
 from dkvb.recipe import Recipe
 from dkvb.records.report import ReportResult
 from dkvb.runtime import progress
 from dkvb.version import __version__
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.beside_purge import reading
 from dkvb.workspace.files import atomic, canonical_hash, write_json, write_text
 
 LISTING = "data/pages.json"
@@ -42,6 +43,11 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Repor
         MissingStage: no model has been trained yet.
         DamagedArtifact: a manifest cannot be read.
     """
+    with reading(workspace), written_alone(workspace):
+        return [_report(recipe, workspace, force)]
+
+
+def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
     started = time.perf_counter()
     collected = collect(workspace)
     if not collected.setups:
@@ -49,6 +55,7 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Repor
             f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages."
         )
     folder, planned = workspace.reports, plan(collected)
+    remove_unfinished(folder)
     listing, ours = _listed(folder), canonical_hash([__version__, sources()])
     keys = {page.name: canonical_hash([ours, page.title, page.inputs]) for page in planned}
     stale = [page for page in planned if force or not _current(folder, page.name, keys[page.name], listing)]
@@ -61,14 +68,12 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Repor
         task.advance()
     _remove_gone(folder, listing, set(keys))
     write_json(folder / LISTING, {name: listing[name] for name in sorted(keys)})
-    return [
-        ReportResult(
-            index=str(folder / "index.html"),
-            pages=[str(folder / page.name) for page in planned],
-            written=len(stale),
-            seconds=round(time.perf_counter() - started, 3),
-        )
-    ]
+    return ReportResult(
+        index=str(folder / "index.html"),
+        pages=[str(folder / page.name) for page in planned],
+        written=len(stale),
+        seconds=round(time.perf_counter() - started, 3),
+    )
 
 
 def plan(collected: Collected) -> list[Page]:

@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from dkvb.bottleneck.decoder import Decoder, flat_ids, start_values
@@ -38,6 +37,7 @@ from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CHECKPOINT, LINEAR, VALUES
 from dkvb.workspace.settings import QuantizeSettings
 from dkvb.workspace.specs import dkvb_spec, linear_spec
+from dkvb.workspace.tensors import load_file
 
 
 class Stopwatch:

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,11 @@ class Workspace:
 
     def all(self, stage: str) -> list[Artifact]:
         """Finished artifacts of a stage, the one last made or used last."""
-        folders = [path.parent for path in (self.root / stage).glob(f"*/{MANIFEST}")]
-        folders.sort(key=lambda path: (path / MANIFEST).stat().st_mtime_ns)
-        return [artifact for path in folders if (artifact := self.read(path))]
+        made = {}
+        for path in (self.root / stage).glob(f"*/{MANIFEST}"):
+            with suppress(FileNotFoundError):  # deleted at this instant
+                made[path.parent] = path.stat().st_mtime_ns
+        return [artifact for path in sorted(made, key=made.__getitem__) if (artifact := self.read(path))]
 
     def find(self, stage: str, settings: Mapping[str, Any]) -> Artifact | None:
         """The artifact with these settings; of several (the data changed), the one last made or used."""
@@ -168,7 +170,8 @@ class Workspace:
             if artifact is None:
                 self._start(path, spec, sweep)
             else:
-                os.utime(path / MANIFEST)
+                with locks.unless_read_only(self.root):
+                    os.utime(path / MANIFEST)
             yield claim
 
     def _start(self, path: Path, spec: Spec, sweep: bool) -> None:
@@ -182,12 +185,19 @@ class Workspace:
 
     def hold(self, name: str, what: str) -> AbstractContextManager[None]:
         """Hold a named lock of the workspace, waiting for it where another process has it; `what` it is for."""
-        return locks.hold(self.root / ".locks", name, what)
+        return locks.hold(self.locks, name, what)
+
+    @property
+    def locks(self) -> Path:
+        """The folder of its locks."""
+        return self.root / ".locks"
 
     def remember_recipe(self) -> None:
-        """Make `used_with` the recipe last used here. Call before anything is written."""
+        """Make `used_with` the recipe last used here, unless nothing can be written here. Call before anything else is
+        written."""
         if self.used_with is not None:
-            last_recipe.write(self.root, self.used_with)
+            with locks.unless_read_only(self.root):
+                last_recipe.write(self.root, self.used_with)
 
     def unfinished(self, stage: str) -> list[Path]:
         """Folders of a stage that were begun and not finished."""

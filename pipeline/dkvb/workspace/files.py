@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dkvb.errors import system_error
 from dkvb.runtime.visible import json_text
 
 TEMPORARY = ".tmp-"
@@ -18,16 +19,34 @@ TEMPORARY = ".tmp-"
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; when the block ends well, it is flushed to disk and takes its name."""
+    """A temporary path beside `path`; when the block ends well, it is flushed to disk and takes its name.
+
+    Raises:
+        OSError: the disk is full, say; names `path`, whichever library was writing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with named(path):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Raise a full disk, and any other system error, as an OSError that names the file that is being written, whichever
+    library met it."""
+    try:
+        yield
+    except Exception as error:
+        told = system_error(error, path)
+        if told is None or told is error:
+            raise
+        raise told from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,6 +26,7 @@ from dkvb.records.embed import EmbedResult
 from dkvb.records.purges import State
 from dkvb.workspace import exact_values
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.beside_purge import REQUESTS, refuse_half_purged
 from dkvb.workspace.files import sha256
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import MASK, REQUEST
@@ -225,7 +226,7 @@ def find(workspace: Workspace, wanted: str) -> Request:
 @contextmanager
 def held(workspace: Workspace) -> Iterator[None]:
     """The right to open, change or close requests; one process at a time."""
-    with workspace.hold("requests", "deletion requests"):
+    with workspace.hold(REQUESTS, "deletion requests"):
         workspace.remember_recipe()
         yield
 
@@ -233,19 +234,6 @@ def held(workspace: Workspace) -> Iterator[None]:
 def top_up_file(number: int) -> str:
     """The file in a request's folder that holds the pairs by which its N was raised for the number-th time."""
     return f"top-up-{number}.safetensors"
-
-
-def refuse_half_purged(workspace: Workspace) -> None:
-    """Raise where a purge has begun and not ended, since what lies on disk then does not fit together.
-
-    Raises:
-        DamagedArtifact: names the command that ends it.
-    """
-    for request in all_requests(workspace):
-        if request.record.purging and request.record.purging.stage == "erase":
-            raise DamagedArtifact(
-                f"The purge of request {request.id} did not come to its end: `dkvb purge {request.id} --yes` ends it."
-            )
 
 
 def refuse_return(workspace: Workspace, features: Artifact) -> None:

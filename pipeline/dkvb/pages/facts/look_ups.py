@@ -17,7 +17,7 @@ from dkvb.bottleneck.values import codebook_logits
 from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.pages.facts.setups import Trained
-from dkvb.workspace import arrays
+from dkvb.workspace import arrays, tensors
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import COUNTS, MASK, VALUES
 from dkvb.workspace.settings import BottleneckSettings, QuantizeSettings
@@ -241,7 +241,10 @@ def _codebooks(
     model: StoredBottleneck, trained: Trained, features: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Each codebook with the samples' queries (n, d) and its values (M, L), read as they are needed."""
-    with safe_open(trained.artifact.path / VALUES, framework="numpy") as file:
+    with (
+        tensors.reading(trained.artifact.path / VALUES),
+        safe_open(trained.artifact.path / VALUES, framework="numpy") as file,
+    ):
         stored = file.get_slice("values")
         for group in groups(model.codebooks):
             queries = model.project(features, group)
