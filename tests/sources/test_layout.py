@@ -10,6 +10,7 @@ import pytest
 
 from dkvb.commands.declare import there
 from dkvb.errors import UsageError
+from dkvb.sources.remarks import PassedOver
 from dkvb.sources.roles import role_of
 from source_files import folder, plant, refused
 
@@ -72,6 +73,8 @@ def test_splits_are_never_classes(tmp_path, case):
     assert source.splits["test"].labels.tolist() == [0, 1]
     assert source.notes == [f"{train}/ trains, {test}/ tests"]
     assert source.splits["test"].read(1).size == (4, 4)
+    texts = {"no image (.txt)": PassedOver(1, "labels/train/0.txt")} if "annotations" in case else {}
+    assert source.passed_over == texts
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,8 @@ def test_without_a_test_folder_a_share_is_set_aside(tmp_path, case, classes):
     assert source.classes == classes.split()
     assert source.notes[-1].startswith("no test/ folder: split off 25% of every class")
     assert sorted(set(source.splits["test"].labels.tolist())) == list(range(len(source.classes)))
+    noted = {"no image (.xml)": PassedOver(2, "notes/a.xml")} if "annotations" in case else {}
+    assert source.passed_over == noted
     assert {int(Path(id).stem) for split in source.splits.values() for id in split.ids} >= set(range(4))
 
 
@@ -200,6 +205,7 @@ def test_folders_beside_both_splits_are_counted(tmp_path):
     source = folder(plant(tmp_path / "data", "{train,test}/{cat,dog}/0.png", "unlabelled/{1,2}.png", "masks/a.txt"))
     of = source.passed_over["an image in unlabelled/, which is neither training nor test set"]
     assert (of.count, of.example) == (2, "unlabelled/1.png")
+    assert source.passed_over["no image (.txt)"] == PassedOver(1, "masks/a.txt")
     assert source.notes == ["train/ trains, test/ tests, unlabelled/ (2 images) is not read"]
 
 

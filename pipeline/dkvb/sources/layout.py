@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from dkvb.sources.levels import Level, holds_images, look_at
 from dkvb.sources.roles import TESTS, TRAIN, nameless, role_of
 from dkvb.sources.unclear import refuse_beside, refuse_loose, refuse_no_train, refuse_two
+
+NOT_READ = "which is not read"
 
 NESTED = 4
 """Folders that may lie in one another before class folders come."""
@@ -22,7 +25,7 @@ class Layout:
     """Holds class folders, as does `test`; None: a share of train is set aside."""
     test: Path | None = None
     unread: dict[Path, str] = field(default_factory=dict)
-    """Folders beside them with images, and why they are not read."""
+    """Folders beside them, and why their images are not read."""
     through: tuple[Level, ...] = ()
     """Folders above them, whose own files are in no class folder."""
     guessed: bool = False
@@ -31,7 +34,7 @@ class Layout:
 
 @dataclass
 class Parts:
-    """The folders of a folder that hold images, by what their names say and what they hold."""
+    """The folders of a folder, by what their names say and what they hold."""
 
     level: Level
     splits: dict[str, list[str]] = field(default_factory=dict)
@@ -42,6 +45,8 @@ class Parts:
     """Role -> names of those that hold no image."""
     others: list[str] = field(default_factory=list)
     """Names of those without a role."""
+    bare: list[str] = field(default_factory=list)
+    """Names of folders without a role or an image."""
 
     @property
     def test_role(self) -> str | None:
@@ -62,12 +67,10 @@ def by_names(root: Path) -> Layout:
     through = tuple(descend(look_at(root)))
     base = through[-1]
     parts = sort_out(base)
-    if not (parts.splits or parts.loose or parts.empty):
-        return Layout(root, base.path, through=through[:-1], guessed=True)
     trains, tests = parts.names(TRAIN), parts.names(*TESTS)
     if not trains and not tests:
         _refuse_loose(parts)
-        return Layout(root, base.path, through=through[:-1], guessed=True)
+        return Layout(root, base.path, None, _beside(through), through[:-1], guessed=True)
     if not trains:
         refuse_no_train(base.path, tests, bool(parts.others))
     if len(trains) > 1:
@@ -77,12 +80,13 @@ def by_names(root: Path) -> Layout:
     if len(chosen) > 1:
         refuse_two(base.path, chosen, str(role), "--test")
     if not chosen and parts.others:
-        known = look_at(inner(base.path / trains[0])[0]).folders
+        known = inner(base.path / trains[0])[-1].folders
         maybe = (name for name in parts.others if known.keys() & look_at(base.path / name).folders)
         refuse_beside(base.path, trains[0], parts.others, next(maybe, None))
-    train, levels = inner(base.path / trains[0])
-    test, more = inner(base.path / chosen[0], classes=look_at(train).folders) if chosen else (None, [])
-    return Layout(root, train, test, _unread(parts, {trains[0], *chosen}), (*through, *levels, *more))
+    train = inner(base.path / trains[0])
+    test = inner(base.path / chosen[0], classes=train[-1].folders) if chosen else []
+    unread = _beside(through) | _unread(parts, {trains[0], *chosen}) | _beside(train) | _beside(test)
+    return Layout(root, train[-1].path, test[-1].path if test else None, unread, (*through, *train[:-1], *test[:-1]))
 
 
 def sort_out(level: Level, apart: Iterable[Path] = ()) -> Parts:
@@ -98,11 +102,12 @@ def sort_out(level: Level, apart: Iterable[Path] = ()) -> Parts:
         if role and not holds_images(level.path / name):
             parts.empty.setdefault(role, []).append(name)
         elif role:
-            held = look_at(inner(level.path / name, loose=True)[0])
+            held = inner(level.path / name, loose=True)[-1]
             structured = any(holds_images(held.path / below) for below in held.folders)
             (parts.splits if structured else parts.loose).setdefault(role, []).append(name)
     if any(roles.values()):
-        parts.others = [name for name, role in roles.items() if not role and holds_images(level.path / name)]
+        for name in (name for name, role in roles.items() if not role):
+            (parts.others if holds_images(level.path / name) else parts.bare).append(name)
     return parts
 
 
@@ -118,8 +123,9 @@ def descend(level: Level) -> list[Level]:
     return levels
 
 
-def inner(folder: Path, classes: Iterable[str] = (), loose: bool = False) -> tuple[Path, list[Level]]:
-    """Where a split's class folders are, and the folders on the way: `train/train/<class>` has them one level deeper.
+def inner(folder: Path, classes: Iterable[str] = (), loose: bool = False) -> list[Level]:
+    """A split's folder and those below it down to the one that holds class folders: in `train/train/<class>`, the
+    second.
 
     Args:
         classes: names that are known to be of classes.
@@ -133,7 +139,7 @@ def inner(folder: Path, classes: Iterable[str] = (), loose: bool = False) -> tup
         if (below.images or not below.folders) and not (loose and no_class):
             break
         levels.append(below)
-    return levels[-1].path, levels[:-1]
+    return levels
 
 
 def _only(level: Level) -> str | None:
@@ -152,11 +158,22 @@ def _only(level: Level) -> str | None:
     return first
 
 
+def _beside(levels: Sequence[Level]) -> dict[Path, str]:
+    """The folders that were left aside on the way down."""
+    return {
+        above.path / name: NOT_READ
+        for above, below in pairwise(levels)
+        for name in above.folders
+        if above.path / name != below.path
+    }
+
+
 def _unread(parts: Parts, used: set[str]) -> dict[Path, str]:
-    """The other folders with images, and why they are not read."""
+    """The other folders, and why their images are not read."""
     out: dict[Path, str] = {}
     for among, why in (
-        (parts.splits, "which is not read"),
+        (parts.splits, NOT_READ),
+        (parts.empty | {"": parts.bare}, NOT_READ),
         (parts.loose, "which holds images in no class folder"),
         ({"": parts.others}, "which is neither training nor test set"),
     ):

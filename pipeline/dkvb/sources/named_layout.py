@@ -32,7 +32,7 @@ def as_named(data: Data) -> Layout:
     _keep_apart(train, test)
     train = _inside(train, test)
     classes = look_at(train).folders
-    test = test and inner(test, classes)[0]
+    test = test and inner(test, classes)[-1].path
     return Layout(_root(root, train, test), train, test)
 
 
@@ -95,7 +95,7 @@ def _keep_apart(train: Path, test: Path | None) -> None:
 def _inside(train: Path, test: Path | None) -> Path:
     """The folder itself, or a single one in it, the test set apart, which holds the class folders."""
     names = [name for name, real in look_at(train).folders.items() if test is None or real != os.path.realpath(test)]
-    return inner(train / names[0])[0] if len(names) == 1 and not look_at(train / names[0]).images else train
+    return inner(train / names[0])[-1].path if len(names) == 1 and not look_at(train / names[0]).images else train
 
 
 def _root(root: Path | None, train: Path, test: Path | None) -> Path:
