@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from conftest import SHARED, needs_shared
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Data
-from dkvb.sources.base import FeatureSource
+from dkvb.sources.base import FeatureSource, digest
 from dkvb.sources.npz import UnreadableFeatures
 from dkvb.sources.opening import open_source
 from source_files import refused
@@ -54,6 +55,39 @@ def test_features_without_test_set_a_share_aside(tmp_path):
     assert all((train["x"][int(id)] == row).all() for id, row in zip(aside.ids, aside.features, strict=True))
     assert "split off 30% of every class (12 of 40 rows)" in source.notes[0]
     assert source.fingerprint != features(tmp_path, train, False, share=0.2).fingerprint
+
+
+def test_fingerprints_are_those_of_version_0_1(tmp_path):
+    features(tmp_path)
+    hashes = [hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("train.npz", "test.npz")]
+    data = Data(source="features", path=str(tmp_path))
+    assert open_source(data).fingerprint == digest(["", *hashes])
+    (tmp_path / "test.npz").unlink()
+    assert open_source(data).fingerprint == digest(["0.2", hashes[0]])
+    np.savez(tmp_path / "train.npz", **{**arrays(), "y": np.arange(40) % 4 + 1})
+    refused(DkvbError, 'no training samples for class 0, .*set data.labels to "from-1"', "features", tmp_path)
+    read = [open_source(data.model_copy(update={"labels": how})) for how in ("from-1", "sparse")]
+    assert [source.classes for source in read] == [["0", "1", "2", "3"], ["1", "2", "3", "4"]]
+    assert read[0].splits["train"].labels.tolist() == read[1].splits["train"].labels.tolist()
+    assert len({source.fingerprint for source in read} | {digest(["0.2", hashes[0]])}) == 3
+
+
+def test_labels_of_train_and_test_are_of_one_list(tmp_path):
+    names = np.array(["b", "c", "a", "d"])
+    x = arrays()["x"]
+    y = names[np.arange(40) % 4]
+    source = features(tmp_path / "n", {"x": x, "y": y}, {"x": x[:3], "y": np.array(["d", "b", "b"])})
+    assert source.classes == ["a", "b", "c", "d"]
+    assert source.splits["train"].labels[:4].tolist() == [1, 2, 0, 3]
+    assert source.splits["test"].labels.tolist() == [3, 1, 1]
+    listed = features(tmp_path / "l", {"x": x, "y": y, "classes": names}, {"x": x[:3], "y": np.array(["d", "b", "b"])})
+    assert listed.classes == names.tolist()
+    assert listed.splits["train"].labels[:4].tolist() == [0, 1, 2, 3]
+    assert listed.splits["test"].labels.tolist() == [3, 0, 0]
+    with pytest.raises(DkvbError, match="test.npz: no training samples for class 'e'"):
+        features(tmp_path / "s", {"x": x, "y": y}, {"x": x[:1], "y": np.array(["e"])})
+    with pytest.raises(DkvbError, match="Labels in .*test.npz are plain numbers, and others name their classes"):
+        features(tmp_path / "m", {"x": x, "y": y}, {"x": x[:1], "y": np.array([0])})
 
 
 def bad(**changes):

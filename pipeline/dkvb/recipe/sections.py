@@ -58,7 +58,8 @@ class Data(Section):
     """How labels that are numbers count classes: from 0 or from 1 without gaps, or "sparse", any integers, each a class
     named by its number."""
     scale: float | None = None
-    """Features that are integers are taken times this, after `offset` was added; needed for them, and for no others."""
+    """Features that are integers are taken times this, after `offset` was added; needed for them, and an error for
+    others."""
     offset: float = 0.0
 
     @property

@@ -65,11 +65,6 @@ def read_labels(values: np.ndarray, where: object, how: How, remarks: Remarks) -
     return plain, None
 
 
-def plain_labels(values: np.ndarray, where: object, remarks: Remarks) -> np.ndarray:
-    """Labels (N,) int64, or (N,) of str; see `read_labels`."""
-    return _plain(np.asarray(values), where, remarks)[0]
-
-
 def renumber(y: np.ndarray, classes: Sequence[str], into: Sequence[str], where: object) -> np.ndarray:
     """Labels (N,) that are places in `classes` as places in `into`, by name.
 
