@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dkvb import from_arrays
 from dkvb.errors import DkvbError
 from dkvb.recipe import Data
 from dkvb.sources.checks import check_classes, check_names, folded
 from dkvb.sources.opening import open_source
 from dkvb.sources.text import read_lines
 from dkvb.sources.vggface2 import identity_names
-from source_files import cifar10, imagenet, refused
+from source_files import cifar10, imagenet, refused, save
 
 ALIKE = [
     ("cat", "Cat"),
@@ -113,3 +114,19 @@ def test_lines_are_what_stands_between_their_ends(tmp_path: Path) -> None:
     # other characters that Python calls ends of lines are parts of a name
     (tmp_path / "classes.txt").write_bytes("a\u2028b\r\n c \n\n".encode())
     assert read_lines(tmp_path / "classes.txt") == ["a\u2028b", " c "]
+
+
+def test_names_that_look_alike_are_doubted_in_every_source(tmp_path: Path) -> None:
+    x, y = np.eye(8, dtype=np.float32), np.array(["cat", "CAT"] * 4)
+    for row, name in enumerate(y):
+        save(tmp_path / "photos" / "train" / str(name) / f"{row}.png", row)
+    np.savez(tmp_path / "train.npz", x=x, y=y)
+    sources = [
+        from_arrays(x, y),
+        open_source(Data(source="folder", path=str(tmp_path / "photos"))),
+        open_source(Data(source="features", path=str(tmp_path), train="train.npz")),
+    ]
+    for source in sources:
+        (doubt,) = source.doubts
+        assert "the classes 'CAT', 'cat' differ only in spaces, case" in doubt
+        assert not [note for note in source.notes if "differ only" in note]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dkvb import from_arrays
 from dkvb.errors import DkvbError, UsageError
 from dkvb.sources.numbers import BLOCK, as_features, doubt_columns, new_features
 from dkvb.sources.remarks import Remarks
@@ -103,3 +104,10 @@ def test_columns_of_zeros_are_no_measure() -> None:
     assert doubts(x) == []
     assert doubts(np.zeros((3, 3))) == []
     assert doubts(np.full((3, 3), 7.0)) == []
+
+
+def test_columns_out_of_proportion_are_doubted_in_arrays_too() -> None:
+    x = np.random.default_rng(0).standard_normal((40, 5))
+    x[:, 3] += 1e6
+    (doubt,) = from_arrays(x, np.arange(40) % 2).doubts
+    assert "column 3 of the features is far from the rest" in doubt

@@ -100,25 +100,17 @@ EVERYWHERE = {
     "debug": flag(bool, "--debug", default=False, help="Show the traceback of an error.", **_OUTPUT),
 }
 
+
+def _part(key: str, told: str) -> Flag:
+    """Where a part of the data set lies."""
+    return flag(
+        str | None, f"--{key}", metavar="DIR", help=told, sets=f"data.{key}", read=there, rich_help_panel="Data"
+    )
+
+
 READING = {
-    "train": flag(
-        str | None,
-        "--train",
-        metavar="DIR",
-        help="Folder of the training set, where its name does not say so.",
-        sets="data.train",
-        read=there,
-        rich_help_panel="Data",
-    ),
-    "test": flag(
-        str | None,
-        "--test",
-        metavar="DIR",
-        help="Folder of the test set, likewise.",
-        sets="data.test",
-        read=there,
-        rich_help_panel="Data",
-    ),
+    "train": _part("train", "Folder of the training set, where its name does not say so."),
+    "test": _part("test", "Folder of the test set, likewise."),
     "on_bad": flag(
         str | None,
         "--on-bad",

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from dkvb.metrics.columns import moments
+
 if TYPE_CHECKING:
     import torch
 
 FAR, WIDE = 64.0, 20.0
 """Times the usual spread that a column's mean may be from zero, and that its own spread may be. CLIP's features reach
 30 and 3; the paper's head loses 10 points of 88 at 100, and 39 where a column is 100 times as wide as the others."""
-
-BLOCK = 8192
-"""Rows looked at together."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Standardiser:
     def of(cls, features: np.ndarray) -> Standardiser:
         """That of training features (N, D); the usual spread is the median deviation of columns that are not
         constant."""
-        mean, spread = _moments(features)
+        mean, spread = moments(features)
         wider = spread[spread > 0]
         usual = float(np.median(wider)) if len(wider) else 1.0
         columns = np.flatnonzero((np.abs(mean) > FAR * usual) | (spread > WIDE * usual))
@@ -85,16 +84,3 @@ class Standardiser:
         shift, unfolded = weight[:, self.columns].astype(np.float64), weight.copy()
         unfolded[:, self.columns] = shift * self.times
         return unfolded, (bias + shift @ self.mean).astype(np.float32)
-
-
-def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation (D,) float64 of each column, in blocks and about a row of the data, so that neither memory nor
-    rounding grows with the offset."""
-    about = features[:1].astype(np.float64)
-    total, squares = np.zeros(features.shape[1]), np.zeros(features.shape[1])
-    for start in range(0, len(features), BLOCK):
-        apart = features[start : start + BLOCK] - about
-        total += apart.sum(0)
-        squares += (apart**2).sum(0)
-    mean = total / len(features)
-    return about[0] + mean, np.sqrt(np.maximum(squares / len(features) - mean**2, 0))

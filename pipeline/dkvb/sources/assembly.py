@@ -11,9 +11,10 @@ import numpy as np
 from dkvb.errors import DkvbError
 from dkvb.recipe import Data
 from dkvb.sources.base import FeatureSource, FeatureSplit, ImageSource, ImageSplit, Mode, digest, hold_out
-from dkvb.sources.checks import check_classes, rows_not_finite
+from dkvb.sources.checks import check_classes, check_finite
 from dkvb.sources.class_ids import Labels, class_ids
 from dkvb.sources.images import indices
+from dkvb.sources.numbers import doubt_columns
 from dkvb.sources.remarks import Remarks
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _divide(parts: Sequence[Labels], named: Sequence[str] | None, data: Data, un
     else:
         rows = {name: (i, np.arange(len(ids[i])), ids[i]) for i, name in enumerate(("train", "test"))}
     labels = {name: labels for name, (_, _, labels) in rows.items()}
-    check_classes(classes, labels, parts[0].where, remarks.notes)
+    check_classes(classes, labels, parts[0].where, remarks.notes, remarks.doubts)
     return _Division(classes, rows)
 
 
@@ -138,12 +139,8 @@ def feature_source(
         if part.x.shape[1] != parts[0].x.shape[1]:
             widths = [f"{p.labels.where} has {p.x.shape[1]} features a row" for p in (parts[0], part)]
             raise DkvbError(f"{' and '.join(widths)}; compute both with one encoder.")
-        if len(bad := rows_not_finite(part.x)):
-            rows = ", ".join(map(str, bad[:5]))
-            raise DkvbError(
-                f"{part.labels.where}: NaN or infinite features in {len(bad):,} rows (the first: {rows}); remove those"
-                " rows."
-            )
+        check_finite(part.x, part.labels.where)
+    doubt_columns(parts[0].x, parts[0].labels.where, remarks)
     splits = {
         name: FeatureSplit(
             indices(rows),

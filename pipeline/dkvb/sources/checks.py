@@ -102,3 +102,16 @@ def rows_not_finite(x: np.ndarray) -> np.ndarray:
     """Rows of features (N, D) that hold NaN or infinite values."""
     bad = [rows.start + np.flatnonzero(~np.isfinite(block).all(axis=1)) for rows, block in blocks(x)]
     return np.concatenate(bad) if bad else np.empty(0, np.int64)
+
+
+def check_finite(x: np.ndarray, where: object) -> None:
+    """Refuse features (N, D) that are not finite; blockwise, to bound memory.
+
+    Raises:
+        DkvbError: naming the first rows concerned and how many there are.
+    """
+    if len(bad := rows_not_finite(x)):
+        rows = ", ".join(map(str, bad[:5]))
+        raise DkvbError(
+            f"{where}: NaN or infinite features in {len(bad):,} rows (the first: {rows}); remove those rows."
+        )

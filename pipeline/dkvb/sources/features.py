@@ -9,7 +9,7 @@ import numpy as np
 from dkvb.errors import DkvbError, some
 from dkvb.recipe import Data
 from dkvb.sources.base import FeatureSource, FeatureSplit, Table, digest, hold_out
-from dkvb.sources.checks import check_classes, data_folder, rows_not_finite
+from dkvb.sources.checks import check_classes, check_finite, data_folder
 from dkvb.sources.feature_files import find_features, in_words
 from dkvb.sources.feature_tables import read_table
 from dkvb.sources.images import indices
@@ -97,12 +97,7 @@ def check_table(table: Table, classes: int) -> None:
             f" {classes} classes, so labels run from 0 to {classes - 1}."
             + (' If they count from 1, set data.labels to "from-1".' if from_1 else "")
         )
-    bad = rows_not_finite(table.x)
-    if len(bad):
-        rows = ", ".join(map(str, bad[:5]))
-        raise DkvbError(
-            f"{table.where}: NaN or infinite features in {len(bad):,} rows (the first: {rows}); remove those rows."
-        )
+    check_finite(table.x, table.where)
 
 
 def _classes(train: Table, test: Table | None, listed: list[str] | None) -> tuple[list[str], dict[str, Table]]:

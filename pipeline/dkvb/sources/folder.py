@@ -109,7 +109,7 @@ def open_tree(
             raise DkvbError(f"No images below {layout.test}; fill it, or remove it to have a share of train set aside.")
         places = np.array([classes.index(name) for name in present])
         rows = {"train": (found.ids, found.labels), "test": (tested.ids, places[tested.labels])}
-    check_classes(classes, {split: values for split, (_, values) in rows.items()}, root, remarks.notes)
+    check_classes(classes, {split: values for split, (_, values) in rows.items()}, root, remarks.notes, remarks.doubts)
     splits = {
         split: ImageSplit(names, values, ImageFiles(root, names, exif_rotate=exif_rotate))
         for split, (names, values) in rows.items()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dkvb.errors import DkvbError, UsageError, some
+from dkvb.metrics.columns import moments
 from dkvb.sources.remarks import Remarks
 
 BLOCK = 8192
@@ -127,26 +128,18 @@ def doubt_columns(x: np.ndarray, where: object, remarks: Remarks) -> None:
     """
     if len(x) == 0:
         return
-    total = np.zeros(x.shape[1])
-    squares = np.zeros(x.shape[1])
-    first = np.asarray(x[0], np.float64)  # moments about a row: a column far from 0 keeps its digits
-    for _, block in blocks(x):
-        moved = block.astype(np.float64) - first
-        total += moved.sum(0)
-        squares += (moved * moved).sum(0)
-    mean = total / len(x)
-    spread = np.sqrt(np.maximum(squares / len(x) - mean * mean, 0))
-    size = np.hypot(mean + first, spread)
+    mean, spread = moments(x)
+    size = np.hypot(mean, spread)
     if not len(live := np.flatnonzero(size > 0)):
         return
     usual, usual_spread = float(np.median(size[live])), float(np.median(spread[live]))
-    far = (np.abs(mean + first) > FAR * usual) | ((usual_spread > 0) & (spread > FAR * usual_spread))
+    far = (np.abs(mean) > FAR * usual) | ((usual_spread > 0) & (spread > FAR * usual_spread))
     if len(columns := np.flatnonzero(far)):
         column = int(columns[np.argmax(size[columns])])
         remarks.doubts.append(
             f"{where}: {'column' if len(columns) == 1 else 'columns'} {some(columns.tolist())} of the features"
             f" {'is' if len(columns) == 1 else 'are'} far from the rest: column {column} has mean"
-            f" {mean[column] + first[column]:.3g} and spread {spread[column]:.3g}, where the median column has size"
+            f" {mean[column]:.3g} and spread {spread[column]:.3g}, where the median column has size"
             f" {usual:.3g} and spread {usual_spread:.3g}; the random projections would see little else. Is it an id or"
             " a time? Take it out or standardise it"
         )

@@ -26,7 +26,8 @@ class Importance:
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax (N, L) of logits (N, L)."""
+    """Softmax (N, L) of logits (N, L), in their own precision: `dkvb.metrics.proportions.softmax` gives float64,
+    which the products that follow would be taken in."""
     raised = np.exp(logits - logits.max(1, keepdims=True))
     return raised / raised.sum(1, keepdims=True)  # type: ignore[no-any-return]
 
