@@ -263,7 +263,10 @@ def exit_codes() -> Iterator[str]:
     for error in (DkvbError, *DkvbError.__subclasses__()):
         if "exit_code" in vars(error):
             yield row(str(error.exit_code), re.sub(r" \(exit code \d\)", "", inspect.cleandoc(error.__doc__ or "")))
-    yield from (row(str(INTERRUPTED), "Interrupted, or ended by SIGTERM; the same command goes on where it stopped."), "")
+    yield from (
+        row(str(INTERRUPTED), "Interrupted, or ended by SIGTERM; the same command goes on where it stopped."),
+        "",
+    )
 
 
 def page() -> str:

@@ -31,6 +31,13 @@ def _purge(data: Path, reports: Path, recipe: Path, request: str, last: int, mod
 
     for module in modules:
         importlib.import_module(module)
+    progress.silence()
+    die_at(last)
+    purge.run(load(str(recipe)), Workspace(data, reports), request)
+
+
+def die_at(last: int) -> None:
+    """From now on, die at the last-th time that a file is put in place, synchronised or removed."""
     calls = 0
 
     def dying(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,7 +50,5 @@ def _purge(data: Path, reports: Path, recipe: Path, request: str, last: int, mod
 
         return call
 
-    progress.silence()
     for name in ("replace", "fsync", "unlink"):
         setattr(os, name, dying(getattr(os, name)))
-    purge.run(load(str(recipe)), Workspace(data, reports), request)
