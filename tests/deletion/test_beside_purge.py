@@ -11,7 +11,7 @@ import dkvb
 import forked
 from conftest import prepare
 from dkvb.deletion import forget, purge
-from dkvb.errors import DamagedArtifact
+from dkvb.errors import DamagedArtifact, MissingStage
 from dkvb.recipe import Recipe
 from dkvb.workspace import beside_purge, locks, requests
 from dkvb.workspace.artifacts import Workspace
@@ -112,3 +112,10 @@ def test_many_read_at_a_time(requested: Workspace) -> None:
         assert locks.held(requested.locks, "artifacts")
         dkvb.load(requested.root)  # what erases reads as well
     assert not locks.held(requested.locks, "artifacts")
+
+
+def test_a_folder_that_is_no_workspace_gets_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(MissingStage):
+        dkvb.load(tmp_path / "photos")
+    assert list((tmp_path / "photos").iterdir()) == []
