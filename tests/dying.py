@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,13 @@ def _purge(data: Path, reports: Path, recipe: Path, request: str, last: int, mod
 
     for module in modules:
         importlib.import_module(module)
+    progress.silence()
+    die_at(last)
+    purge.run(load(str(recipe)), Workspace(data, reports), request)
+
+
+def die_at(last: int) -> None:
+    """From now on, die at the last-th time that a file is put in place, synchronised or removed."""
     calls = 0
 
     def dying(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,7 +51,39 @@ def _purge(data: Path, reports: Path, recipe: Path, request: str, last: int, mod
 
         return call
 
-    progress.silence()
     for name in ("replace", "fsync", "unlink"):
         setattr(os, name, dying(getattr(os, name)))
+
+
+def purge_paused(workspace: Workspace, recipe: Path, request: str, call: int) -> tuple[forked.Forked, Path]:
+    """Purge a request in a process that stops at the call-th time that a file is put in place, synchronised or removed,
+    until a file is there, which is returned; the process once it has stopped."""
+    go = workspace.root.parent / "go"
+    arguments = (workspace.root, workspace.reports, recipe, request, call, go)
+    process = forked.call(_purge_and_wait, *arguments, folder=workspace.root.parent)
+    process.wait_for("paused")
+    assert "paused" in process.said, process.said
+    return process, go
+
+
+def _purge_and_wait(data: Path, reports: Path, recipe: Path, request: str, at: int, go: Path) -> None:
+    from dkvb.deletion import purge
+    from dkvb.recipe import load
+
+    calls = 0
+
+    def slow(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == at:
+                print("paused", flush=True)
+                while not go.exists():
+                    time.sleep(0.01)
+            return real(*arguments, **named)
+
+        return call
+
+    for name in ("replace", "fsync", "unlink"):
+        setattr(os, name, slow(getattr(os, name)))
     purge.run(load(str(recipe)), Workspace(data, reports), request)

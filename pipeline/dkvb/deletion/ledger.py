@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def entries(workspace: Workspace) -> list[LedgerEntry]:
 def verify(workspace: Workspace) -> Ledger:
     """The entries that fit, and the first that was changed, removed or reordered."""
     there = all_requests(workspace)  # before the entries: what is recorded meanwhile is then not missed
-    with workspace.hold("ledger", "the ledger"):
+    with workspace.hold("ledger", "the ledger") if workspace.root.is_dir() else nullcontext():
         fitting, problem = _read(workspace)
         with locks.unless_read_only(workspace.root):
             fitting, problem = _read(workspace, mend=True)

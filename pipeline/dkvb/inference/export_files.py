@@ -94,11 +94,11 @@ def _problems(folder: Path, config: ExportConfig, raw: dict[str, Any]) -> Iterat
         if config.hashed:
             listed = {name: file.model_dump() for name, file in (config.files or {}).items() if name != CARD}
             for what in differences(folder, listed).values():
-                yield what if what.endswith("missing") else f"{what}, or it is another export's"
+                yield what if what.endswith("missing") else f"{what}, or it is of another export than {CONFIG}"
             if missing := {TENSORS, LABELS} - set(listed):
                 yield f"{CONFIG} has no hash of {min(missing)}"
         if sha256(folder / TENSORS) != config.sha256:
-            yield f"the content of {TENSORS} has changed since it was written, or it is another export's"
+            yield f"the content of {TENSORS} has changed since it was written, or it is of another export than {CONFIG}"
         bound = export_tensors.read_header(folder / TENSORS, config, mend(folder))
         if config.hashed and bound != said_of_the_model(raw):
             yield f"{CONFIG} and {TENSORS} are not of the same export"

@@ -20,7 +20,7 @@ from dkvb.workspace.names import REQUEST
 
 LOCK = "artifacts"
 REQUESTS = "requests"
-"""The lock under which a whole purge runs."""
+"""The lock under which a whole purge runs, and the folder of requests."""
 
 _FOUND: ContextVar[Mapping[Path, RequestRecord | None]] = ContextVar("found", default=MappingProxyType({}))
 """Workspaces that this thread is reading -> the request whose purge was cut short there."""
@@ -32,6 +32,9 @@ def reading(workspace: Workspace) -> Iterator[None]:
     `refuse_half_purged`."""
     if workspace.root in _FOUND.get() or locks.held(workspace.locks, LOCK):
         yield  # within another reader, or within the purge itself
+        return
+    if not (workspace.root / REQUESTS).is_dir():
+        yield  # nothing can be purged, and a folder that is no workspace gets no lock
         return
     killed = None if locks.held(workspace.locks, REQUESTS) else _awaited(workspace)
     while True:
@@ -81,7 +84,7 @@ def _erases(request: RequestRecord | None) -> bool:
 def _marked(workspace: Workspace) -> RequestRecord | None:
     """The request whose purge has begun and not ended, if there is one; those that cannot be read are for others to
     name."""
-    for file in sorted((workspace.root / "requests").glob(f"*/{REQUEST}")):
+    for file in sorted((workspace.root / REQUESTS).glob(f"*/{REQUEST}")):
         try:
             record = RequestRecord.model_validate_json(file.read_bytes())
         except (ValueError, FileNotFoundError):

@@ -65,13 +65,8 @@ def hold(folder: Path, name: str, what: str) -> Iterator[None]:
     Args:
         what: what the lock is for, as the others are told.
     """
-    lock = filelock.FileLock(folder / f"{name}.lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _acquire(lock, folder, name, what)
-    except OSError as error:
-        if not read_only(error, folder.parent):
-            raise
+    lock = _acquired(folder, name, what)
+    if lock is None:
         with share(folder, name, what):
             yield
         return
@@ -90,12 +85,21 @@ def hold(folder: Path, name: str, what: str) -> Iterator[None]:
         lock.release()
 
 
-def _acquire(lock: filelock.BaseFileLock, folder: Path, name: str, what: str) -> None:
+def _acquired(folder: Path, name: str, what: str) -> filelock.BaseFileLock | None:
+    """The lock, held; None where the workspace can be read only."""
+    lock = filelock.FileLock(folder / f"{name}.lock")
     try:
-        lock.acquire(timeout=PATIENCE)
-    except filelock.Timeout:
-        _say_waiting(folder, name, what)
-        lock.acquire()
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except filelock.Timeout:
+            _say_waiting(folder, name, what)
+            lock.acquire()
+    except OSError as error:
+        if not read_only(error, folder.parent):
+            raise
+        return None
+    return lock
 
 
 @contextmanager
