@@ -113,7 +113,7 @@ def test_timm_drops_the_classifier_and_uses_its_own_transform():
     assert encoder.dim == 512
 
 
-@pytest.mark.parametrize("name", [SMALL, "timm:resnet18"])
+@pytest.mark.parametrize("name", [SMALL, pytest.param("timm:resnet18", marks=pytest.mark.slow)])
 def test_bf16_is_close_to_fp32_and_comes_back_as_fp32(name):
     import torch
 

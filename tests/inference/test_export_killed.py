@@ -49,7 +49,10 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("there", ["nothing", "an empty folder", "an export"])
+@pytest.mark.parametrize(
+    "there",
+    ["nothing", *(pytest.param(there, marks=pytest.mark.slow) for there in ("an empty folder", "an export"))],
+)
 def test_an_export_goes_on_without_force(recipe: Recipe, workspace: Workspace, tmp_path: Path, there: str) -> None:
     prepare(recipe, workspace)
     model, out = dkvb.load(workspace.root), tmp_path / "to/out"
@@ -85,6 +88,7 @@ def test_files_of_others_are_still_refused(recipe: Recipe, workspace: Workspace,
     assert names(out) == sorted([*FILES, "mine.txt"])
 
 
+@pytest.mark.slow
 def test_a_report_leaves_no_stray_file(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
     prepare(recipe, workspace)
     whole = tmp_path / "whole"

@@ -106,6 +106,7 @@ def test_embeds_the_data_that_its_recipe_names(source: str, tmp_path: Path) -> N
         assert arrays.plain(Path(entry["artifact"]), f"{split}/labels").tolist() == [i % 2 for i in range(len(stored))]
 
 
+@pytest.mark.slow  # stages/test_embed_processes.py has the same of folders
 @pytest.mark.usefixtures("forked_workers")
 def test_two_workers_write_the_bits_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written("webdataset", tmp_path)
