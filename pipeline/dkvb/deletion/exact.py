@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dkvb.bottleneck.mask_order import model_hash
 from dkvb.deletion import ledger, membership, standing, together
@@ -81,7 +80,7 @@ def without(trained: TrainedSeed, classes: Sequence[int], rows: np.ndarray) -> R
     bare = replace(trained, standing=None, left_out=rows if len(rows) else None)
     artifact = retrained(bare, forget, "retrain")
     seconds = artifact.result_as(RetrainedResult).seconds
-    values = load_file(artifact.path / VALUES)["values"]
+    values = artifact.tensors(VALUES)["values"]
     return Retrained(values, passed_over(bare, forget), forget, rows, seconds)
 
 

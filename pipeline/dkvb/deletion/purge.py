@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dkvb.deletion import in_place, ledger, standing, together
 from dkvb.deletion.erase_artifacts import erase
@@ -148,7 +147,7 @@ def _refuse_mask_of_other_values(reach: Reach) -> None:
         stand = standing.stand(every)
         if request.exact or stand is None or request.id in [one.id for one in stand.without]:
             continue
-        trained = load_file(reach.model_of(request).path / VALUES)["values"]
+        trained = reach.model_of(request).tensors(VALUES)["values"]
         if not np.array_equal(stand.request.values()[0], trained):
             raise SettingsClash(
                 f"Request {request.id} masks pairs in the values that request {stand.request.id} has had trained, and"

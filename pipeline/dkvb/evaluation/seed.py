@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.standardise import Standardiser
@@ -90,14 +89,14 @@ class TrainedSeed:
 
     @cached_property
     def bottleneck(self) -> StoredBottleneck:
-        values = load_file(self.dkvb_artifact.path / VALUES)["values"] if self.standing is None else self.standing[0]
+        values = self.dkvb_artifact.tensors(VALUES)["values"] if self.standing is None else self.standing[0]
         masks_unused = self.recipe.keys.unused == "mask"
         return StoredBottleneck(self.splits, self.codes_artifact, values, self.recipe.train.pool, masks_unused)
 
     @cached_property
     def linear(self) -> dict[str, np.ndarray]:
         """`weight` (L, D) and `bias` (L,) float32."""
-        return load_file(self.linear_artifact.path / LINEAR)
+        return self.linear_artifact.tensors(LINEAR)
 
     @cached_property
     def in_line(self) -> Standardiser:

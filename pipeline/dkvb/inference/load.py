@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dkvb.bottleneck.mask_order import unpack
 from dkvb.encoders.recorded import Encoding
@@ -140,7 +139,7 @@ def load_artifact(
         DamagedArtifact: a file has been altered or is missing, or a purge was cut short.
     """
     refuse_half_purged(workspace)
-    artifact.check()
+    workspace.check(artifact)
     if artifact.stage == "train":
         return _trained(workspace, artifact, device, requests, keep_labels)
     keeps = _kept(artifact)
@@ -178,7 +177,7 @@ def _kept(artifact: Artifact) -> Keeps:
 
 def _unlearned(model: Classifier, artifact: Artifact, keeps: Keeps) -> Classifier:
     forget = artifact.result_as(UnlearnResult).forget
-    arrays = load_file(artifact.path / (WEIGHTS if keeps == "weights" else MASK))
+    arrays = artifact.tensors(WEIGHTS if keeps == "weights" else MASK)
     about = replace(model.about, forgotten=sorted({*model.about.forgotten, *forget}))
     if isinstance(model, LinearModel):
         return LinearModel(about, arrays["weight"], arrays["bias"])
@@ -214,7 +213,7 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
         identity={"train": trained.fingerprint, "embed": features.fingerprint},
     )
     if codes is None:
-        head = load_file(trained.path / LINEAR)
+        head = trained.tensors(LINEAR)
         return LinearModel(about, head["weight"], head["bias"])
     codes.check()
     keys = arrays.read(codes, KEYS)
@@ -224,7 +223,7 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
     if settings.unused == "mask":
         unused = counts(range(len(about.classes))) == 0
     weights = Weights(
-        load_file(codes.path / PROJECTION)["projection"], keys, load_file(trained.path / VALUES)["values"], unused
+        codes.tensors(PROJECTION)["projection"], keys, trained.tensors(VALUES)["values"], unused
     )
     top_k = codes.settings_as(QuantizeSettings).keys.top_k
     model = Model(about, weights, np.zeros_like(unused), top_k, settings.train.pool, counts)

@@ -17,7 +17,7 @@ from dkvb.sources.base import ImageSource, ImageSplit, digest
 from dkvb.sources.checks import check_classes
 from dkvb.sources.download import download
 from dkvb.sources.images import ArrayImages, indices
-from dkvb.sources.listing import cache_folder
+from dkvb.runtime.cache import cache_folder
 from dkvb.sources.pickles import load_arrays
 
 SIDE = 32

@@ -16,6 +16,7 @@ from functools import cached_property
 
 from dkvb.errors import MissingStage
 from dkvb.recipe import Recipe
+from dkvb.workspace import content
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.finished import Artifact
@@ -79,8 +80,10 @@ class Lineage:
 
         Raises:
             MissingStage: that artifact is gone.
+            DamagedArtifact: it is not what this one was made from: it was made again or altered since.
         """
         if above := self.input_of(artifact, stage):
+            content.refuse_changed(artifact, {stage: above})
             return above
         raise MissingStage(
             f"{artifact.path} was made from a {stage} artifact that is no longer in {self.workspace.root}: run `dkvb"
