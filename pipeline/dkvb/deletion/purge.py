@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dkvb.deletion import in_place, ledger, standing, together
+from dkvb.deletion import chain, in_place, ledger, standing, together
 from dkvb.deletion.erase_artifacts import erase
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reach import Reach, reach_of
@@ -160,6 +160,7 @@ def _begin(recipe: Recipe, workspace: Workspace, request: Request, refit: Refit 
     reach = reach_of(workspace, request)
     if refit:
         refit.check(reach)
+    chain.check(reach)
     _refuse_mask_of_other_values(reach)
     replacing = in_place.replacing(recipe, workspace, reach)
     needles, shared = sought(reach)
@@ -173,6 +174,7 @@ def _begin(recipe: Recipe, workspace: Workspace, request: Request, refit: Refit 
         before_sha256=sha256(reach.model.path / VALUES),
         together=[other.id for other in reach.together],
         exact=replacing or None,
+        unfit=chain.unfit(workspace) or None,
     )
     request_writing.change(request, purging=begun)
     return begun
@@ -196,6 +198,7 @@ def _erase(workspace: Workspace, request: Request, begun: PurgeBegun) -> PurgeBe
     for model in reach.covered:
         standing.tidy(workspace, model.fingerprint)
     done = erase(reach, request.path / STAGING, copies)
+    chain.carry_on(workspace, begun.unfit or [])
     looked = scan([workspace.root, workspace.reports], Needles.load(request.path / NEEDLES))
     _refuse_leftovers(request, looked)
     following = "reinit" if begun.keys == "reinit" else "close"
@@ -238,7 +241,7 @@ def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: f
     """Mark the request, and those purged together with it, purged; this one last."""
     model = Lineage(workspace).find("train", request.train)
     after = sha256(model.path / VALUES) if model else None
-    fields = {name: value for name, value in begun if name != "stage"}
+    fields = {name: value for name, value in begun if name not in ("stage", "unfit")}
     purge = PurgeRecord(**fields, finished=_now(), seconds=round(seconds, 3), after_sha256=after)
     for identity in [*(other for other in begun.together if other != request.id), request.id]:
         closed = requests.find(workspace, identity)

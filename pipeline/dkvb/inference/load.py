@@ -29,7 +29,7 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import COUNTS, KEYS, LINEAR, MANIFEST, MASK, PROJECTION, VALUES, WEIGHTS
-from dkvb.workspace.requests import all_requests, need_features, refuse_half_purged, unite
+from dkvb.workspace.requests import all_requests, need_features, refuse_half_purged, refuse_of_other, unite
 from dkvb.workspace.settings import BottleneckSettings, ModelSettings, QuantizeSettings
 
 
@@ -222,9 +222,7 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
     settings = trained.settings_as(BottleneckSettings)
     if settings.unused == "mask":
         unused = counts(range(len(about.classes))) == 0
-    weights = Weights(
-        codes.tensors(PROJECTION)["projection"], keys, trained.tensors(VALUES)["values"], unused
-    )
+    weights = Weights(codes.tensors(PROJECTION)["projection"], keys, trained.tensors(VALUES)["values"], unused)
     top_k = codes.settings_as(QuantizeSettings).keys.top_k
     model = Model(about, weights, np.zeros_like(unused), top_k, settings.train.pool, counts)
     return _requested(workspace, trained, model, requests)
@@ -235,6 +233,7 @@ def _requested(workspace: Workspace, trained: Artifact, model: Model, masked: bo
     gone; with the values of the newest exact request where there is one."""
     every = all_requests(workspace, trained.fingerprint)
     applied = [request for request in every if (request.in_force if masked else request.values_may_be_gone)]
+    refuse_of_other(trained, applied)
     union = unite(applied, exact=masked)  # a purge has put values without its classes in the place of those of training
     if values := union.values:
         weights = replace(model.weights, values=values[0], unused=model.unused | values[1])

@@ -69,7 +69,9 @@ class Claim:
         (self.path / CLAIM).unlink(missing_ok=True)
         spent = round(time.perf_counter() - self.started if seconds is None else seconds, 3)
         held = result.model_dump(mode="json") if isinstance(result, Record) else result
-        self.artifact = Artifact(self.path, manifest.write_new(self.path, self.spec, held, spent, content.known(self.inputs)))
+        self.artifact = Artifact(
+            self.path, manifest.write_new(self.path, self.spec, held, spent, content.known(self.inputs))
+        )
         return self.artifact
 
 

@@ -31,6 +31,8 @@ class Artifact:
 
     path: Path
     manifest: dict[str, Any]
+    in_change: bool = False
+    """Whether a purge is rewriting it: its files are read as they are, since the manifest is written last."""
 
     @property
     def stage(self) -> str:
@@ -166,6 +168,8 @@ class Artifact:
             DamagedArtifact: it is missing or was altered.
         """
         recorded = self.manifest["files"].get(name)
+        if self.in_change:
+            return self.path / name
         if recorded is None:
             raise self.damaged(f"{name} is missing")
         try:

@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from dkvb.runtime.cache import cache_folder
@@ -89,10 +90,8 @@ class Found:
         if not self._new or (not at_once and time.monotonic() - self._saved < EVERY):
             return
         self._saved, self._new = time.monotonic(), False
-        try:
+        with suppress(OSError):  # a cache that cannot be written costs time, no more
             write_json(self._file, {name: known for name, known in list(self._known.items()) if chunk(name)})
-        except OSError:
-            pass  # a cache that cannot be written costs time, no more
 
 
 _FOUND: dict[Path, Found] = {}

@@ -11,7 +11,7 @@ Every manifest names its inputs by their fingerprints. There are two ways to ask
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dkvb.errors import MissingStage
@@ -53,13 +53,17 @@ class Lineage:
     """The finished artifacts of a workspace by what they were made from. The manifests of a stage are read once, when
     they are first needed."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspace: Workspace, in_change: bool = False) -> None:
+        """`in_change`: give the artifacts as what a purge is rewriting."""
+        self.workspace, self._in_change = workspace, in_change
         self._read: dict[str, dict[str, Artifact]] = {}
 
     def _by_fingerprint(self, stage: str) -> dict[str, Artifact]:
         if stage not in self._read:
-            self._read[stage] = {artifact.fingerprint: artifact for artifact in self.workspace.all(stage)}
+            every = self.workspace.all(stage)
+            if self._in_change:
+                every = [replace(artifact, in_change=True) for artifact in every]
+            self._read[stage] = {artifact.fingerprint: artifact for artifact in every}
         return self._read[stage]
 
     def all(self, stage: str) -> list[Artifact]:
