@@ -203,7 +203,7 @@ def _erase(workspace: Workspace, request: Request, begun: PurgeBegun) -> PurgeBe
     _refuse_leftovers(request, looked)
     following = "reinit" if begun.keys == "reinit" else "close"
     begun = begun.model_copy(update={"done": done, "scan": looked, "stage": following})
-    request_writing.change(request, purging=begun)
+    request_writing.change(requests.find(workspace, request.id), purging=begun)
     return begun
 
 

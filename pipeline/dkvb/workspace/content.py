@@ -56,8 +56,8 @@ def refuse_changed(artifact: Artifact, above: Mapping[str, Artifact]) -> None:
 def in_words(artifact: Artifact, above: Artifact) -> str:
     """That an artifact was not made from what is there now."""
     return (
-        f"{artifact.path} was not made from {above.path} as it is now: that was made again or altered since, and they do"
-        " not fit together."
+        f"{artifact.path} was not made from {above.path} as it is now: that was made again or altered since, and they"
+        " do not fit together."
     )
 
 
