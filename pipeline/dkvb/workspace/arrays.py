@@ -80,6 +80,25 @@ def read(artifact: Artifact, name: str, rows: Any = slice(None)) -> np.ndarray:
         return np.asarray(array[rows])
 
 
+def unsound(artifact: Artifact) -> list[str]:
+    """Arrays that cannot be read or fail their checksums, chunk by chunk; for those of earlier versions, whose chunks
+    have no hashes."""
+    names = [Path(name).parent.as_posix() for name in artifact.manifest["files"] if name.endswith("/zarr.json")]
+    stored = [name for name in names if '"node_type": "array"' in (artifact.path / name / "zarr.json").read_text()]
+    return [name for name in stored if not all(sound(artifact, name, part) for part in _parts(artifact, name))]
+
+
+def _parts(artifact: Artifact, name: str) -> Iterator[tuple[slice, ...]]:
+    """Parts of an array, each as large as one of its files, along the axis that has the most of them."""
+    array = opened(artifact, name)
+    files = array.shards or array.chunks
+    axis = max(range(array.ndim), key=lambda one: array.shape[one] / files[one])
+    for start in range(0, array.shape[axis], files[axis]):
+        part = [slice(None)] * array.ndim
+        part[axis] = slice(start, start + files[axis])
+        yield tuple(part)
+
+
 def plain(folder: Path, name: str) -> np.ndarray:
     """An array of an artifact that is still being made."""
     return np.asarray(zarr.open_array(folder / name, mode="r")[:])

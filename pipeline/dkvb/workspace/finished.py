@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -221,6 +222,11 @@ class Artifact:
         """Make the manifest agree with files that were rewritten, and change some of its `result`; fingerprint and
         settings stay."""
         manifest.rewrite(self.path, self.manifest, **result)
+
+    def seal(self, inputs_content: Mapping[str, str]) -> None:
+        """Give the manifest of an earlier version hashes of all files, and of what it was made from, as these are
+        now."""
+        manifest.seal(self.path, self.manifest, inputs_content)
 
     def reopen(self) -> None:
         """Take the done mark away, so that missing units can be made again from what it was made from."""

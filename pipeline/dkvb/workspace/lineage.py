@@ -94,6 +94,11 @@ class Lineage:
             f" {stage}` with the same recipe."
         )
 
+    def fits(self, artifact: Artifact) -> bool:
+        """Whether all that an artifact was made from, where it is there, is still what it was."""
+        above = {stage: self.find(stage, fingerprint) for stage, fingerprint in artifact.inputs.items()}
+        return not content.changed_inputs(artifact, {stage: one for stage, one in above.items() if one})
+
     def trained_from(self, model: Artifact) -> TrainedFrom | None:
         """A train artifact with its codes and features; None where one of these is gone."""
         codes = self.input_of(model, "quantize")

@@ -91,7 +91,8 @@ def rewrite(folder: Path, manifest: Mapping[str, Any], **result: Any) -> None:
 
 
 def seal(folder: Path, manifest: Mapping[str, Any], inputs_content: Mapping[str, str]) -> None:
-    """Give the manifest of an earlier version hashes of all files as they are now, and say when that was."""
+    """Give the manifest of an earlier version hashes of all files, and of what it was made from, as these are now; and
+    say when that was: what changed before it is not known."""
     sealed = datetime.now(UTC).isoformat(timespec="seconds")
     rewrite(folder, {**manifest, "inputs_content": dict(inputs_content), "sealed": sealed})
 
