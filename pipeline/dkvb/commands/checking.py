@@ -1,5 +1,5 @@
-"""`dkvb status --check`: every byte of the workspace against what was written down of it, and whether what was made from
-one another still fits together."""
+"""`dkvb status --check`: every byte of the workspace against what was written down of it, and whether what was made
+from one another still fits together."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Stage 5: every finished artifact of the workspace as HTML pages that need no network.
 
-A page whose inputs have not changed since it was written is left alone, where it and all beside it still have the hashes
-that they were written with; what a page depends on is its `inputs` and this package's version.
+A page whose inputs have not changed since it was written is left alone, where it and all beside it still have the
+hashes that they were written with; what a page depends on is its `inputs` and this package's version.
 """
 
 from __future__ import annotations
