@@ -183,9 +183,7 @@ def test_what_was_begun_from_something_else_is_begun_again(embedded: Recipe, wor
         assert not (claim.path / "half").exists()
 
 
-def test_what_an_earlier_version_wrote_is_read_and_not_called_unchanged(
-    trained: Recipe, workspace: Workspace
-) -> None:
+def test_what_an_earlier_version_wrote_is_read_and_not_called_unchanged(trained: Recipe, workspace: Workspace) -> None:
     for stage in ("embed", "quantize", "train"):
         for artifact in workspace.all(stage):
             bare = {

@@ -20,8 +20,8 @@ from dkvb.workspace import arrays, content, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import sha256
 from dkvb.workspace.finished import Artifact
-from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import MANIFEST
+from dkvb.workspace.requests import Request
 
 EARLIER = "written by an earlier version, without hashes of the chunks of arrays"
 
@@ -96,14 +96,13 @@ def _artifact(workspace: Workspace, artifact: Artifact) -> Iterator[Problem]:
 def _requests(workspace: Workspace) -> Iterator[Problem]:
     """Requests that cannot be read, with their masks, values and rows; and masks of another model."""
     try:
-        every, lineage = requests.all_requests(workspace), Lineage(workspace)
-        models = {one.train: lineage.find("train", one.train) for one in every}
+        every = requests.all_requests(workspace)
     except DkvbError as error:
         yield _of_error("requests", requests.folder(workspace), error)
         return
     for request in every:
-        trained = models[request.train]
         try:
+            trained = _model(workspace, request)
             if trained and request.in_force:
                 requests.refuse_of_other(trained, [request])
             _ = request.mask(), request.rows
@@ -115,6 +114,14 @@ def _requests(workspace: Workspace) -> Iterator[Problem]:
             what = f"the purge of request {request.id} did not come to its end"
             remedy = f"`dkvb purge {request.id} --yes` ends it."
             yield Problem(stage="requests", where=str(request.path), what=what, remedy=remedy)
+
+
+def _model(workspace: Workspace, request: Request) -> Artifact | None:
+    """The bottleneck of a request; None where it is gone, or its manifest is damaged and listed itself."""
+    try:
+        return content.input_artifacts(workspace.root, {"train": request.train}).get("train")
+    except DkvbError:
+        return None
 
 
 def _ledger(workspace: Workspace) -> Iterator[Problem]:

@@ -60,22 +60,19 @@ def _folder(problem: Problem, stage: str) -> Path | None:
     return at / where.relative_to(at).parts[0] if problem.stage == stage and at and where.parent != at else None
 
 
-def _of_recipe(recipe: Recipe, workspace: Workspace) -> tuple[Artifact | None, dict[int, list[Artifact]]]:
-    """The recipe's features, and by seed its keys and models, where they are there."""
+def _of_seeds(recipe: Recipe, workspace: Workspace) -> dict[int, list[Artifact]]:
+    """The recipe's keys and models by seed, where they are there."""
     features = workspace.find("embed", embed_settings(recipe))
     if features is None:
-        return None, {}
-    seeds = {}
-    for seed in recipe.run.seeds:
-        made = seed_models(recipe, workspace, features, seed)
-        seeds[seed] = [one for one in (made.codes, made.bottleneck, made.linear) if one]
-    return features, seeds
+        return {}
+    made = {seed: seed_models(recipe, workspace, features, seed) for seed in recipe.run.seeds}
+    return {seed: [one for one in (of.codes, of.bottleneck, of.linear) if one] for seed, of in made.items()}
 
 
 def _embed(recipe: Recipe, workspace: Workspace, found: Check) -> None:
     from dkvb.stages import embed
 
-    features, _ = _of_recipe(recipe, workspace)
+    features = workspace.find("embed", embed_settings(recipe))
     if features and features.path in _folders(found, "embed"):
         _by_parts_or_whole(lambda force: embed.run(recipe, workspace, force))
 
@@ -84,7 +81,7 @@ def _quantize(recipe: Recipe, workspace: Workspace, found: Check) -> None:
     from dkvb.stages import quantize
 
     wrong = _folders(found, "quantize")
-    for seed, made in _of_recipe(recipe, workspace)[1].items():
+    for seed, made in _of_seeds(recipe, workspace).items():
         if any(one.path in wrong for one in made):
             own = recipe.with_(run={"seeds": [seed]})
             _by_parts_or_whole(lambda force, own=own: quantize.run(own, workspace, force))  # type: ignore[misc]
@@ -103,7 +100,7 @@ def _train(recipe: Recipe, workspace: Workspace, found: Check) -> None:
     from dkvb.stages import train
 
     wrong = _folders(found, "train")
-    for seed, made in _of_recipe(recipe, workspace)[1].items():
+    for seed, made in _of_seeds(recipe, workspace).items():
         mine = [one for one in made if one.path in wrong]
         if any(one.lost_rows for one in mine):
             continue  # it cannot be made again as it was, as the check says
