@@ -1,5 +1,5 @@
-"""Every file is bound to its place: what was swapped, rewritten or edited, with checksums that fit, is named by whatever
-reads it."""
+"""Every file is bound to its place: what was swapped, rewritten or edited, with checksums that fit, is named by
+whatever reads it."""
 
 from __future__ import annotations
 

@@ -102,9 +102,10 @@ def _purged(workspace: Workspace, spec: Spec, force: bool) -> Artifact | None:
     """The finished artifact, checked, if rows were purged from it: making any of it again would bring them back."""
     refuse_half_purged(workspace)
     artifact = workspace.get(spec)
-    if artifact is None or force:
+    if artifact is None:
         refuse_gone(workspace, spec)
-    if artifact is None or not artifact.lost_rows:
+        return None
+    if not artifact.lost_rows:
         return None
     if force or artifact.wrong_files(chunks=True):
         refuse_return(workspace, artifact)

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from dkvb.errors import DamagedArtifact, SettingsClash
 from dkvb.records.base import Record
@@ -21,6 +18,9 @@ from dkvb.workspace import manifest
 from dkvb.workspace.files import write_json
 from dkvb.workspace.hashes import changed, differences, found_in
 from dkvb.workspace.names import CLAIM, MANIFEST
+
+if TYPE_CHECKING:
+    import numpy as np
 
 R = TypeVar("R", bound=Record)
 M = TypeVar("M", bound=BaseModel)
@@ -187,6 +187,9 @@ class Artifact:
         Raises:
             DamagedArtifact: it is missing or was altered.
         """
+        from safetensors import SafetensorError  # numpy, which commands that read manifests alone do without
+        from safetensors.numpy import load_file
+
         try:
             return load_file(self.file(name))
         except SafetensorError as error:
