@@ -17,7 +17,7 @@ from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash
 from dkvb.inference.load import load_seed
 from dkvb.recipe import Recipe
 from dkvb.stages import embed, quantize, report, train, unlearn
-from dkvb.workspace import manifest, requests
+from dkvb.workspace import arrays, manifest, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash, sha256
 from dkvb.workspace.finished import Artifact
@@ -199,6 +199,15 @@ def test_what_an_earlier_version_wrote_is_read_and_not_called_unchanged(trained:
     shutil.rmtree(only(workspace, "quantize").path)
     with pytest.raises(SettingsClash, match="were made before"):
         quantize.run(trained, workspace)
+
+
+def test_whoever_reads_what_another_command_has_rewritten_is_told_to_run_again(
+    trained: Recipe, workspace: Workspace
+) -> None:
+    before = only(workspace, "embed")
+    purge.run(trained, workspace, forget_cat(trained, workspace))
+    with pytest.raises(DamagedArtifact, match="written by another command meanwhile: run this one again"):
+        arrays.read(before, "train/labels")
 
 
 def test_prepared_copies_fit(recipe: Recipe, workspace: Workspace) -> None:

@@ -19,7 +19,7 @@ from dkvb.errors import DamagedArtifact
 from dkvb.inference.load import load_seed
 from dkvb.recipe import Recipe
 from dkvb.stages import embed, quantize, train, unlearn
-from dkvb.workspace import arrays, hashes
+from dkvb.workspace import arrays, hashes, manifest
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.names import COUNTS, CURVE, KEYS, PROJECTION, VALUES
 
@@ -163,7 +163,8 @@ def test_a_chunk_where_there_was_none_is_found(recipe: Recipe, workspace: Worksp
     codes = next(iter(workspace.all("quantize")))
     name = f"{KEYS}/c/0/0/0"
     files = {key: of for key, of in codes.manifest["files"].items() if key != name}
-    codes.manifest["files"] = files  # as if it had held zeros alone, which are not written
+    manifest.write(codes.path, codes.manifest | {"files": files})  # as if it had held zeros alone, never written
+    codes = next(iter(workspace.all("quantize")))
     with pytest.raises(DamagedArtifact, match="was added since it was written"):
         arrays.read(codes, KEYS)
     assert codes.wrong_files(chunks=True) == {name: f"{name} was added since it was written"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from dkvb.errors import DamagedArtifact, SettingsClash
+from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash
 from dkvb.records.base import Record
 from dkvb.runtime import progress
 from dkvb.version import __version__
@@ -201,7 +201,17 @@ class Artifact:
         Args:
             force: whether that command needs --force; by default, where its stage does not mend single parts itself.
         """
+        if self._written_anew:
+            return DamagedArtifact(f"{self.path} was written by another command meanwhile: run this one again.")
         return DamagedArtifact(f"{self.path} is damaged: {what}. {self.remedy(force)}")
+
+    @property
+    def _written_anew(self) -> bool:
+        """Whether its manifest is another than that which was read: by a purge, say."""
+        try:
+            return manifest.read(self.path) not in (None, self.manifest)
+        except (DkvbError, OSError):
+            return False
 
     def remedy(self, force: bool | None = None) -> str:
         """What to do where it is damaged, in words. `force`: as for `damaged`."""

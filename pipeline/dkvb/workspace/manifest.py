@@ -101,7 +101,7 @@ def content(manifest: Mapping[str, Any]) -> str | None:
     """A hash over all files of an artifact from which others may be made; None where it lacks the hash of one."""
     files = {
         name: of.get("sha256")
-        for name, of in manifest["files"].items()
+        for name, of in manifest.get("files", {"": {}}).items()
         if name not in MEASURED and not name.startswith("done/")
     }
     return None if None in files.values() else canonical_hash(files)
