@@ -14,7 +14,7 @@ from dkvb.inference.export import CONFIG
 from dkvb.inference.exported import read_export
 from dkvb.pages import written
 from dkvb.records.ledger import LedgerEntry
-from dkvb.records.status import Check, Problem, Unchecked
+from dkvb.records.status import FileCheck, Problem, Unchecked
 from dkvb.runtime import progress
 from dkvb.workspace import arrays, content, requests
 from dkvb.workspace.artifacts import Workspace
@@ -26,7 +26,7 @@ from dkvb.workspace.requests import Request
 EARLIER = "written by an earlier version, without hashes of the chunks of arrays"
 
 
-def check(workspace: Workspace) -> Check:
+def check(workspace: Workspace) -> FileCheck:
     """Look at everything; nothing is changed, and nothing that was hashed before is taken for granted."""
     started = time.perf_counter()
     problems: list[Problem] = []
@@ -51,7 +51,7 @@ def check(workspace: Workspace) -> Check:
     pages = written.hashes(workspace.reports)
     if (workspace.reports / "index.html").is_file() and not pages:
         unchecked.append(Unchecked(where=str(workspace.reports), why="pages of an earlier version, without hashes"))
-    return Check(
+    return FileCheck(
         files=files,
         bytes=size,
         seconds=round(time.perf_counter() - started, 3),

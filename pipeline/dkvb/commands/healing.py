@@ -10,7 +10,7 @@ from pathlib import Path
 from dkvb.commands.checking import check
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe
-from dkvb.records.status import Check, Problem
+from dkvb.records.status import FileCheck, Problem
 from dkvb.runtime import progress
 from dkvb.workspace import content
 from dkvb.workspace.artifacts import Workspace
@@ -19,7 +19,7 @@ from dkvb.workspace.lineage import seed_models
 from dkvb.workspace.specs import embed_settings
 
 
-def heal(recipe: Recipe, workspace: Workspace, found: Check) -> Check:
+def heal(recipe: Recipe, workspace: Workspace, found: FileCheck) -> FileCheck:
     """Mend what can be mended, and look again: `healed` is what was wrong and no longer is.
 
     Models and keys are made again as they were trained at first, to the same bits on the same machine; where they come
@@ -39,7 +39,7 @@ def heal(recipe: Recipe, workspace: Workspace, found: Check) -> Check:
     return again.model_copy(update={"healed": healed, "sealed": sealed})
 
 
-def _attempt(found: Check, stage: str, mend: Callable[[], object]) -> None:
+def _attempt(found: FileCheck, stage: str, mend: Callable[[], object]) -> None:
     """Mend a stage where something is wrong with it; what cannot be mended is said, and stays on the list."""
     if any(problem.stage == stage for problem in found.problems):
         try:
@@ -48,7 +48,7 @@ def _attempt(found: Check, stage: str, mend: Callable[[], object]) -> None:
             progress.note(f"heal: {error}")
 
 
-def _folders(found: Check, stage: str) -> list[Path]:
+def _folders(found: FileCheck, stage: str) -> list[Path]:
     """The artifacts of a stage whose files are wrong."""
     return sorted({folder for problem in found.problems if (folder := _folder(problem, stage))})
 
@@ -69,7 +69,7 @@ def _of_seeds(recipe: Recipe, workspace: Workspace) -> dict[int, list[Artifact]]
     return {seed: [one for one in (of.codes, of.bottleneck, of.linear) if one] for seed, of in made.items()}
 
 
-def _embed(recipe: Recipe, workspace: Workspace, found: Check) -> None:
+def _embed(recipe: Recipe, workspace: Workspace, found: FileCheck) -> None:
     from dkvb.stages import embed
 
     features = workspace.find("embed", embed_settings(recipe))
@@ -77,7 +77,7 @@ def _embed(recipe: Recipe, workspace: Workspace, found: Check) -> None:
         _by_parts_or_whole(lambda force: embed.run(recipe, workspace, force))
 
 
-def _quantize(recipe: Recipe, workspace: Workspace, found: Check) -> None:
+def _quantize(recipe: Recipe, workspace: Workspace, found: FileCheck) -> None:
     from dkvb.stages import quantize
 
     wrong = _folders(found, "quantize")
@@ -96,7 +96,7 @@ def _by_parts_or_whole(run: Callable[[bool], object]) -> None:
         run(True)
 
 
-def _train(recipe: Recipe, workspace: Workspace, found: Check) -> None:
+def _train(recipe: Recipe, workspace: Workspace, found: FileCheck) -> None:
     from dkvb.stages import train
 
     wrong = _folders(found, "train")
@@ -116,7 +116,7 @@ def _report(recipe: Recipe, workspace: Workspace) -> None:
     report.run(recipe, workspace)
 
 
-def _seal(workspace: Workspace, found: Check) -> None:
+def _seal(workspace: Workspace, found: FileCheck) -> None:
     """Give what earlier versions wrote hashes of its files, where nothing is wrong with it."""
     for one in found.unchecked:
         folder = Path(one.where)

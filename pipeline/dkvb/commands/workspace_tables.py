@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from dkvb.commands.tables import new_table, size
 from dkvb.records.levels import WORDS
-from dkvb.records.status import Check, DoctorCheck, Problem, Status
+from dkvb.records.status import FileCheck, DoctorCheck, Problem, Status
 from dkvb.runtime.progress import clock
 
 PROBLEMS = 5
@@ -43,7 +43,7 @@ def status(result: Status) -> Iterable[Any]:
     yield escape(f"Next: {result.next}")
 
 
-def _check(check: Check) -> Iterable[Any]:
+def _check(check: FileCheck) -> Iterable[Any]:
     looked = f"Checked {check.files:,} files ({size(check.bytes)}) in {clock(check.seconds)}"
     found = f"{len(check.problems):,} problem{'s' if len(check.problems) > 1 else ''}"
     yield f"{looked}: {found if check.problems else 'nothing is wrong'}."

@@ -89,7 +89,7 @@ class Unchecked(Record):
     """Why not."""
 
 
-class Check(Record):
+class FileCheck(Record):
     """All files of a workspace, compared with what was written down of them."""
 
     absent: ClassVar[frozenset[str]] = frozenset({"healed", "sealed"})
@@ -114,7 +114,7 @@ class Status(Record):
 
     absent: ClassVar[frozenset[str]] = frozenset({"check"})
 
-    check: Check | None = None
+    check: FileCheck | None = None
     """With --check or --heal."""
     status: list[ArtifactStatus]
     requests: list[RequestStatus]
