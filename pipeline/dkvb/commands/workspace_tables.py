@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from dkvb.commands.tables import new_table, size
 from dkvb.records.levels import WORDS
-from dkvb.records.status import FileCheck, DoctorCheck, Problem, Status
+from dkvb.records.status import DoctorCheck, FileCheck, Problem, Status
 from dkvb.runtime.progress import clock
 
 PROBLEMS = 5
