@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from conftest import TOML, blobs, trained_seed
-from dkvb.deletion import erase, forget, ledger, purge, restore
+from dkvb.deletion import chain, erase, forget, ledger, purge, restore
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reinit import Reinit
 from dkvb.deletion.scan import scan
@@ -139,8 +139,7 @@ def test_every_stage_goes_on_afterwards(recipe: Recipe, workspace: Workspace) ->
     assert all(entry.after.retain_test > 0.5 for entry in entries)
     second = forget.run(recipe.with_(unlearn={"method": "activations", "na": 60}), workspace, ["dog"])[0]
     done = purge.run(recipe, workspace, second.request)
-    assert done.purge is not None
-    assert done.purge.rows == SplitRows(train=80, test=30)
+    assert done.purge.rows == SplitRows(train=80, test=30)  # type: ignore[union-attr]
 
 
 def test_twice_restore_and_restored(recipe: Recipe, workspace: Workspace) -> None:
@@ -277,9 +276,9 @@ def _ended(recipe: Recipe, workspace: Workspace, rows: np.ndarray, before: dict[
     for split, after in logits(recipe, workspace).items():
         np.testing.assert_array_equal(before[split], after, err_msg=split)
     assert ledger.verify(workspace).valid
-    for stage in ("embed", "quantize", "train", "unlearn"):
-        for artifact in workspace.all(stage):
-            artifact.check()
+    every = [one for stage in ("embed", "quantize", "train", "unlearn") for one in workspace.all(stage)]
+    assert [one.wrong_files(chunks=True, afresh=True) for one in every] == [{}] * len(every)
+    assert chain.unfit(workspace) == []
 
 
 SLOW = [int(n) for n in np.random.default_rng(7).integers(2, 600, 20)]

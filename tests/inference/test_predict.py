@@ -226,6 +226,7 @@ def test_a_forgotten_class_is_never_the_answer(workspace: Workspace, tmp_path: P
     call("restore", "r0001")
     assert answers()[0] == before
     call("forget", "3", "--na", "12")
+    bottleneck = str(digits.dkvb_artifact.path)
     call("purge", "r0002", "--yes")
     assert [entry["id"] for entry in answers()[0]] == [entry["id"] for entry in entries]
-    assert 3 not in {entry["id"] for entry in answers("--model", str(digits.dkvb_artifact.path))[0]}
+    assert 3 not in {entry["id"] for entry in answers("--model", bottleneck)[0]}

@@ -36,6 +36,7 @@ def test_a_sweep_without_test_samples_of_the_forgotten_class(tmp_path):
     path = swept.path / "curve.parquet"
     gone = pl.when(pl.col("class") == 1).then(0).otherwise(pl.col("total"))
     pl.read_parquet(path).with_columns(total=gone, correct=pl.min_horizontal("correct", gone)).write_parquet(path)
+    swept.reseal()
     _, [page] = written(fake.workspace)
     assert "chart-curve-activations" in page
     assert "NaN" not in page.split('id="payload">')[1].split("</script>")[0]

@@ -111,3 +111,20 @@ def test_a_listing_that_cannot_be_read_leaves_every_page_to_be_made(tmp_path):
         (folder / "data" / "pages.json").write_text(broken)
         [entry] = report.run(Recipe(), fake.workspace)
         assert entry.written == len(entry.pages)
+
+
+@pytest.mark.parametrize("damaged", ["compare-*.html", "data/*.parquet", "assets/vega-*.js"])
+def test_a_damaged_file_is_made_again(damaged, tmp_path):
+    fake = Fake(workspace_at(tmp_path))
+    fake.unlearn(fake.train(), "activations", 180_000)
+    report.run(Recipe(), fake.workspace)
+    file = next(fake.workspace.reports.glob(damaged))
+    before = file.read_bytes()
+    file.write_bytes(before[:-1] + b"?")
+    [entry] = report.run(Recipe(), fake.workspace)
+    assert entry.written == (0 if file.suffix == ".js" else 1)
+    assert file.read_bytes() == before
+    file.unlink()
+    report.run(Recipe(), fake.workspace)
+    assert file.read_bytes() == before
+    assert report.run(Recipe(), fake.workspace)[0].written == 0

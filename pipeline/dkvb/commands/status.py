@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dkvb.errors import DamagedArtifact
 from dkvb.recipe import Recipe
 from dkvb.records.status import ArtifactStatus, Capacity, RequestStatus, Status
 from dkvb.workspace import arrays, requests
@@ -64,6 +65,21 @@ def _status(recipe: Recipe, workspace: Workspace) -> Status:
         capacity=_capacity(recipe, workspace, bottlenecks),
         next=f"dkvb {following}" if following else f"open {index}",
     )
+
+
+def status_checked(recipe: Recipe, workspace: Workspace, heal: bool) -> Status:
+    """The same after every file was looked at and, where it is to be healed, mended as far as can be."""
+    from dkvb.commands.checking import check
+    from dkvb.commands.healing import heal as mend
+
+    checked = check(workspace)
+    if heal and (checked.problems or checked.unchecked):
+        checked = mend(recipe, workspace, checked)
+    try:
+        result = status(recipe, workspace)
+    except DamagedArtifact as error:  # one of the problems, by which no more can be said
+        result = Status(status=[], requests=[], capacity=[], next=str(error))
+    return result.model_copy(update={"check": checked})
 
 
 def _of(workspace: Workspace, spec: Spec, what: str, artifact: Artifact | None) -> ArtifactStatus:

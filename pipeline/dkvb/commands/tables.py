@@ -14,11 +14,9 @@ from dkvb.metrics.intervals import FEW
 from dkvb.records.accuracies import Accuracies
 from dkvb.records.embed import EmbedPart, EmbedResult
 from dkvb.records.experiments import MembershipResult, PlanStep
-from dkvb.records.levels import WORDS
 from dkvb.records.over_seeds import OverSeeds, TrainSummary, UnlearnSummary
 from dkvb.records.quantize import QuantizeResult
 from dkvb.records.report import ReportResult
-from dkvb.records.status import DoctorCheck, Status
 from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import UnlearnResult
 from dkvb.records.use import ExportCheck, ExportResult, Prediction
@@ -257,40 +255,6 @@ def _estimate(missing: Sequence[PlanStep]) -> Iterable[str]:
             if digits
             else "Scaled from steps that ran here."
         )
-
-
-def status(result: Status) -> Iterable[Any]:
-    table = new_table("In the workspace", "stage", "what", "state", "size", "time")
-    for e in result.status:
-        amounts = (size(e.bytes) if e.bytes else "-", clock(e.seconds) if e.seconds else "-")
-        table.add_row(e.stage, escape(e.what), e.state, *amounts)
-    yield table
-    if result.requests:
-        table = new_table("Deletion requests", "request", "classes", "state", "level", "masked", "created")
-        for request in result.requests:
-            what = ", ".join(request.names) if request.samples is None else f"{request.samples:,} samples"
-            level, masked = request.level or "-", f"{request.masked:,}"
-            table.add_row(escape(request.id), escape(what), request.state, level, masked, request.created)
-        yield table
-        for level in sorted({request.level for request in result.requests if request.level}):
-            yield escape(f"{level}: {WORDS[level]}.")
-    for room in result.capacity:
-        yield (
-            f"Room for more (seed {room.seed}): {room.allowed:.1%} of all pairs; the poorest codebook has {room.least}"
-            f" of {room.pairs}."
-        )
-        if room.warning:
-            yield escape(f"WARNING: {room.warning}")
-    yield escape(f"Next: {result.next}")
-
-
-def doctor(checks: Sequence[DoctorCheck]) -> Iterable[Any]:
-    table = new_table("This machine", "", "state", "detail")
-    for column in table.columns:
-        column.justify = "left"
-    for check in checks:
-        table.add_row(check.check, "ok" if check.ok else "missing", escape(check.detail))
-    yield table
 
 
 def _time(entry: EmbedResult | QuantizeResult | TrainResult) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from dkvb.commands import complete
 from dkvb.commands.console import Options, command
-from dkvb.errors import UsageError
+from dkvb.errors import DamagedArtifact, UsageError
 
 app = typer.Typer()
 HEADING = "Workspace"
@@ -51,16 +51,33 @@ def init(
 
 
 @command(
-    app, HEADING, "recipe data_root seed data_dir reports_dir", examples="dkvb status --data-dir /mnt/runs/cifar10"
+    app,
+    HEADING,
+    "recipe data_root seed data_dir reports_dir",
+    examples="""
+    dkvb status --data-dir /mnt/runs/cifar10
+    dkvb status --check                  # is every file still as it was written?
+    """,
 )
-def status(options: Options) -> None:
-    """What is done, how large it is, and the next command."""
-    recipe, workspace = options.recipe(), options.workspace()
-    from dkvb.commands import tables
-    from dkvb.commands.status import status
+def status(
+    options: Options,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare every file with what was written down of it.")
+    ] = False,
+    heal: Annotated[bool, typer.Option("--heal", help="Like --check, and make again what can be.")] = False,
+) -> None:
+    """What is done, how large it is, and the next command.
 
-    result = status(recipe, workspace)
-    options.show(result, lambda: tables.status(result))
+    With --check, exit code 5 where anything was altered, is missing, or does not fit what it was made from.
+    """
+    recipe, workspace = options.recipe(), options.workspace()
+    from dkvb.commands import workspace_tables
+    from dkvb.commands.status import status, status_checked
+
+    result = status_checked(recipe, workspace, heal) if check or heal else status(recipe, workspace)
+    options.show(result, lambda: workspace_tables.status(result))
+    if result.check and result.check.problems:
+        raise typer.Exit(DamagedArtifact.exit_code)
 
 
 @command(app, HEADING, "recipe data_root data_dir device", examples="dkvb doctor --recipe cifar10")
@@ -70,9 +87,9 @@ def doctor(options: Options) -> None:
     Nothing is downloaded, and what is missing is listed rather than an error.
     """
     recipe, workspace = options.recipe(), options.workspace()
-    from dkvb.commands import tables
+    from dkvb.commands import workspace_tables
     from dkvb.commands.answers import Doctor
     from dkvb.commands.doctor import examine
 
     entries = examine(recipe, workspace)
-    options.show(Doctor(doctor=entries), lambda: tables.doctor(entries))
+    options.show(Doctor(doctor=entries), lambda: workspace_tables.doctor(entries))

@@ -35,7 +35,6 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.beside_purge import reading
 from dkvb.workspace.names import VALUES
 from dkvb.workspace.requests import MASKED, Request, Union, need_features
-from dkvb.workspace.tensors import load_file
 
 METHOD = "retrain"
 """The method that an exact request names, and that of `dkvb unlearn` that makes the same values."""
@@ -82,7 +81,7 @@ def without(trained: TrainedSeed, classes: Sequence[int], rows: np.ndarray) -> R
     bare = replace(trained, standing=None, left_out=rows if len(rows) else None)
     artifact = retrained(bare, forget, "retrain")
     seconds = artifact.result_as(RetrainedResult).seconds
-    values = load_file(artifact.path / VALUES)["values"]
+    values = artifact.tensors(VALUES)["values"]
     return Retrained(values, passed_over(bare, forget), forget, rows, seconds)
 
 

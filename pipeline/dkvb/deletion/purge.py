@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dkvb.deletion import in_place, ledger, standing, together
+from dkvb.deletion import chain, in_place, ledger, standing, together
 from dkvb.deletion.erase_artifacts import erase
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reach import Reach, reach_of
@@ -33,7 +33,6 @@ from dkvb.workspace.files import sha256
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import STORED_SPLITS, VALUES
 from dkvb.workspace.requests import MASKED, PURGED, Request
-from dkvb.workspace.tensors import load_file
 
 NEEDLES, STAGING = "needles.npz", "staging"
 
@@ -150,7 +149,7 @@ def _refuse_mask_of_other_values(reach: Reach) -> None:
         stand = standing.stand(every)
         if request.exact or stand is None or request.id in [one.id for one in stand.without]:
             continue
-        trained = load_file(reach.model_of(request).path / VALUES)["values"]
+        trained = reach.model_of(request).tensors(VALUES)["values"]
         if not np.array_equal(stand.request.values()[0], trained):
             raise SettingsClash(
                 f"Request {request.id} masks pairs in the values that request {stand.request.id} has had trained, and"
@@ -163,6 +162,7 @@ def _begin(recipe: Recipe, workspace: Workspace, request: Request, refit: Refit 
     reach = reach_of(workspace, request)
     if refit:
         refit.check(reach)
+    chain.check(reach)
     _refuse_mask_of_other_values(reach)
     replacing = in_place.replacing(recipe, workspace, reach)
     needles, shared = sought(reach)
@@ -176,6 +176,7 @@ def _begin(recipe: Recipe, workspace: Workspace, request: Request, refit: Refit 
         before_sha256=sha256(reach.model.path / VALUES),
         together=[other.id for other in reach.together],
         exact=replacing or None,
+        unfit=chain.unfit(workspace) or None,
     )
     request_writing.change(request, purging=begun)
     return begun
@@ -199,11 +200,12 @@ def _erase(workspace: Workspace, request: Request, begun: PurgeBegun) -> PurgeBe
     for model in reach.covered:
         standing.tidy(workspace, model.fingerprint)
     done = erase(reach, request.path / STAGING, copies)
+    chain.carry_on(workspace, begun.unfit or [])
     looked = scan([workspace.root, workspace.reports], Needles.load(request.path / NEEDLES))
     _refuse_leftovers(request, looked)
     following = "reinit" if begun.keys == "reinit" else "close"
     begun = begun.model_copy(update={"done": done, "scan": looked, "stage": following})
-    request_writing.change(request, purging=begun)
+    request_writing.change(requests.find(workspace, request.id), purging=begun)
     return begun
 
 
@@ -241,7 +243,7 @@ def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: f
     """Mark the request, and those purged together with it, purged; this one last."""
     model = Lineage(workspace).find("train", request.train)
     after = sha256(model.path / VALUES) if model else None
-    fields = {name: value for name, value in begun if name != "stage"}
+    fields = {name: value for name, value in begun if name not in ("stage", "unfit")}
     purge = PurgeRecord(**fields, finished=_now(), seconds=round(seconds, 3), after_sha256=after)
     for identity in [*(other for other in begun.together if other != request.id), request.id]:
         closed = requests.find(workspace, identity)

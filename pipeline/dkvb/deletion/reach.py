@@ -67,7 +67,8 @@ def reach_of(workspace: Workspace, request: Request, together: Sequence[str] | N
     Raises:
         MissingStage: the request's model, or what that was made from, is gone.
     """
-    lineage = Lineage(workspace)
+    begun = request.record.purging
+    lineage = Lineage(workspace, in_change=begun is not None and begun.stage == "erase")
     model = lineage.find("train", request.train)
     made = lineage.trained_from(model) if model else None
     if made is None or made.codes is None:

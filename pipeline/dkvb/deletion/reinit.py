@@ -16,6 +16,7 @@ from dkvb.training.codes import quantize_seed
 from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.keys_spec import quantize_spec
+from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.requests import MASKED, Request, need_features
 from dkvb.workspace.specs import dkvb_spec
 
@@ -46,20 +47,20 @@ class Reinit:
         """Fit and train again under the same names. The masks of the model's purged requests become empty: no pair
         holds their classes. May be repeated."""
         codes = self._codes(request)
-        for model in self.workspace.all("train"):
-            if model.inputs.get("quantize") == codes and model.fingerprint != request.train:
-                shred_folder(model.path)  # values of the old keys
-        for model in self.workspace.all("retrained"):
-            if model.inputs.get("quantize") == codes:
-                shred_folder(model.path)
+        for old in [*self.workspace.all("train"), *self.workspace.all("retrained")]:
+            if old.inputs.get("quantize") == codes and old.fingerprint != request.train:
+                shred_folder(old.path)  # values of the old keys
         own = self.recipe.with_(run={"seeds": [request.record.seed]})
         # the stage refuses new keys while masks of purged classes belong to the old ones; these are emptied below
         quantize_seed(own, self.workspace, need_features(own, self.workspace), request.record.seed, force=True)
         train.run(own, self.workspace, force=True)
         nothing = np.zeros_like(request.mask())
+        model = Lineage(self.workspace).find("train", request.train)
+        assert model is not None  # it was trained just now
         for other in requests.all_requests(self.workspace, request.train):
             emptied, before = request_writing.write_mask(other.path, nothing), other.record.masked_at_first
-            request_writing.change(other, mask_sha256=emptied, masked_before_reinit=before, masked=0, topped_up=None)
+            new = {"made_on": requests.made_on(model), "mask_sha256": emptied, "masked": 0, "topped_up": None}
+            request_writing.change(other, masked_before_reinit=before, **new)
         tidy(self.workspace, request.train)
 
     def _codes(self, request: Request) -> str:

@@ -29,7 +29,7 @@ def sought(reach: Reach) -> tuple[Needles, int]:
     shared = {row for rows in staying for row in needles.found_in(np.ascontiguousarray(rows).data)}
     needles = needles.without(shared)
     for request in reach.together:
-        values, gone = load_file(reach.model_of(request).path / VALUES)["values"], request.mask()
+        values, gone = reach.model_of(request).tensors(VALUES)["values"], request.mask()
         stay = [values[~gone]]
         if reach.exact(request):
             instead = load_file(in_place.copy(reach.request, request.train))["values"]

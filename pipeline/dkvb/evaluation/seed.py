@@ -22,7 +22,6 @@ from dkvb.workspace.keys_spec import keys_for
 from dkvb.workspace.lineage import SeedModels, seed_models
 from dkvb.workspace.names import COUNTS, LINEAR, VALUES
 from dkvb.workspace.requests import Union
-from dkvb.workspace.tensors import load_file
 
 
 @dataclass
@@ -90,14 +89,14 @@ class TrainedSeed:
 
     @cached_property
     def bottleneck(self) -> StoredBottleneck:
-        values = load_file(self.dkvb_artifact.path / VALUES)["values"] if self.standing is None else self.standing[0]
+        values = self.dkvb_artifact.tensors(VALUES)["values"] if self.standing is None else self.standing[0]
         masks_unused = self.recipe.keys.unused == "mask"
         return StoredBottleneck(self.splits, self.codes_artifact, values, self.recipe.train.pool, masks_unused)
 
     @cached_property
     def linear(self) -> dict[str, np.ndarray]:
         """`weight` (L, D) and `bias` (L,) float32."""
-        return load_file(self.linear_artifact.path / LINEAR)
+        return self.linear_artifact.tensors(LINEAR)
 
     @cached_property
     def in_line(self) -> Standardiser:

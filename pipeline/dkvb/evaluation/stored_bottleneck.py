@@ -18,7 +18,7 @@ from dkvb.evaluation.splits import Splits, stored_split
 from dkvb.records.quantize import QuantizeResult
 from dkvb.workspace import arrays
 from dkvb.workspace.finished import Artifact
-from dkvb.workspace.names import KEYS
+from dkvb.workspace.names import KEYS, PROJECTION
 from dkvb.workspace.settings import QuantizeSettings
 
 KEPT = 2**30
@@ -113,6 +113,7 @@ class StoredBottleneck:
 
     def queries(self, split: str, group: range, pool: ThreadPoolExecutor) -> np.ndarray:
         """(G, N, d) float32 queries of a group of codebooks."""
+        self.codes_artifact.file(PROJECTION)
         stored = group_queries(self.splits.features, stored_split(split), self.codes_artifact.path, group, pool)
         rows = self.splits.rows[split]
         return stored if len(rows) == stored.shape[1] else stored[:, rows]
@@ -135,6 +136,7 @@ class StoredBottleneck:
 
     def project(self, features: np.ndarray, group: range) -> np.ndarray:
         """(G, N, d) float32 queries of features (N, D): the bits that they have among all rows of the store."""
+        self.codes_artifact.file(PROJECTION)
         projections = group_projections(self.codes_artifact.path, group)
         queries = []
         for start in range(0, len(features), arrays.SHARD):

@@ -20,7 +20,7 @@ from dkvb.recipe import Recipe
 from dkvb.records.embed import EmbedResult
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator, stratified_split
-from dkvb.workspace import arrays
+from dkvb.workspace import arrays, content
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
@@ -53,7 +53,10 @@ def without_class(
     derived = recipe.with_(data={"validation": VALIDATION})
     spec = Spec("embed", readable, embed_settings(derived), {"embed": features.fingerprint, "held_out": str(held_out)})
     label = f"membership: features without the training rows of '{name}'"
-    with inner.claim(spec, force) as claim:
+    earlier = inner.get(spec)
+    changed = earlier is not None and bool(content.changed_inputs(earlier, {"embed": features}))
+    with inner.claim(spec, force or changed) as claim:
+        claim.inputs = {"embed": features}
         if done := claim.reuse(label):
             return derived, inner, done
         rows = _copy(features, claim.path, held_out, embedded.classes)

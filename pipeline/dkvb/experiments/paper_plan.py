@@ -164,7 +164,7 @@ def _unlearned(
 
 def absent(recipe: Recipe) -> str | None:
     """Why a recipe's data or weights are not to be had here; None where they are, or where only trying can tell."""
-    from dkvb.sources.listing import cache_folder
+    from dkvb.runtime.cache import cache_folder
     from dkvb.sources.opening import open_source
 
     source = recipe.data.source

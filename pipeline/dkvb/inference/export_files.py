@@ -14,7 +14,8 @@ from dkvb.errors import DamagedArtifact, SettingsClash, UsageError
 from dkvb.inference import export_tensors
 from dkvb.inference.export_config import FORMAT, ExportConfig, said_of_the_model, seal_of
 from dkvb.version import __version__
-from dkvb.workspace.files import differences, sha256
+from dkvb.workspace.files import sha256
+from dkvb.workspace.hashes import differences
 
 CONFIG, TENSORS, LABELS, CARD = "config.json", "model.safetensors", "labels.json", "README.md"
 FILES = (TENSORS, LABELS, CARD, CONFIG)
@@ -93,7 +94,7 @@ def _problems(folder: Path, config: ExportConfig, raw: dict[str, Any]) -> Iterat
     with naming(folder):
         if config.hashed:
             listed = {name: file.model_dump() for name, file in (config.files or {}).items() if name != CARD}
-            for what in differences(folder, listed).values():
+            for what in differences(folder, listed, afresh=True).values():
                 yield what if what.endswith("missing") else f"{what}, or it is of another export than {CONFIG}"
             if missing := {TENSORS, LABELS} - set(listed):
                 yield f"{CONFIG} has no hash of {min(missing)}"
@@ -109,7 +110,7 @@ def _problems(folder: Path, config: ExportConfig, raw: dict[str, Any]) -> Iterat
 def card_changed(folder: Path, config: ExportConfig) -> bool:
     """Whether the model card is not the one that was written with the model; False where that is not known."""
     listed = {name: file.model_dump() for name, file in (config.files or {}).items() if name == CARD}
-    return bool(differences(folder, listed))
+    return bool(differences(folder, listed, afresh=True))
 
 
 def _json(file: Path) -> Any:

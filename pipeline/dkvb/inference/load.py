@@ -30,9 +30,8 @@ from dkvb.workspace.beside_purge import reading, refuse_half_purged
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import COUNTS, KEYS, LINEAR, MANIFEST, MASK, PROJECTION, VALUES, WEIGHTS
-from dkvb.workspace.requests import all_requests, need_features, unite
+from dkvb.workspace.requests import all_requests, need_features, refuse_of_other, unite
 from dkvb.workspace.settings import BottleneckSettings, ModelSettings, QuantizeSettings
-from dkvb.workspace.tensors import load_file
 
 
 def load(
@@ -150,7 +149,7 @@ def load_artifact(
 
 def _loaded(workspace: Workspace, artifact: Artifact, device: str, requests: bool, keep_labels: bool) -> Classifier:
     refuse_half_purged(workspace)
-    artifact.check()
+    workspace.check(artifact)
     if artifact.stage == "train":
         return _trained(workspace, artifact, device, requests, keep_labels)
     keeps = _kept(artifact)
@@ -188,7 +187,7 @@ def _kept(artifact: Artifact) -> Keeps:
 
 def _unlearned(model: Classifier, artifact: Artifact, keeps: Keeps) -> Classifier:
     forget = artifact.result_as(UnlearnResult).forget
-    arrays = load_file(artifact.path / (WEIGHTS if keeps == "weights" else MASK))
+    arrays = artifact.tensors(WEIGHTS if keeps == "weights" else MASK)
     about = replace(model.about, forgotten=sorted({*model.about.forgotten, *forget}))
     if isinstance(model, LinearModel):
         return LinearModel(about, arrays["weight"], arrays["bias"])
@@ -226,7 +225,7 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
         ledger=ledger_mark.read(workspace.root) if requests else ledger_mark.NONE,
     )
     if codes is None:
-        head = load_file(trained.path / LINEAR)
+        head = trained.tensors(LINEAR)
         return LinearModel(about, head["weight"], head["bias"])
     codes.check()
     keys = arrays.read(codes, KEYS)
@@ -235,9 +234,7 @@ def _trained(workspace: Workspace, trained: Artifact, device: str, requests: boo
     settings = trained.settings_as(BottleneckSettings)
     if settings.unused == "mask":
         unused = counts(range(len(about.classes))) == 0
-    weights = Weights(
-        load_file(codes.path / PROJECTION)["projection"], keys, load_file(trained.path / VALUES)["values"], unused
-    )
+    weights = Weights(codes.tensors(PROJECTION)["projection"], keys, trained.tensors(VALUES)["values"], unused)
     top_k = codes.settings_as(QuantizeSettings).keys.top_k
     model = Model(about, weights, np.zeros_like(unused), top_k, settings.train.pool, counts)
     return _requested(workspace, trained, model, requests)
@@ -248,6 +245,7 @@ def _requested(workspace: Workspace, trained: Artifact, model: Model, masked: bo
     gone; with the values of the newest exact request where there is one."""
     every = all_requests(workspace, trained.fingerprint)
     applied = [request for request in every if (request.in_force if masked else request.values_may_be_gone)]
+    refuse_of_other(trained, applied)
     union = unite(applied, exact=masked)  # a purge has put values without its classes in the place of those of training
     if values := union.values:
         weights = replace(model.weights, values=values[0], unused=model.unused | values[1])

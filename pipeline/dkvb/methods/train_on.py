@@ -35,7 +35,6 @@ from dkvb.workspace.files import atomic
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CHECKPOINT, CURVE, MASK, MEASURED_SPLITS, METRICS
-from dkvb.workspace.tensors import load_file
 
 BATCH_SIZE, CLIP = 256, 0.1
 """Appendix E.4, Table 7."""
@@ -105,8 +104,8 @@ def train_on(
             points=_points(course, trained.splits, forget),
             from_original=_points(whole, trained.splits, forget) if whole else None,
         )
-        claim.finish(result)
         (claim.path / CHECKPOINT).unlink(missing_ok=True)
+        claim.finish(result)
     first, last = result.points[0], result.points[-1]
     progress.note(
         f"{label}: {plan.epochs} epochs: retain {percent(first.retain_test)} -> {percent(last.retain_test)},"
@@ -126,7 +125,7 @@ def plan_for(trained: TrainedSeed, method: Method) -> Plan | None:
 def _values(trained: TrainedSeed, method: Method, unlearned: Artifact, plan: Plan, claim: Claim) -> list[Correct]:
     """Values under the mask, on the retain set, from a checkpoint where there is one."""
     bottleneck, splits = trained.bottleneck, trained.splits
-    masked = unpack(load_file(unlearned.path / MASK)["mask"], bottleneck.pairs)
+    masked = unpack(unlearned.tensors(MASK)["mask"], bottleneck.pairs)
     ids = {split: masked_ids(bottleneck, split, masked) for split in MEASURED_SPLITS}
     # a copy: other methods start from the same values
     values = torch.from_numpy(bottleneck.values.reshape(masked.size, -1)).clone()
@@ -174,7 +173,7 @@ def _correct(predicted: dict[str, np.ndarray], splits: Splits) -> Correct:
 
 def _known(unlearned: Artifact, when: str) -> Correct:
     """What was measured "before" or "after" unlearning."""
-    rows = polars.read_parquet(unlearned.path / METRICS).filter(polars.col("when") == when).sort("class")
+    rows = polars.read_parquet(unlearned.file(METRICS)).filter(polars.col("when") == when).sort("class")
     return {split: rows.filter(polars.col("split") == split)["correct"].to_numpy() for split in MEASURED_SPLITS}
 
 

@@ -47,13 +47,13 @@ def remove_unfinished(reports: Path) -> None:
 
 
 @contextmanager
-def library_being_written(reports: Path) -> Iterator[None]:
-    """Have another process make the script meanwhile, where it is not there yet: making it takes as long as the pages
-    of a small report, and holds Python's lock all the while."""
+def library_being_written(reports: Path, there: bool) -> Iterator[None]:
+    """Have another process make the script meanwhile, unless it is `there` as it was written: making it takes as long
+    as the pages of a small report, and holds Python's lock all the while."""
     path = reports / library_name()
-    if path.is_file() or _MADE:
+    if there or _MADE:
         yield
-        if not path.is_file():
+        if not there:
             write_text(path, _MADE[0])
         return
     command = [sys.executable, "-P", "-c", PRINTED]

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dkvb.pages import written
 from dkvb.pages.charts import verify as verify_charts
-from dkvb.pages.library import library_being_written, written_alone
+from dkvb.pages.library import library_being_written, library_name, written_alone
 from dkvb.pages.page import INDEX, VERDICT, render, unchecked
 from dkvb.recipe import Recipe
 from dkvb.records.verdict import Verdict, together
@@ -19,7 +20,8 @@ from dkvb.workspace.files import write_text
 def write(recipe: Recipe, workspace: Workspace, verdicts: Sequence[Verdict]) -> Path:
     """Write the page, and the charts' library where it is not there yet, into the reports folder; the page's path."""
     path = workspace.reports / VERDICT
-    with written_alone(workspace), library_being_written(workspace.reports), unchecked():
+    there = written.intact(workspace.reports, library_name())
+    with written_alone(workspace), library_being_written(workspace.reports, there), unchecked():
         write_text(path, page(recipe, verdicts, (workspace.reports / "index.html").is_file()))
     return path
 

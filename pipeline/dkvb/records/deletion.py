@@ -39,6 +39,15 @@ class ExactValues(Record):
     """What training took; that of an earlier run where the values were there already."""
 
 
+class MadeOn(Record):
+    """By content, the bottleneck on which a mask, or values, were made."""
+
+    model: str
+    """Of its values and counts."""
+    keys: str | None
+    """Of the keys and codes that it was trained on; None where that is not known."""
+
+
 class Losses(Record):
     """Mean cross-entropy of a model: a sample that was learned has a lower one than a sample like it that never was."""
 
@@ -178,18 +187,26 @@ class RequestFields(Masking):
         return self.masked if self.masked_before_reinit is None else self.masked_before_reinit
 
 
+OF_THE_FILE = ("id", "train", "mask_sha256", "made_on")
+"""Fields of `request.json` that its `--json` entry has not."""
+
+
 class RequestRecord(RequestFields):
     """What `request.json` holds."""
+
+    absent: ClassVar[frozenset[str]] = RequestFields.absent | {"made_on"}
 
     id: str
     train: str
     """Fingerprint of the trained bottleneck."""
     mask_sha256: str
     """Of `mask.safetensors`."""
+    made_on: MadeOn | None = None
+    """None where an earlier version wrote the request or the model."""
 
     def entry(self, skipped: bool) -> RequestEntry:
         """Its entry in `--json`. `skipped`: there was nothing left to do."""
-        fields: dict[str, Any] = {name: value for name, value in self if name not in ("id", "train", "mask_sha256")}
+        fields: dict[str, Any] = {name: value for name, value in self if name not in OF_THE_FILE}
         return RequestEntry(request=self.id, skipped=skipped, **fields)
 
 

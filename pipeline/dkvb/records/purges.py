@@ -69,7 +69,7 @@ class PurgePlan(Record):
 class PurgeBegun(Record):
     """A purge that is under way, or was cut short: what `dkvb purge` needs to end it."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"deleted", "done", "scan", "exact"})
+    absent: ClassVar[frozenset[str]] = frozenset({"deleted", "done", "scan", "exact", "unfit"})
 
     stage: Literal["erase", "reinit", "close"]
     """The step that comes next."""
@@ -90,6 +90,8 @@ class PurgeBegun(Record):
     exact: dict[str, str] | None = None
     """Bottleneck (its fingerprint) -> hash of the values, trained without what is purged, that take the place of its
     own; they lie in the request's folder until the purge has ended."""
+    unfit: list[str] | None = None
+    """Artifacts and requests that did not fit what they were made from before; they are not made to."""
     done: Erased | None = None
     scan: Scan | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from dkvb.records.base import Record
 from dkvb.records.levels import Level
@@ -67,9 +67,55 @@ class Capacity(Record):
     """What to do about them; None where no codebook runs dry."""
 
 
+class Problem(Record):
+    """Something that is not as it was written, or that does not fit what it was made from."""
+
+    stage: str
+    """The stage; or requests, ledger, receipts, report or export."""
+    where: str
+    """The file, or the folder where more than one is concerned."""
+    what: str
+    """What is wrong, in words."""
+    remedy: str
+    """What to do about it."""
+
+
+class Unchecked(Record):
+    """Something that cannot be checked in full."""
+
+    where: str
+    """Its folder."""
+    why: str
+    """Why not."""
+
+
+class FileCheck(Record):
+    """All files of a workspace, compared with what was written down of them."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"healed", "sealed"})
+
+    files: int
+    """Files of artifacts that were looked at."""
+    bytes: int
+    """Their size."""
+    seconds: float
+    problems: list[Problem]
+    unchecked: list[Unchecked]
+    """What an earlier version wrote; of its arrays the checksums that they carry themselves were checked, which do not
+    say whose they are."""
+    healed: list[Problem] | None = None
+    """What was wrong and was mended; with --heal."""
+    sealed: list[Unchecked] | None = None
+    """What got hashes, of its files as they are now; with --heal."""
+
+
 class Status(Record):
     """What of a recipe is done, and what to run next."""
 
+    absent: ClassVar[frozenset[str]] = frozenset({"check"})
+
+    check: FileCheck | None = None
+    """With --check or --heal."""
     status: list[ArtifactStatus]
     requests: list[RequestStatus]
     capacity: list[Capacity]

@@ -13,11 +13,11 @@ import numpy as np
 from dkvb.errors import DkvbError, NotHere, UsageError, some
 from dkvb.recipe import Data
 from dkvb.runtime import progress
+from dkvb.runtime.cache import cache_folder
 from dkvb.sources.base import ImageSource, ImageSplit, digest
 from dkvb.sources.checks import check_classes
 from dkvb.sources.download import download
 from dkvb.sources.images import ArrayImages, indices
-from dkvb.sources.listing import cache_folder
 from dkvb.sources.pickles import load_arrays
 from dkvb.sources.text import decoded
 

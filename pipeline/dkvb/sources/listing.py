@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dkvb.runtime import progress
+from dkvb.runtime.cache import cache_folder
 from dkvb.runtime.parallel import in_order
 from dkvb.sources.formats import endings
 from dkvb.sources.remarks import PassedOver
@@ -36,11 +37,6 @@ THREADS = 16
 
 SETTLED = 2.0
 """Seconds: a directory changed this recently may change again without its time changing, so its listing is not kept."""
-
-
-def cache_folder(*parts: str) -> Path:
-    """Where dkvb keeps what it can make again: `$XDG_CACHE_HOME/dkvb/…`, else `~/.cache/dkvb/…`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").joinpath("dkvb", *parts)
 
 
 def list_classes(folder: Path, classes: list[str]) -> list[list[str]]:

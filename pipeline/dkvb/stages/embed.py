@@ -40,7 +40,7 @@ from dkvb.workspace.beside_purge import refuse_half_purged
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import FILES, STORED_SPLITS
-from dkvb.workspace.requests import refuse_return
+from dkvb.workspace.purged import refuse_gone, refuse_return
 from dkvb.workspace.specs import embed_spec
 
 SHOWN = 10
@@ -81,9 +81,10 @@ def run(
     spec = embed_spec(recipe, inputs)
     label = f"embed {recipe.name}"
     _remark(recipe, source, label)
+    purged = _purged(workspace, spec, force)
     if shard_range:
         return _part(recipe, workspace, source, spec, label, shard_range)
-    if purged := _purged(workspace, spec, force):
+    if purged:
         purged.say_done(label, "; some classes were purged from it")
         return [_checked(recipe, purged, skipped=True)]
     with workspace.claim(spec, force) as claim:
@@ -122,9 +123,12 @@ def _purged(workspace: Workspace, spec: Spec, force: bool) -> Artifact | None:
     """The finished artifact, checked, if rows were purged from it: making any of it again would bring them back."""
     refuse_half_purged(workspace)
     artifact = workspace.get(spec)
-    if artifact is None or not artifact.lost_rows:
+    if artifact is None:
+        refuse_gone(workspace, spec)
         return None
-    if force or artifact.wrong_files():
+    if not artifact.lost_rows:
+        return None
+    if force or artifact.wrong_files(chunks=True):
         refuse_return(workspace, artifact)
     return artifact
 

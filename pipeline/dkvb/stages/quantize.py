@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from dkvb.errors import SettingsClash
 from dkvb.recipe import Recipe
 from dkvb.records.quantize import QuantizeResult
 from dkvb.training.codes import quantize_seed
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.keys_spec import quantize_spec
+from dkvb.workspace.purged import refuse_anew
 from dkvb.workspace.requests import need_features
 
 
@@ -17,13 +18,11 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Quant
     Raises:
         MissingStage: nothing embedded yet.
         UsageError: settings that these data cannot serve.
-        SettingsClash: forced, where masks of purged classes belong to the keys that are there.
+        SettingsClash: forced or deleted, where rows were purged since the keys were fitted.
     """
     features = need_features(recipe, workspace)
-    if force and features.lost_rows:
-        raise SettingsClash(
-            f"Classes or samples were purged from {features.path}, and masks and values belong to the keys that are"
-            " there: new keys would leave them without meaning. `dkvb purge REQUEST --keys reinit` fits new keys and"
-            " trains new values together."
-        )
+    for seed in recipe.run.seeds:
+        spec = quantize_spec(recipe, seed, features)
+        if force or workspace.get(spec) is None:
+            refuse_anew(workspace, spec, features)
     return [quantize_seed(recipe, workspace, features, seed, force) for seed in recipe.run.seeds]

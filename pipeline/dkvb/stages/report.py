@@ -1,7 +1,7 @@
 """Stage 5: every finished artifact of the workspace as HTML pages that need no network.
 
-A page whose inputs have not changed since it was written is left alone; what a page depends on is its `inputs` and this
-package's version.
+A page whose inputs have not changed since it was written is left alone, where it and all beside it still have the
+hashes that they were written with; what a page depends on is its `inputs` and this package's version.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dkvb.errors import MissingStage
-from dkvb.pages import bottleneck, compare, index, paper
+from dkvb.pages import bottleneck, compare, index, paper, written
 from dkvb.pages import run as run_page
 from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.runs import Collected
@@ -58,8 +58,11 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
     remove_unfinished(folder)
     listing, ours = _listed(folder), canonical_hash([__version__, sources()])
     keys = {page.name: canonical_hash([ours, page.title, page.inputs]) for page in planned}
-    stale = [page for page in planned if force or not _current(folder, page.name, keys[page.name], listing)]
-    with library_being_written(folder), progress.task("report", len(stale) + 1, "pages") as task:
+    written_before = written.hashes(folder)
+    current = {page.name: _current(folder, page.name, keys[page.name], listing, written_before) for page in planned}
+    stale = [page for page in planned if force or not current[page.name]]
+    there = written.sound(folder, library_name(), written_before)
+    with library_being_written(folder, there), progress.task("report", len(stale) + 1, "pages") as task:
         for page in stale:
             _write(folder, page, keys[page.name], listing)
             task.advance()
@@ -68,6 +71,8 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
         task.advance()
     _remove_gone(folder, listing, set(keys))
     write_json(folder / LISTING, {name: listing[name] for name in sorted(keys)})
+    beside = {file for name in keys for file in listing[name]["files"]}
+    written.note(folder, {"index.html", library_name(), *keys, *beside})
     return ReportResult(
         index=str(folder / "index.html"),
         pages=[str(folder / page.name) for page in planned],
@@ -107,10 +112,10 @@ def _beside(folder: Path) -> list[tuple[str, str, str]]:
     ]
 
 
-def _current(folder: Path, page: str, key: str, listing: Listing) -> bool:
-    """Whether a page and all that lies beside it were made from the same inputs."""
+def _current(folder: Path, page: str, key: str, listing: Listing, known: dict[str, str]) -> bool:
+    """Whether a page and all that lies beside it were made from the same inputs, and are as they were written."""
     listed = listing.get(page, {})
-    return listed.get("key") == key and all((folder / name).is_file() for name in (page, *listed["files"]))
+    return listed.get("key") == key and all(written.sound(folder, name, known) for name in (page, *listed["files"]))
 
 
 def _listed(folder: Path) -> Listing:

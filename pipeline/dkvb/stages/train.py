@@ -36,6 +36,7 @@ from dkvb.workspace.files import atomic
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.keys_spec import keys_for, quantize_spec
 from dkvb.workspace.names import CHECKPOINT, CONVERGED, COUNTS, LINEAR, MEASURED_SPLITS, METRICS, VALUES
+from dkvb.workspace.purged import refuse_anew
 from dkvb.workspace.requests import need_features
 from dkvb.workspace.specs import dkvb_spec, linear_spec
 
@@ -46,11 +47,18 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Train
     Raises:
         MissingStage: nothing embedded yet.
         DamagedArtifact: features or codes have been altered.
+        SettingsClash: forced or deleted, where rows were purged since the keys were fitted or the values trained.
         DkvbError: a loss that is not finite.
     """
     features = need_features(recipe, workspace)
     for seed in recipe.run.seeds:
-        if workspace.get(quantize_spec(recipe, seed, features)) is None:
+        codes = quantize_spec(recipe, seed, features)
+        model = dkvb_spec(recipe, seed, codes.fingerprint)
+        if workspace.get(codes) is None:
+            refuse_anew(workspace, codes, features)
+        if force or workspace.get(model) is None:
+            refuse_anew(workspace, model, features)
+        if workspace.get(codes) is None:
             quantize_seed(recipe, workspace, features, seed, force=False)
     by_seed = each_unit(_seed, recipe.run.seeds, recipe, workspace, features, force)
     return [entry for entries in by_seed for entry in entries]

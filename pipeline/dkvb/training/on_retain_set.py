@@ -37,7 +37,6 @@ from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CHECKPOINT, LINEAR, VALUES
 from dkvb.workspace.settings import QuantizeSettings
 from dkvb.workspace.specs import dkvb_spec, linear_spec
-from dkvb.workspace.tensors import load_file
 
 
 class Stopwatch:
@@ -101,11 +100,11 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What, again: bo
 
 
 def _damaged(trained: TrainedSeed, spec: Spec) -> bool:
-    """Whether the model's files were altered since it was trained: it is then trained again without asking, since
-    nothing else was made from it."""
+    """Whether the model's files, or what it was trained on, were altered since: it is then trained again without
+    asking, since nothing else was made from it."""
     try:
         if artifact := trained.workspace.get(spec):
-            artifact.check()
+            trained.workspace.check(artifact)
     except DamagedArtifact as error:
         progress.note(f"{error} Making it again now.")
         return True
@@ -128,13 +127,13 @@ def load_bottleneck(
     """A retrained bottleneck, trained where that has not been done, and its mask order (C, M), see
     `Bottleneck.no_mask`. `again`: see `retrained`."""
     artifact = retrained(trained, forget, what, again)
-    model = bottleneck(trained, forget, what, load_file(artifact.path / VALUES)["values"])
+    model = bottleneck(trained, forget, what, artifact.tensors(VALUES)["values"])
     return model, _unmasked(trained, model, forget)
 
 
 def load_head(trained: TrainedSeed, forget: Sequence[int]) -> dict[str, np.ndarray]:
     """`weight` (L, D) and `bias` (L,) of the retrained linear head."""
-    return load_file(retrained(trained, forget, "retrain-linear").path / LINEAR)
+    return retrained(trained, forget, "retrain-linear").tensors(LINEAR)
 
 
 def _retained(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Zarr v3 arrays with a checksum on every chunk, and the marks of the units that are done."""
+"""Zarr v3 arrays with a checksum on every chunk, read under the hashes of the manifest; and the marks of the units that
+are done."""
 
 from __future__ import annotations
 
@@ -14,8 +15,10 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from dkvb.errors import DamagedArtifact
 from dkvb.runtime import progress
+from dkvb.workspace.checked_store import CheckedStore
 from dkvb.workspace.files import write_json
 from dkvb.workspace.finished import Artifact
+from dkvb.workspace.hashes import found_in
 
 CHUNK, SHARD = 1024, 8192
 """Rows of features in a chunk and in a shard. Parallel writes inside one shard lose data: one task is one whole
@@ -52,27 +55,48 @@ def reading(artifact: Artifact, name: str) -> Iterator[None]:
         yield
     except (ValueError, KeyError, RuntimeError, FileNotFoundError) as error:
         raise artifact.damaged(f"{name} does not match its checksums ({str(error).splitlines()[0][:80]})") from None
+    found_in(artifact.path).save()
 
 
 def opened(artifact: Artifact, name: str) -> zarr.Array[Any]:
-    """One array of a finished artifact.
+    """One array of a finished artifact; each of its chunks is compared with the manifest when it is read.
 
     Raises:
-        DamagedArtifact: its metadata cannot be read.
+        DamagedArtifact: its metadata cannot be read or were altered.
     """
     with reading(artifact, name):
-        return zarr.open_array(artifact.path / name, mode="r")
+        stored = artifact.path / name
+        return zarr.open_array(stored if artifact.in_change else CheckedStore(artifact, name), mode="r")
 
 
 def read(artifact: Artifact, name: str, rows: Any = slice(None)) -> np.ndarray:
-    """Rows of one array of a finished artifact, checksums verified.
+    """Rows of one array of a finished artifact, compared with the manifest.
 
     Raises:
-        DamagedArtifact: a chunk fails its checksum or is missing.
+        DamagedArtifact: a chunk is missing, was altered, or fails its checksum.
     """
     array = opened(artifact, name)
     with reading(artifact, name):
         return np.asarray(array[rows])
+
+
+def unsound(artifact: Artifact) -> list[str]:
+    """Arrays that cannot be read or fail their checksums, chunk by chunk; for those of earlier versions, whose chunks
+    have no hashes."""
+    names = [Path(name).parent.as_posix() for name in artifact.manifest["files"] if name.endswith("/zarr.json")]
+    stored = [name for name in names if '"node_type": "array"' in (artifact.path / name / "zarr.json").read_text()]
+    return [name for name in stored if not all(sound(artifact, name, part) for part in _parts(artifact, name))]
+
+
+def _parts(artifact: Artifact, name: str) -> Iterator[tuple[slice, ...]]:
+    """Parts of an array, each as large as one of its files, along the axis that has the most of them."""
+    array = opened(artifact, name)
+    files = array.shards or array.chunks
+    axis = max(range(array.ndim), key=lambda one: array.shape[one] / files[one])
+    for start in range(0, array.shape[axis], files[axis]):
+        part = [slice(None)] * array.ndim
+        part[axis] = slice(start, start + files[axis])
+        yield tuple(part)
 
 
 def plain(folder: Path, name: str) -> np.ndarray:
@@ -109,8 +133,7 @@ class Marks:
 
 
 def heal(artifact: Artifact, marks: Marks, units: Mapping[str, list[tuple[str, Any, str]]], label: str) -> bool:
-    """Find units whose chunks are missing, truncated or fail their checksum, and open the artifact again so that they
-    are remade.
+    """Find units whose chunks are missing or were altered, and open the artifact again so that they are remade.
 
     Args:
         units: unit -> (array, rows, chunk file) of everything that the unit wrote.
@@ -122,19 +145,23 @@ def heal(artifact: Artifact, marks: Marks, units: Mapping[str, list[tuple[str, A
         DamagedArtifact: a file that belongs to no unit is damaged.
     """
     chunks = {file for parts in units.values() for *_, file in parts}
-    wrong = artifact.wrong_files()
+    wrong = artifact.wrong_files(chunks=True)
     other = sorted(set(wrong) - chunks)
     if other:
         raise artifact.damaged(wrong[other[0]], force=True)
+    listed = artifact.manifest["files"]
     bad = [
         unit
         for unit, parts in units.items()
-        if any(file in wrong or not _sound(artifact, name, rows) for name, rows, file in parts)
+        if any(
+            file in wrong or ("sha256" not in listed.get(file, {}) and not sound(artifact, name, rows))
+            for name, rows, file in parts
+        )
     ]
     if not bad:
         return False
     if artifact.lost_rows:
-        raise artifact.damaged("rows were purged from it, so that what is missing cannot be made as it was", force=True)
+        raise artifact.damaged(next(wrong.get(file, f"{name} fails its checksum") for name, _, file in units[bad[0]]))
     for unit in bad:
         marks.clear(unit)
         for *_, file in units[unit]:
@@ -144,7 +171,8 @@ def heal(artifact: Artifact, marks: Marks, units: Mapping[str, list[tuple[str, A
     return True
 
 
-def _sound(artifact: Artifact, name: str, rows: Any) -> bool:
+def sound(artifact: Artifact, name: str, rows: Any) -> bool:
+    """Whether rows of an array can be read and fit their checksums."""
     try:
         read(artifact, name, rows)
     except DamagedArtifact:

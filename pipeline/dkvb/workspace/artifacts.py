@@ -18,7 +18,8 @@ from typing import Any
 
 from dkvb.errors import MissingStage, SettingsClash, UsageError
 from dkvb.records.base import Record
-from dkvb.workspace import last_recipe, locks, manifest
+from dkvb.runtime import progress
+from dkvb.workspace import content, last_recipe, locks, manifest
 from dkvb.workspace.files import canonical_hash, remove_leftovers, write_json
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.last_recipe import LastRecipe
@@ -32,6 +33,8 @@ class Claim:
 
     path: Path
     spec: Spec
+    inputs: Mapping[str, Artifact]
+    """Stage -> artifact that it is made from."""
     artifact: Artifact | None = None
     """Set where the artifact is already done."""
     started: float = field(default_factory=time.perf_counter)
@@ -45,8 +48,11 @@ class Claim:
                 that the damaged parts are made anew.
 
         Raises:
-            DamagedArtifact: one of its files is missing or is not as it was written.
+            DamagedArtifact: one of its files is missing or is not as it was written, or it was made from something
+                else than what is there now.
         """
+        if self.artifact is not None:
+            content.refuse_changed(self.artifact, self.inputs)
         if self.artifact is None or (mend is not None and mend(self.artifact)):
             return None
         if mend is None:
@@ -63,7 +69,9 @@ class Claim:
         (self.path / CLAIM).unlink(missing_ok=True)
         spent = round(time.perf_counter() - self.started if seconds is None else seconds, 3)
         held = result.model_dump(mode="json") if isinstance(result, Record) else result
-        self.artifact = Artifact(self.path, manifest.write_new(self.path, self.spec, held, spent))
+        self.artifact = Artifact(
+            self.path, manifest.write_new(self.path, self.spec, held, spent, content.known(self.inputs))
+        )
         return self.artifact
 
 
@@ -137,8 +145,18 @@ class Workspace:
                 " stopped)."
             )
         if check:
-            artifact.check()
+            self.check(artifact)
         return artifact
+
+    def check(self, artifact: Artifact) -> None:
+        """Raise where an artifact is not as it was made, or not made from what is there now.
+
+        Raises:
+            DamagedArtifact: one of its files is missing or is not as it was written, or it was made from something
+                else than what is there now.
+        """
+        artifact.check()
+        content.refuse_changed(artifact, content.input_artifacts(self.root, artifact.inputs))
 
     def get(self, spec: Spec) -> Artifact | None:
         """The finished artifact of exactly this spec."""
@@ -166,22 +184,29 @@ class Workspace:
                 shutil.rmtree(path)
                 path.mkdir()
             artifact = self.get(spec)
-            claim = Claim(path, spec, artifact)
+            claim = Claim(path, spec, content.input_artifacts(self.root, spec.inputs), artifact)
             if artifact is None:
-                self._start(path, spec, sweep)
+                self._start(claim, sweep)
             else:
                 with locks.unless_read_only(self.root):
+                    (path / CLAIM).unlink(missing_ok=True)
                     os.utime(path / MANIFEST)
             yield claim
 
-    def _start(self, path: Path, spec: Spec, sweep: bool) -> None:
+    def _start(self, claim: Claim, sweep: bool) -> None:
+        path, made_from = claim.path, content.known(claim.inputs)
         if sweep:
             remove_leftovers(path)
         if (path / CLAIM).is_file():
             started = json.loads((path / CLAIM).read_text(encoding="utf-8") or "{}")
-            if started.get("fingerprint") != spec.fingerprint:
+            if started.get("fingerprint") != claim.spec.fingerprint:
                 raise SettingsClash(f"{path} was begun with other settings; move that folder away and run again.")
-        write_json(path / CLAIM, {"fingerprint": spec.fingerprint})
+            before = started.get("inputs_content", {})
+            if sweep and any(before.get(stage, now) != now for stage, now in made_from.items()):
+                progress.note(f"{path.name} was begun from what has changed since: what was done of it is dropped")
+                shutil.rmtree(path)
+                path.mkdir()
+        write_json(path / CLAIM, {"fingerprint": claim.spec.fingerprint, "inputs_content": made_from})
 
     def hold(self, name: str, what: str) -> AbstractContextManager[None]:
         """Hold a named lock of the workspace, waiting for it where another process has it; `what` it is for."""

@@ -73,7 +73,7 @@ def _ids(features: Artifact, split: str) -> dict[str, list[int]]:
     """Id -> rows of a stored split that were not purged."""
     there = present(features, split)
     rows: dict[str, list[int]] = {}
-    for row, name in enumerate(arrays.plain(features.path, f"{split}/ids").tolist()):
+    for row, name in enumerate(arrays.read(features, f"{split}/ids").tolist()):
         if there[row]:
             rows.setdefault(str(name), []).append(row)
     return rows

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,31 +87,20 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def list_files(folder: Path, apart: str) -> dict[str, dict[str, Any]]:
-    """Path below the folder -> `bytes` and, of files that carry no checksums of their own, `sha256`.
+def chunk(name: str) -> bool:
+    """Whether a path below an artifact is a chunk of a zarr array: these lie below a folder "c", and carry a checksum
+    (crc32c) that is verified on every read."""
+    return "c" in name.split("/")
+
+
+def names_of(folder: Path, apart: Collection[str] = ()) -> list[str]:
+    """Paths below a folder of all its files, sorted, but those that a killed process left half-written.
 
     Args:
-        apart: name of the file that is to hold this list, and is left out of it.
+        apart: names of files that are left out.
     """
-    files: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != apart and not leftover(path):
-            relative = path.relative_to(folder)
-            # zarr chunks live below a "c" folder and carry crc32c checksums, verified on every read
-            own = "c" in relative.parts
-            files[relative.as_posix()] = {"bytes": path.stat().st_size} | ({} if own else {"sha256": sha256(path)})
-    return files
-
-
-def differences(folder: Path, listed: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Listed files that are missing, of another size or of another hash, and what is wrong with each."""
-    wrong = {}
-    for name, recorded in listed.items():
-        file = folder / name
-        if not file.is_file():
-            wrong[name] = f"{name} is missing"
-        elif file.stat().st_size != recorded["bytes"]:
-            wrong[name] = f"{name} has {file.stat().st_size} bytes instead of {recorded['bytes']}"
-        elif "sha256" in recorded and sha256(file) != recorded["sha256"]:
-            wrong[name] = f"the content of {name} has changed since it was written"
-    return wrong
+    return [
+        path.relative_to(folder).as_posix()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in apart and not leftover(path)
+    ]

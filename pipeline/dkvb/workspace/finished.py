@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from dkvb.errors import DamagedArtifact, SettingsClash
+from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash
 from dkvb.records.base import Record
 from dkvb.runtime import progress
 from dkvb.version import __version__
 from dkvb.workspace import manifest
-from dkvb.workspace.files import differences
-from dkvb.workspace.names import MANIFEST
+from dkvb.workspace.files import write_json
+from dkvb.workspace.hashes import changed, differences, found_in
+from dkvb.workspace.names import CLAIM, MANIFEST
+
+if TYPE_CHECKING:
+    import numpy as np
 
 R = TypeVar("R", bound=Record)
 M = TypeVar("M", bound=BaseModel)
@@ -26,6 +32,8 @@ class Artifact:
 
     path: Path
     manifest: dict[str, Any]
+    in_change: bool = False
+    """Whether a purge is rewriting it: its files are read as they are, since the manifest is written last."""
 
     @property
     def stage(self) -> str:
@@ -43,6 +51,18 @@ class Artifact:
     def inputs(self) -> dict[str, str]:
         """Stage -> fingerprint of the artifact that this one was made from."""
         return dict(self.manifest["inputs"])
+
+    @cached_property
+    def content(self) -> str | None:
+        """A hash over all that may be made into something else; None where an earlier version wrote it, without the
+        hashes of chunks."""
+        return manifest.content(self.manifest)
+
+    @property
+    def inputs_content(self) -> dict[str, str]:
+        """Stage -> content of the artifact that this one was made from, as it was then; without those of which it is
+        not known."""
+        return dict(self.manifest.get("inputs_content") or {})
 
     @property
     def seconds(self) -> float:
@@ -124,18 +144,56 @@ class Artifact:
             more["seconds"] = self.seconds
         return result.model_copy(update={"skipped": skipped, "artifact": str(self.path), **more})
 
-    def wrong_files(self) -> dict[str, str]:
-        """Files that are missing or are not as the manifest lists them, and what is wrong with each."""
-        return differences(self.path, self.manifest["files"])
+    def wrong_files(self, chunks: bool = False, afresh: bool = False) -> dict[str, str]:
+        """Files that are missing or are not as the manifest lists them, and what is wrong with each.
 
-    def check(self) -> None:
-        """Raise if any file differs from the manifest.
+        Args:
+            chunks: look into chunks of arrays as well, which are checked when they are read.
+            afresh: hash all, whatever is remembered of them.
+        """
+        return differences(self.path, self.manifest["files"], chunks, afresh)
+
+    def check(self, chunks: bool = False) -> None:
+        """Raise if any file differs from the manifest. `chunks`: as for `wrong_files`.
 
         Raises:
             DamagedArtifact: a file is missing, truncated or altered.
         """
-        for what in self.wrong_files().values():
+        for what in self.wrong_files(chunks).values():
             raise self.damaged(what)
+
+    def file(self, name: str) -> Path:
+        """One of its files, to be read: its hash is that of the manifest.
+
+        Raises:
+            DamagedArtifact: it is missing or was altered.
+        """
+        recorded = self.manifest["files"].get(name)
+        if self.in_change:
+            return self.path / name
+        if recorded is None:
+            raise self.damaged(f"{name} is missing")
+        try:
+            found = found_in(self.path).of(name)
+        except OSError:
+            raise self.damaged(f"{name} is missing") from None
+        if found != recorded.get("sha256", found):
+            raise self.damaged(changed(name))
+        return self.path / name
+
+    def tensors(self, name: str) -> dict[str, np.ndarray]:
+        """The arrays of one of its safetensors files, by name.
+
+        Raises:
+            DamagedArtifact: it is missing or was altered.
+        """
+        from safetensors import SafetensorError  # numpy, which commands that read manifests alone do without
+        from safetensors.numpy import load_file
+
+        try:
+            return load_file(self.file(name))
+        except SafetensorError as error:
+            raise self.damaged(f"{name} cannot be read ({error})") from None
 
     def damaged(self, what: str, force: bool | None = None) -> DamagedArtifact:
         """The error that says what is damaged, and names the command that makes it again.
@@ -143,10 +201,24 @@ class Artifact:
         Args:
             force: whether that command needs --force; by default, where its stage does not mend single parts itself.
         """
+        if self._written_anew:
+            return DamagedArtifact(f"{self.path} was written by another command meanwhile: run this one again.")
+        return DamagedArtifact(f"{self.path} is damaged: {what}. {self.remedy(force)}")
+
+    @property
+    def _written_anew(self) -> bool:
+        """Whether its manifest is another than that which was read: by a purge, say."""
+        try:
+            return manifest.read(self.path) not in (None, self.manifest)
+        except (DkvbError, OSError):
+            return False
+
+    def remedy(self, force: bool | None = None) -> str:
+        """What to do where it is damaged, in words. `force`: as for `damaged`."""
+        if self.lost_rows:
+            return "Rows were purged from it, so that it cannot be made again as it was: put it back from a backup."
         forced = self.stage not in ("embed", "quantize", "retrained") if force is None else force
-        return DamagedArtifact(
-            f"{self.path} is damaged: {what}. `dkvb {self.maker}{' --force' if forced else ''}` makes it again."
-        )
+        return f"`dkvb {self.maker}{' --force' if forced else ''}` makes it again."
 
     @property
     def maker(self) -> str:
@@ -164,6 +236,12 @@ class Artifact:
         settings stay."""
         manifest.rewrite(self.path, self.manifest, **result)
 
+    def seal(self, inputs_content: Mapping[str, str]) -> None:
+        """Give the manifest of an earlier version hashes of all files, and of what it was made from, as these are
+        now."""
+        manifest.seal(self.path, self.manifest, inputs_content)
+
     def reopen(self) -> None:
-        """Take the done mark away, so that missing units can be made again."""
+        """Take the done mark away, so that missing units can be made again from what it was made from."""
+        write_json(self.path / CLAIM, {"fingerprint": self.fingerprint, "inputs_content": self.inputs_content})
         (self.path / MANIFEST).unlink()

@@ -11,11 +11,12 @@ Every manifest names its inputs by their fingerprints. There are two ways to ask
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dkvb.errors import MissingStage
 from dkvb.recipe import Recipe
+from dkvb.workspace import content
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.finished import Artifact
@@ -52,13 +53,17 @@ class Lineage:
     """The finished artifacts of a workspace by what they were made from. The manifests of a stage are read once, when
     they are first needed."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspace: Workspace, in_change: bool = False) -> None:
+        """`in_change`: give the artifacts as what a purge is rewriting."""
+        self.workspace, self._in_change = workspace, in_change
         self._read: dict[str, dict[str, Artifact]] = {}
 
     def _by_fingerprint(self, stage: str) -> dict[str, Artifact]:
         if stage not in self._read:
-            self._read[stage] = {artifact.fingerprint: artifact for artifact in self.workspace.all(stage)}
+            every = self.workspace.all(stage)
+            if self._in_change:
+                every = [replace(artifact, in_change=True) for artifact in every]
+            self._read[stage] = {artifact.fingerprint: artifact for artifact in every}
         return self._read[stage]
 
     def all(self, stage: str) -> list[Artifact]:
@@ -79,13 +84,20 @@ class Lineage:
 
         Raises:
             MissingStage: that artifact is gone.
+            DamagedArtifact: it is not what this one was made from: it was made again or altered since.
         """
         if above := self.input_of(artifact, stage):
+            content.refuse_changed(artifact, {stage: above})
             return above
         raise MissingStage(
             f"{artifact.path} was made from a {stage} artifact that is no longer in {self.workspace.root}: run `dkvb"
             f" {stage}` with the same recipe."
         )
+
+    def fits(self, artifact: Artifact) -> bool:
+        """Whether all that an artifact was made from, where it is there, is still what it was."""
+        above = {stage: self.find(stage, fingerprint) for stage, fingerprint in artifact.inputs.items()}
+        return not content.changed_inputs(artifact, {stage: one for stage, one in above.items() if one})
 
     def trained_from(self, model: Artifact) -> TrainedFrom | None:
         """A train artifact with its codes and features; None where one of these is gone."""

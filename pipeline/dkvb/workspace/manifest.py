@@ -1,4 +1,10 @@
-"""The manifest of an artifact: what it was made from, how, and every file it holds; and what an artifact is to be."""
+"""The manifest of an artifact: what it was made from, how, and every file it holds; and what an artifact is to be.
+
+`files` binds every file to its place, chunks of arrays among them: path -> size and sha256. A hash over those is the
+artifact's content, and `inputs_content` is that of each artifact it was made from, as it was then. Manifests of
+versions before these hold no hashes of chunks and no contents: what they say is not known is never taken to be
+unchanged.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +21,14 @@ from typing import Any
 from dkvb.errors import DamagedArtifact, SettingsClash
 from dkvb.runtime.versions import versions
 from dkvb.version import __version__
-from dkvb.workspace.files import canonical_hash, list_files, write_json
-from dkvb.workspace.names import MANIFEST
+from dkvb.workspace.files import canonical_hash, names_of, write_json
+from dkvb.workspace.hashes import list_files
+from dkvb.workspace.names import CLAIM, CURVE, FILES, LOSSES, MANIFEST, METRICS
 
 FORMAT = 1
+
+MEASURED = {METRICS, CURVE, LOSSES, FILES}
+"""Files from which nothing is made, and which may hold times: no part of an artifact's content."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +51,14 @@ class Spec:
         return f"{readable}-{self.fingerprint[:8]}"
 
 
-def write_new(folder: Path, spec: Spec, result: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """Write the manifest of what lies in a folder; returns it."""
+def write_new(
+    folder: Path, spec: Spec, result: Mapping[str, Any], seconds: float, inputs_content: Mapping[str, str]
+) -> dict[str, Any]:
+    """Write the manifest of what lies in a folder; returns it.
+
+    Args:
+        inputs_content: stage -> content of the artifact that it was made from, where that is known.
+    """
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "stage": spec.stage,
@@ -50,8 +66,9 @@ def write_new(folder: Path, spec: Spec, result: Mapping[str, Any], seconds: floa
         "fingerprint": spec.fingerprint,
         "settings": dict(spec.settings),
         "inputs": dict(spec.inputs),
+        "inputs_content": dict(inputs_content),
         "result": dict(result),
-        "files": list_files(folder, apart=MANIFEST),
+        "files": list_files(folder, names_of(folder, [MANIFEST, CLAIM])),
         "versions": versions(),
         "seconds": seconds,
         "host": f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores",
@@ -69,10 +86,25 @@ def write(folder: Path, manifest: Mapping[str, Any]) -> None:
 def rewrite(folder: Path, manifest: Mapping[str, Any], **result: Any) -> None:
     """Make a manifest agree with files that were rewritten, and with new fields of its result; its fingerprint and
     settings stay."""
-    write(
-        folder,
-        {**manifest, "files": list_files(folder, apart=MANIFEST), "result": {**manifest["result"], **result}},
-    )
+    files = list_files(folder, names_of(folder, [MANIFEST, CLAIM]))
+    write(folder, {**manifest, "files": files, "result": {**manifest["result"], **result}})
+
+
+def seal(folder: Path, manifest: Mapping[str, Any], inputs_content: Mapping[str, str]) -> None:
+    """Give the manifest of an earlier version hashes of all files, and of what it was made from, as these are now; and
+    say when that was: what changed before it is not known."""
+    sealed = datetime.now(UTC).isoformat(timespec="seconds")
+    rewrite(folder, {**manifest, "inputs_content": dict(inputs_content), "sealed": sealed})
+
+
+def content(manifest: Mapping[str, Any]) -> str | None:
+    """A hash over all files of an artifact from which others may be made; None where it lacks the hash of one."""
+    files = {
+        name: of.get("sha256")
+        for name, of in manifest.get("files", {"": {}}).items()
+        if name not in MEASURED and not name.startswith("done/")
+    }
+    return None if None in files.values() else canonical_hash(files)
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -100,7 +132,7 @@ def read(folder: Path) -> dict[str, Any] | None:
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DamagedArtifact(
-            f"{folder / MANIFEST} is damaged: delete that folder, then run `dkvb {folder.parent.name}` to make it"
-            " again."
+            f"{folder / MANIFEST} is damaged: put it back from a backup; or delete that folder, then run `dkvb"
+            f" {folder.parent.name}` to make it again, which cannot be done where rows were purged."
         ) from None
     return dict(manifest)

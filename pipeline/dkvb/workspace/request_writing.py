@@ -19,7 +19,7 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import MASK, REQUEST
-from dkvb.workspace.requests import MASKED, TOPPED_UP, Request, folder, top_up_file
+from dkvb.workspace.requests import MASKED, TOPPED_UP, Request, folder, made_on, top_up_file
 
 
 def open_request(
@@ -50,6 +50,7 @@ def open_request(
         state=MASKED,
         train=train.fingerprint,
         mask_sha256=write_mask(path, mask),
+        made_on=made_on(train),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         unrecorded=MASKED,
         **{**dict(masking), **more},

@@ -19,10 +19,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from dkvb.bottleneck.mask_order import unpack
-from dkvb.errors import DamagedArtifact, SettingsClash, UsageError, nearest
+from dkvb.errors import DamagedArtifact, UsageError, nearest
 from dkvb.recipe import Recipe
-from dkvb.records.deletion import RequestRecord
-from dkvb.records.embed import EmbedResult
+from dkvb.records.deletion import MadeOn, RequestRecord
 from dkvb.records.purges import State
 from dkvb.workspace import exact_values
 from dkvb.workspace.artifacts import Workspace
@@ -183,9 +182,42 @@ def forgotten(workspace: Workspace, train: Artifact) -> Union:
     """The mask and classes of all masked or purged requests of a trained bottleneck.
 
     Raises:
-        DamagedArtifact: a request or its mask has been altered.
+        DamagedArtifact: a request or its mask has been altered, or is not of this model as it is now.
     """
-    return unite([request for request in all_requests(workspace, train.fingerprint) if request.in_force])
+    in_force = [request for request in all_requests(workspace, train.fingerprint) if request.in_force]
+    refuse_of_other(train, in_force)
+    return unite(in_force)
+
+
+def made_on(train: Artifact) -> MadeOn | None:
+    """What a mask for a trained bottleneck is made on; None where an earlier version trained it."""
+    return MadeOn(model=train.content, keys=train.inputs_content.get("quantize")) if train.content else None
+
+
+def of_other(train: Artifact, request: Request) -> str | None:
+    """Which part of a trained bottleneck is not what a request's mask, or values, were made on; None where both are, or
+    where that is not known."""
+    then, now = request.record.made_on, made_on(train)
+    if then is None or now is None:
+        return None
+    if then.keys and now.keys and then.keys != now.keys:
+        return "keys"
+    return "values" if then.model != now.model else None
+
+
+def refuse_of_other(train: Artifact, applied: Sequence[Request]) -> None:
+    """Raise where a mask or values were made on other keys or values of a bottleneck than are there now.
+
+    Raises:
+        DamagedArtifact: names the request, and what to do.
+    """
+    for request in applied:
+        if part := of_other(train, request):
+            again = "" if request.values_may_be_gone else f", or `dkvb restore {request.id}` and `dkvb forget` again"
+            raise DamagedArtifact(
+                f"Request {request.id} was made on other {part} than {train.path} has now, which was trained again or"
+                f" altered since: put that folder, and the keys it was trained on, back from a backup{again}."
+            )
 
 
 def unite(requests: Sequence[Request], exact: bool = True) -> Union:
@@ -234,21 +266,6 @@ def held(workspace: Workspace) -> Iterator[None]:
 def top_up_file(number: int) -> str:
     """The file in a request's folder that holds the pairs by which its N was raised for the number-th time."""
     return f"top-up-{number}.safetensors"
-
-
-def refuse_return(workspace: Workspace, features: Artifact) -> None:
-    """Raise where making features again would bring purged rows back.
-
-    Raises:
-        SettingsClash: rows of these features were purged.
-    """
-    if features.lost_rows:
-        names = ", ".join(features.result_as(EmbedResult).classes[c] for c in features.purged)
-        what = f"Rows of {names}" if names else f"{features.purged_samples:,} samples"
-        raise SettingsClash(
-            f"{what} were purged from {features.path}, and making the features again would bring them back: take them"
-            " out of the data and give another --data-dir."
-        )
 
 
 def need_features(recipe: Recipe, workspace: Workspace) -> Artifact:

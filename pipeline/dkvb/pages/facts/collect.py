@@ -32,7 +32,10 @@ def collect(workspace: Workspace) -> Collected:
     """
     lineage = Lineage(workspace)
     setups, by_train, lost = _setups(lineage)
-    unlearned = [(artifact, by_train.get(artifact.inputs.get("train", ""))) for artifact in lineage.all("unlearn")]
+    unlearned = [
+        (artifact, by_train.get(artifact.inputs.get("train", "")) if lineage.fits(artifact) else None)
+        for artifact in lineage.all("unlearn")
+    ]
 
     def made(kind: str, record: type[R]) -> list[Made[R]]:
         mine = [(artifact, setup) for artifact, setup in unlearned if artifact.kind == kind]
@@ -49,13 +52,14 @@ def collect(workspace: Workspace) -> Collected:
 
 
 def _setups(lineage: Lineage) -> tuple[list[Setup], dict[str, Setup], int]:
-    """The setups, the setup of every trained model by its fingerprint, and of how many models the inputs are gone."""
+    """The setups, the setup of every trained model by its fingerprint, and of how many models the inputs are gone, or
+    are no longer what they were."""
     setups: dict[str, Setup] = {}
     by_train: dict[str, Setup] = {}
     lost = 0
     for model in lineage.all("train"):
         made = lineage.trained_from(model)
-        if made is None:
+        if made is None or not (lineage.fits(model) and lineage.fits(made.codes or model)):
             lost += 1
             continue
         trained = Trained(model, made.features, made.codes)

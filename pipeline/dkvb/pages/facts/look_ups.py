@@ -120,7 +120,7 @@ def mask_of(unlearned: Artifact, pairs: int) -> np.ndarray:
     Raises:
         OSError, KeyError, SafetensorError: there is no mask that can be read.
     """
-    with safe_open(unlearned.path / MASK, framework="numpy") as file:
+    with safe_open(unlearned.file(MASK), framework="numpy") as file:
         return unpack(file.get_tensor("mask"), pairs)
 
 
@@ -241,10 +241,8 @@ def _codebooks(
     model: StoredBottleneck, trained: Trained, features: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Each codebook with the samples' queries (n, d) and its values (M, L), read as they are needed."""
-    with (
-        tensors.reading(trained.artifact.path / VALUES),
-        safe_open(trained.artifact.path / VALUES, framework="numpy") as file,
-    ):
+    path = trained.artifact.file(VALUES)
+    with tensors.reading(path), safe_open(path, framework="numpy") as file:
         stored = file.get_slice("values")
         for group in groups(model.codebooks):
             queries = model.project(features, group)

@@ -103,7 +103,7 @@ class Swept:
 
 def _read(artifact: Artifact, seed: int) -> pl.DataFrame:
     try:
-        return pl.read_parquet(artifact.path / CURVE).with_columns(seed=pl.lit(seed))
+        return pl.read_parquet(artifact.file(CURVE)).with_columns(seed=pl.lit(seed))
     except (OSError, pl.exceptions.PolarsError):
         raise artifact.damaged(f"{CURVE} cannot be read") from None
 
