@@ -95,6 +95,7 @@ def test_a_killed_purge_is_named_and_not_waited_for(requested: Workspace, recipe
     assert "damaged" not in str(error.value)
     process = start("status", requested)  # tells of it
     assert process.end() == 0, process.said
+    assert "dkvb purge r0001-cat --yes" in process.said
     assert time.monotonic() - started < 60
     assert purge.run(recipe, requested, "r0001").state == "purged"
     assert dkvb.load(requested.root).about.forgotten == [2]

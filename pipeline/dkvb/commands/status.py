@@ -59,10 +59,13 @@ def _status(recipe: Recipe, workspace: Workspace) -> Status:
     index = workspace.reports / "index.html"
     entries.append(_report(index))
     following = following or (None if unlearned else "unlearn") or (None if index.is_file() else "report")
+    cut_short = [one.id for one in requests.all_requests(workspace) if one.record.purging]
+    if cut_short:  # until it has ended, values and masks are of two states
+        following = f"purge {cut_short[0]} --yes"
     return Status(
         status=entries,
         requests=_requests(workspace, bottlenecks),
-        capacity=_capacity(recipe, workspace, bottlenecks),
+        capacity=[] if cut_short else _capacity(recipe, workspace, bottlenecks),
         next=f"dkvb {following}" if following else f"open {index}",
     )
 
