@@ -15,6 +15,7 @@ from dkvb.stages import train
 from dkvb.training.codes import quantize_seed
 from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.requests import MASKED, Request, need_features
 from dkvb.workspace.specs import dkvb_spec
@@ -42,16 +43,20 @@ class Reinit:
                     " purge or restore it first."
                 )
 
+    def replaced(self, request: Request) -> list[str]:
+        """Names of the models of the former keys, which are deleted."""
+        return [model.path.name for model in self._of_former_keys(request)]
+
+    def _of_former_keys(self, request: Request) -> list[Artifact]:
+        codes = self._codes(request)
+        models = [one for one in self.workspace.all("train") if one.fingerprint != request.train]
+        return [one for one in (*models, *self.workspace.all("retrained")) if one.inputs.get("quantize") == codes]
+
     def run(self, request: Request) -> None:
         """Fit and train again under the same names. The masks of the model's purged requests become empty: no pair
         holds their classes. May be repeated."""
-        codes = self._codes(request)
-        for model in self.workspace.all("train"):
-            if model.inputs.get("quantize") == codes and model.fingerprint != request.train:
-                shred_folder(model.path)  # values of the old keys
-        for model in self.workspace.all("retrained"):
-            if model.inputs.get("quantize") == codes:
-                shred_folder(model.path)
+        for model in self._of_former_keys(request):
+            shred_folder(model.path)
         own = self.recipe.with_(run={"seeds": [request.record.seed]})
         # the stage refuses new keys while masks of purged classes belong to the old ones; these are emptied below
         quantize_seed(own, self.workspace, need_features(own, self.workspace), request.record.seed, force=True)
