@@ -203,9 +203,10 @@ def receipt(options: Options, request: Request) -> None:
 
 @command(app, HEADING, "data_dir", examples="dkvb ledger --json")
 def ledger(options: Options) -> None:
-    """List what was done with all requests, and check the list.
+    """List what was done with all requests, and check it.
 
-    Exit code 1 where an entry was changed, removed or reordered.
+    Every request must have its entries and every entry its request: classes, model, masks, values, state, numbers and
+    receipts. Exit code 1 where an entry, a request or a receipt was changed or removed.
     """
     workspace = options.workspace()
     from dkvb.deletion import ledger
@@ -213,7 +214,8 @@ def ledger(options: Options) -> None:
     result = ledger.verify(workspace)
     options.show(result, lambda: deletion_tables.ledger(result))
     if not result.valid:
-        typer.echo(f"error: {result.path} was altered: {result.problem}.", err=True)
+        more = f" (and {len(result.problems) - 1} more)" if len(result.problems) > 1 else ""
+        typer.echo(f"error: {result.path} and what it is about do not fit: {result.problem}{more}.", err=True)
         raise typer.Exit(1)
 
 

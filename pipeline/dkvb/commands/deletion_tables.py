@@ -121,4 +121,7 @@ def ledger(result: Ledger) -> Iterable[Any]:
     for e in result.ledger:
         table.add_row(str(e.number), escape(e.time), e.event, escape(e.request), e.hash[:12])
     yield table
-    yield escape("Every entry follows the one before it." if result.valid else f"ALTERED: {result.problem}.")
+    yield from (escape(f"Not checked: {one}.") for one in result.not_checked)
+    if result.valid:
+        yield "Every entry follows the one before it, and requests, masks and receipts are what the entries say."
+    yield from (escape(f"ALTERED: {one}.") for one in result.problems)

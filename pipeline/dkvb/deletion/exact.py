@@ -34,13 +34,10 @@ from dkvb.training.on_retain_set import passed_over, retrained
 from dkvb.workspace import exact_values, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.names import VALUES
-from dkvb.workspace.requests import MASKED, Request, Union, need_features
+from dkvb.workspace.requests import EXACT, MASKED, Request, Union, need_features
 
 METHOD = "retrain"
 """The method that an exact request names, and that of `dkvb unlearn` that makes the same values."""
-
-EVENT = "exact"
-"""The event in the ledger of a hidden request that became exact."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +166,7 @@ def _open(trained: TrainedSeed, earlier: Union, forget: list[int], rows: np.ndar
 
     nothing = np.zeros_like(masked)
     request = request_writing.open_request(trained.workspace, trained.dkvb_artifact, masking, nothing, fill)
-    assert request.record.exact is not None
-    sha = request.record.exact.values_sha256
-    request = ledger.record(trained.workspace, MASKED, request, mask=request.record.mask_sha256, values=sha)
+    request = ledger.record(trained.workspace, MASKED, request)
     standing.tidy(trained.workspace, request.train)
     _say(request, masking)
     return requests.find(trained.workspace, request.id).record.entry(skipped=False)
@@ -227,7 +222,7 @@ def train_again(recipe: Recipe, workspace: Workspace, following: Stand) -> Reque
     made = without(model_of(recipe, workspace, request), *_gone(following.without))
     kept = made.kept_in(request.path, [one.id for one in following.without])
     progress.note(f"values without {', '.join(one.id for one in following.without)} stand now, as {request.id} has it")
-    return request_writing.change(request, exact=kept)
+    return ledger.record(workspace, EXACT, request_writing.change(request, exact=kept, unrecorded=EXACT))
 
 
 def _gone(forgotten: Sequence[Request]) -> tuple[list[int], np.ndarray]:
@@ -268,8 +263,8 @@ def upgrade(recipe: Recipe, workspace: Workspace, request: Request) -> Request:
         newer = following.request.record.exact
         assert newer is not None
         kept = newer.model_copy(update={"file": None, "values_sha256": None})
-    changed = request_writing.change(request, level="exact", exact=kept)
-    ledger.append(workspace, EVENT, changed, values=kept.values_sha256)
+    changed = request_writing.change(request, level="exact", exact=kept, unrecorded=EXACT)
+    changed = ledger.record(workspace, EXACT, changed)
     standing.tidy(workspace, request.train)
     progress.note(f"request {request.id} is exact now: values were trained without {request.record.what}")
     if raised := together.look_again_with(recipe, workspace, changed):

@@ -93,7 +93,7 @@ def _open(trained: TrainedSeed, forget: list[int], earlier: Union) -> RequestEnt
         cause = request_writing.next_id(trained.workspace, masking.names)
         masking = masking.model_copy(update={"raised": together.write(trained, holders, cause)})
     request = request_writing.open_request(trained.workspace, trained.dkvb_artifact, masking, holders[-1].mask)
-    request = ledger.record(trained.workspace, MASKED, request, mask=request.record.mask_sha256)
+    request = ledger.record(trained.workspace, MASKED, request)
     before, after = masking.before, masking.after
     progress.note(
         f"forget {', '.join(masking.names)}: request {request.id}, {masking.masked:,} pairs masked; forget"

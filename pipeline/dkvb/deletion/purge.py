@@ -34,7 +34,7 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import sha256
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import STORED_SPLITS, VALUES
-from dkvb.workspace.requests import MASKED, PURGED, Request
+from dkvb.workspace.requests import EXACT, MASKED, PURGED, Request
 
 NEEDLES, STAGING = "needles.npz", "staging"
 
@@ -242,7 +242,10 @@ def _zero_standing(reach: Reach) -> None:
         file, sha = exact_values.write(stand.request.path, values, passed_over)
         kept = stand.request.record.exact
         assert kept is not None
-        request_writing.change(stand.request, exact=kept.model_copy(update={"file": file, "values_sha256": sha}))
+        if (file, sha) != (kept.file, kept.values_sha256):
+            kept = kept.model_copy(update={"file": file, "values_sha256": sha})
+            zeroed = request_writing.change(stand.request, exact=kept, unrecorded=EXACT)
+            ledger.record(reach.workspace, EXACT, zeroed)
 
 
 def _refuse_leftovers(request: Request, looked: Scan) -> None:
@@ -270,14 +273,16 @@ def _refuse_leftovers(request: Request, looked: Scan) -> None:
 
 def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: float) -> Request:
     """Mark the request, and those purged together with it, purged; this one last."""
-    model = Lineage(workspace).find("train", request.train)
-    after = sha256(model.path / VALUES) if model else None
+    lineage = Lineage(workspace)
     fields = {name: value for name, value in begun if name not in ("stage", "artifacts")}
-    purge = PurgeRecord(**fields, finished=_now(), seconds=round(seconds, 3), after_sha256=after)
+    purge = PurgeRecord(**fields, finished=_now(), seconds=round(seconds, 3), after_sha256=None)
     for identity in [*(other for other in begun.together if other != request.id), request.id]:
         closed = requests.find(workspace, identity)
         if closed.state != PURGED:
-            closed = request_writing.change(closed, state=PURGED, purge=purge, purging=None, unrecorded=PURGED)
-            closed = ledger.record(workspace, PURGED, closed, values=after)
+            model = lineage.find("train", closed.train)
+            after = sha256(model.path / VALUES) if model else None
+            ended = purge.model_copy(update={"after_sha256": after})
+            closed = request_writing.change(closed, state=PURGED, purge=ended, purging=None, unrecorded=PURGED)
+            closed = ledger.record(workspace, PURGED, closed)
         progress.note(f"purge: request {closed.id} is purged: {closed.record.what}")
     return requests.find(workspace, request.id)

@@ -27,9 +27,8 @@ from dkvb.runtime.versions import versions
 from dkvb.workspace import requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import sha256, write_json
+from dkvb.workspace.names import RECEIPTS
 from dkvb.workspace.requests import PURGED, RESTORED, Request
-
-FOLDER = "receipts"
 
 
 def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
@@ -42,14 +41,16 @@ def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
     with requests.held(workspace):
         ledger.catch_up(workspace)
         request = requests.find(workspace, wanted)
-        path = workspace.root / FOLDER / f"{request.id}.json"
+        path = workspace.root / RECEIPTS / f"{request.id}.json"
         entry = _standing(workspace, request, path)
         skipped = entry is not None
         if entry is None:
             known = ledger.entries(workspace)
             issued = _receipt(request.record, known[-1].hash if known else ledger.START)
-            write_json(path, issued.model_dump(mode="json"))
-            entry = ledger.append(workspace, "receipt", request, state=request.state, receipt=sha256(path))
+            new = path.with_name(f"{path.name}.new")
+            write_json(new, issued.model_dump(mode="json"))
+            entry = ledger.append(workspace, "receipt", request, state=request.state, receipt=sha256(new))
+            new.replace(path)  # killed before this line, the next call does it
         receipt = Receipt.model_validate_json(path.read_bytes())
         page = pages.write(path.with_suffix(".html"), receipt, entry)
         progress.note(f"receipt of {request.id}: {page}")
@@ -67,9 +68,12 @@ def _standing(workspace: Workspace, request: Request, path: Path) -> LedgerEntry
     """The ledger's entry of a receipt that still stands: the last event of its request, and its file as it was."""
     of_request = [entry for entry in ledger.entries(workspace) if entry.request == request.id]
     last = of_request[-1] if of_request else None
-    if last and last.event == "receipt" and path.is_file() and sha256(path) == last.receipt:
-        return last
-    return None
+    if last is None or last.event != "receipt":
+        return None
+    new = path.with_name(f"{path.name}.new")
+    if new.is_file() and sha256(new) == last.receipt:
+        new.replace(path)
+    return last if path.is_file() and sha256(path) == last.receipt else None
 
 
 def _receipt(record: RequestRecord, previous: str) -> Receipt:

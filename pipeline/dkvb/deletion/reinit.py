@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dkvb.deletion import ledger
 from dkvb.deletion.erase import shred_folder
 from dkvb.deletion.reach import Reach
 from dkvb.deletion.standing import tidy
@@ -17,7 +18,7 @@ from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.keys_spec import quantize_spec
-from dkvb.workspace.requests import MASKED, Request, need_features
+from dkvb.workspace.requests import MASKED, REINIT, Request, need_features
 from dkvb.workspace.specs import dkvb_spec
 
 
@@ -62,9 +63,14 @@ class Reinit:
         quantize_seed(own, self.workspace, need_features(own, self.workspace), request.record.seed, force=True)
         train.run(own, self.workspace, force=True)
         nothing = np.zeros_like(request.mask())
+        purged = request.record.purging.together if request.record.purging else []
         for other in requests.all_requests(self.workspace, request.train):
             emptied, before = request_writing.write_mask(other.path, nothing), other.record.masked_at_first
-            request_writing.change(other, mask_sha256=emptied, masked_before_reinit=before, masked=0, topped_up=None)
+            mask = {"mask_sha256": emptied, "masked_before_reinit": before, "masked": 0, "topped_up": None}
+            if other.id in purged:  # the entry of its purge says so
+                request_writing.change(other, **mask)
+            elif other.record.masked_before_reinit is None or other.record.mask_sha256 != emptied:
+                ledger.record(self.workspace, REINIT, request_writing.change(other, **mask, unrecorded=REINIT))
         tidy(self.workspace, request.train)
 
     def _codes(self, request: Request) -> str:

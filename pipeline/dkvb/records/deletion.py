@@ -187,6 +187,10 @@ class RequestRecord(RequestFields):
     mask_sha256: str
     """Of `mask.safetensors`."""
 
+    def public(self) -> RequestRecord:
+        """The record as the ledger may hold it."""
+        return self
+
     def entry(self, skipped: bool) -> RequestEntry:
         """Its entry in `--json`. `skipped`: there was nothing left to do."""
         fields: dict[str, Any] = {name: value for name, value in self if name not in ("id", "train", "mask_sha256")}

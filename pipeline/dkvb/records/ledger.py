@@ -32,13 +32,16 @@ class LedgerEntry(Record):
 
     model_config = ConfigDict(extra="allow")  # an event of a later version is no damage
     absent: ClassVar[frozenset[str]] = frozenset(
-        {"mask", "top_up", "values", "state", "passed", "verdict", "measured", "receipt"}
+        {"format", "mask", "top_up", "values", "state", "passed", "verdict", "measured", "receipt", "facts"}
     )
 
+    format: int | None = None
+    """2; None in entries of version 0.1, which hold no facts."""
     number: int
     """Its place, from 1 on."""
     event: str
-    """masked, topped-up, exact, verified, restored, purged or receipt."""
+    """masked, topped-up, exact, reinit (keys were fitted anew and its mask was emptied), verified, restored, purged or
+    receipt."""
     request: str
     classes: list[int]
     train: str
@@ -61,6 +64,8 @@ class LedgerEntry(Record):
     """verified: the verdict."""
     receipt: str | None = None
     """receipt: hash of its JSON file."""
+    facts: dict[str, str] | None = None
+    """Of events that change the request: kind of thing that its record says -> hash of that."""
     previous: str
     """Hash of the entry before; of the first, 64 zeros."""
     hash: str
@@ -70,11 +75,15 @@ class LedgerEntry(Record):
 class LedgerHead(Record):
     """What `ledger.head.json` holds: how long the ledger is, so that its end cannot be cut off unseen."""
 
+    absent: ClassVar[frozenset[str]] = frozenset({"signature"})
+
     entries: int
     hash: str
     """Of the last entry."""
     pending: dict[str, Any] | None
     """An entry that is being written."""
+    signature: dict[str, Any] | None = None
+    """Its signature."""
 
 
 class Ledger(Record):
@@ -83,9 +92,13 @@ class Ledger(Record):
     ledger: list[LedgerEntry]
     """The entries that fit."""
     valid: bool
-    """Whether no entry was changed, removed or reordered."""
+    """Whether no entry was changed, removed or reordered, and every request and receipt is what its entries say."""
     problem: str | None
-    """The first entry that was changed, removed or reordered, in words."""
+    """The first thing that does not fit, in words."""
+    problems: list[str]
+    """Everything that does not fit."""
+    not_checked: list[str]
+    """What could not be checked, and why."""
     path: str
     """The ledger's file."""
 
