@@ -1,4 +1,4 @@
-"""`dkvb forget`, `restore`, `purge`, `receipt` and `ledger`: deletion requests from start to end."""
+"""`dkvb forget`, `restore`, `purge` and `receipt`: deletion requests from start to end."""
 
 from __future__ import annotations
 
@@ -191,32 +191,14 @@ def purge(
 def receipt(options: Options, request: Request) -> None:
     """Write a request's receipt, as JSON and as a page.
 
-    Its hash goes into the ledger.
+    Its hash goes into the ledger, and copies into the reports. Where `DKVB_SIGNING_KEY` names a key, it is signed.
     """
     workspace = options.workspace()
     from dkvb.commands.answers import Receipt
     from dkvb.deletion import receipt as receipts
 
     entry = receipts.run(workspace, request)
-    options.show(Receipt(receipt=[entry]), lambda: [entry.path, entry.page, *entry.done, *entry.not_claimed])
-
-
-@command(app, HEADING, "data_dir", examples="dkvb ledger --json")
-def ledger(options: Options) -> None:
-    """List what was done with all requests, and check it.
-
-    Every request must have its entries and every entry its request: classes, model, masks, values, state, numbers and
-    receipts. Exit code 1 where an entry, a request or a receipt was changed or removed.
-    """
-    workspace = options.workspace()
-    from dkvb.deletion import ledger
-
-    result = ledger.verify(workspace)
-    options.show(result, lambda: deletion_tables.ledger(result))
-    if not result.valid:
-        more = f" (and {len(result.problems) - 1} more)" if len(result.problems) > 1 else ""
-        typer.echo(f"error: {result.path} and what it is about do not fit: {result.problem}{more}.", err=True)
-        raise typer.Exit(1)
+    options.show(Receipt(receipt=[entry]), lambda: deletion_tables.issued(entry))
 
 
 def _ask(planned: PurgePlan) -> None:

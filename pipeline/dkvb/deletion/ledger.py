@@ -6,21 +6,41 @@ and every request must have its entries: `verify` looks from both sides.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from dkvb.deletion import record_checks
+from dkvb.deletion import record_checks, signature_checks, timestamps
+from dkvb.deletion.statements import of_entry
 from dkvb.errors import DamagedArtifact
 from dkvb.records.deletion import RequestRecord
 from dkvb.records.ledger import Ledger, LedgerEntry
-from dkvb.workspace import chain
+from dkvb.workspace import chain, signing
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.chain import FORMAT, HEAD, LEDGER, START
 from dkvb.workspace.facts import facts
 from dkvb.workspace.request_writing import change
 from dkvb.workspace.requests import TOPPED_UP, Request, all_requests
 
-__all__ = ["HEAD", "LEDGER", "START", "append", "catch_up", "entries", "record", "record_top_ups", "verify"]
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+__all__ = ["HEAD", "LEDGER", "START", "Against", "append", "catch_up", "entries", "record", "record_top_ups", "verify"]
+
+
+@dataclass(frozen=True)
+class Against:
+    """What a ledger is held against, from outside of the workspace."""
+
+    keys: Sequence[Ed25519PublicKey] | None = None
+    """Public keys, any of which may have signed."""
+    expect: str | None = None
+    """Hash of an entry that must be there."""
+    authority: Path | None = None
+    """PEM file with the root certificates of the time-stamping authority."""
+
 
 SAYING = ("verified", "receipt")
 """Events that change nothing of a request."""
@@ -34,7 +54,9 @@ def append(workspace: Workspace, event: str, request: Request, **more: Any) -> L
 
     Raises:
         DamagedArtifact: the ledger was altered: nothing is added to it.
+        UsageError: the signing key cannot be used.
     """
+    key = signing.signer(workspace)
     with workspace.hold("ledger", "the ledger"):
         known, problem = chain.read(workspace, mend=True)
         if problem:
@@ -55,7 +77,7 @@ def append(workspace: Workspace, event: str, request: Request, **more: Any) -> L
             hash="",
         )
         entry = entry.model_copy(update={"hash": chain.hash_of(entry.model_dump(mode="json"))})
-        chain.write(workspace, entry, None)
+        chain.write(workspace, entry, key.envelope(of_entry(workspace, request, entry)) if key else None)
         return entry
 
 
@@ -78,7 +100,12 @@ def record(workspace: Workspace, event: str, request: Request, **more: Any) -> R
 
 
 def catch_up(workspace: Workspace) -> None:
-    """Record what a killed process has written into requests but no longer into the ledger. Call with requests held."""
+    """Record what a killed process has written into requests but no longer into the ledger. Call with requests held.
+
+    Raises:
+        UsageError: the signing key cannot be used: said before anything is done that has to be signed.
+    """
+    signing.signer(workspace)
     for request in all_requests(workspace):
         event = request.record.unrecorded
         if event == TOPPED_UP:
@@ -108,18 +135,33 @@ def entries(workspace: Workspace) -> list[LedgerEntry]:
     return chain.read(workspace)[0]
 
 
-def verify(workspace: Workspace) -> Ledger:
+def verify(workspace: Workspace, against: Against | None = None) -> Ledger:
     """The entries that fit, and everything that does not: entries that were changed, removed or reordered, requests and
-    receipts that are not what the entries say, and entries whose requests are gone."""
+    receipts that are not what the entries say, and entries whose requests are gone.
+
+    Args:
+        against: what is kept elsewhere, and shows more than the chain does.
+
+    Raises:
+        UsageError: a key or certificate that cannot be read.
+    """
     with workspace.hold("ledger", "the ledger"):
         fitting, problem = chain.read(workspace, mend=True)
+    against = against or Against()
     looked = record_checks.look(workspace, fitting)
-    problems = [*([problem] if problem else []), *looked.problems]
+    looked.add([problem] if problem else [], first=True)
+    looked.add(signature_checks.look(workspace, fitting, against.keys))
+    looked.add(timestamps.look(workspace, fitting, against.authority))
+    if against.expect and against.expect not in {entry.hash for entry in fitting}:
+        looked.add(
+            [f"no entry has the hash {against.expect}, which was kept elsewhere: entries were cut off or rewritten"]
+        )
     return Ledger(
         ledger=fitting,
-        valid=not problems,
-        problem=problems[0] if problems else None,
-        problems=problems,
+        valid=not looked.problems,
+        problem=looked.problems[0] if looked.problems else None,
+        problems=looked.problems,
         not_checked=looked.not_checked,
+        head=fitting[-1].hash if fitting else START,
         path=str(workspace.root / LEDGER),
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import json
+import shutil
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from dkvb.deletion import ledger
+from dkvb.deletion.statements import of_receipt
 from dkvb.pages import receipt as pages
 from dkvb.records.deletion import RequestRecord
 from dkvb.records.ledger import (
@@ -24,9 +28,9 @@ from dkvb.records.proportions import Accuracy
 from dkvb.records.purges import PurgeRecord
 from dkvb.runtime import progress
 from dkvb.runtime.versions import versions
-from dkvb.workspace import requests
+from dkvb.workspace import requests, signing
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import sha256, write_json
+from dkvb.workspace.files import atomic, sha256, write_json
 from dkvb.workspace.names import RECEIPTS
 from dkvb.workspace.requests import PURGED, RESTORED, Request
 
@@ -52,16 +56,47 @@ def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
             entry = ledger.append(workspace, "receipt", request, state=request.state, receipt=sha256(new))
             new.replace(path)  # killed before this line, the next call does it
         receipt = Receipt.model_validate_json(path.read_bytes())
+        envelope = _signed(workspace, request, receipt, path.with_suffix(".dsse.json"))
         page = pages.write(path.with_suffix(".html"), receipt, entry)
+        _copy(workspace, [path, page, *([envelope] if envelope else [])])
         progress.note(f"receipt of {request.id}: {page}")
         return ReceiptEntry(
             **dict(receipt),
             receipt_sha256=sha256(path),
             entry=entry.number,
+            head=entry.hash,
+            envelope=str(envelope) if envelope else None,
             path=str(path),
             page=str(page),
             skipped=skipped,
         )
+
+
+def _signed(workspace: Workspace, request: Request, receipt: Receipt, path: Path) -> Path | None:
+    """The receipt as a signed statement, in a file beside it; None where there is no key to sign it with."""
+    said = receipt.model_dump(mode="json")
+    try:
+        held = json.loads(path.read_bytes())
+        there = json.loads(base64.b64decode(held["payload"]))["predicate"] == said
+    except (OSError, ValueError, KeyError, TypeError):
+        there = False
+    key = signing.signer(workspace)
+    if key and not there:
+        write_json(path, key.envelope(of_receipt(workspace, request, receipt)))
+    elif not there:
+        path.unlink(missing_ok=True)  # of a receipt that this one takes the place of
+    return path if key or there else None
+
+
+def _copy(workspace: Workspace, files: Sequence[Path]) -> None:
+    """Lay a receipt's files into the reports as well, where the index links to them."""
+    folder = workspace.reports / RECEIPTS
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(f"{files[0].stem}.*"):
+        stale.unlink()
+    for file in files:
+        with atomic(folder / file.name) as temporary:
+            shutil.copyfile(file, temporary)
 
 
 def _standing(workspace: Workspace, request: Request, path: Path) -> LedgerEntry | None:

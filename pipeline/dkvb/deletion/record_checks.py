@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -38,6 +38,16 @@ class Looked:
     not_checked: list[str] = field(default_factory=list)
     """What could not be checked, and why."""
 
+    def add(self, said: Iterable[str | Unchecked], first: bool = False) -> None:
+        """Take in what a check says. `first`: before all other problems."""
+        wrong = []
+        for one in said:
+            if isinstance(one, Unchecked):
+                self.not_checked.append(one.why)
+            else:
+                wrong.append(one)
+        self.problems = [*wrong, *self.problems] if first else [*self.problems, *wrong]
+
 
 def look(workspace: Workspace, entries: Sequence[LedgerEntry]) -> Looked:
     """Everything that does not fit, given the entries of a ledger whose lines fit."""
@@ -47,26 +57,19 @@ def look(workspace: Workspace, entries: Sequence[LedgerEntry]) -> Looked:
     except DamagedArtifact as error:
         found.problems.append(str(error).rstrip("."))
         return found
-    found.problems += _gone(entries, requests)
+    found.add(_gone(entries, requests))
     lineage = Lineage(workspace)
     busy = {other for request in requests if request.record.purging for other in request.record.purging.together}
     for request in requests:
         mine = [entry for entry in entries if entry.request == request.id]
-        for one in (_missing(request, mine), _plain(request, mine), _facts(request, mine, request.id in busy)):
-            _sort(found, one)
-        _sort(found, _files(request, mine))
+        found.add(_missing(request, mine))
+        found.add(_plain(request, mine))
+        found.add(_facts(request, mine, request.id in busy))
+        found.add(_files(request, mine))
         if request.state == PURGED and not request.record.unrecorded:
-            _sort(found, erased(lineage, request, entries))
-    _sort(found, _receipts(workspace, entries))
+            found.add(erased(lineage, request, entries))
+    found.add(_receipts(workspace, entries))
     return found
-
-
-def _sort(found: Looked, said: Iterator[str | Unchecked]) -> None:
-    for one in said:
-        if isinstance(one, Unchecked):
-            found.not_checked.append(one.why)
-        else:
-            found.problems.append(one)
 
 
 def _gone(entries: Sequence[LedgerEntry], requests: Sequence[Request]) -> list[str]:

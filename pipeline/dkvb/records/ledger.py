@@ -86,8 +86,34 @@ class LedgerHead(Record):
     """Its signature."""
 
 
+class TimeStamp(Record):
+    """An entry's hash, stamped by an authority (RFC 3161)."""
+
+    entry: int
+    """Number of the entry, the last at the time."""
+    hash: str
+    """Its hash."""
+    url: str
+    """The authority's address."""
+    time: str
+    """What the authority says."""
+    response: str
+    """Its answer, in base64."""
+
+
+class KeyPair(Record):
+    """Files of a new key."""
+
+    private: str
+    """The private key: give its path as `DKVB_SIGNING_KEY`."""
+    public: str
+    """The public key, for whoever checks."""
+
+
 class Ledger(Record):
     """What `dkvb ledger` prints."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"keys", "stamped"})
 
     ledger: list[LedgerEntry]
     """The entries that fit."""
@@ -99,6 +125,12 @@ class Ledger(Record):
     """Everything that does not fit."""
     not_checked: list[str]
     """What could not be checked, and why."""
+    head: str
+    """Hash of the last entry: kept elsewhere, it shows by `--expect` that nothing before it was changed or cut off."""
+    keys: KeyPair | None = None
+    """With `--keygen`, the files that were written."""
+    stamped: TimeStamp | None = None
+    """With `--timestamp`, what the authority answered."""
     path: str
     """The ledger's file."""
 
@@ -207,10 +239,16 @@ class Receipt(Record):
 class ReceiptEntry(Receipt):
     """A receipt in `--json`, with its place in the ledger."""
 
+    absent: ClassVar[frozenset[str]] = Receipt.absent | {"envelope"}
+
     receipt_sha256: str
     """Hash of its JSON file."""
     entry: int
     """Number of its entry in the ledger."""
+    head: str
+    """Hash of that entry: kept elsewhere, `dkvb ledger --expect HASH` shows that nothing before it was changed."""
+    envelope: str | None = None
+    """The receipt as a signed statement; None where there is no key."""
     path: str
     """The JSON file."""
     page: str
