@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -65,6 +65,16 @@ def forget(
             metavar="FILE",
         ),
     ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why it is made; kept in the request and the ledger.", metavar="TEXT")
+    ] = None,
+    pseudonym: Annotated[
+        bool,
+        typer.Option(
+            "--pseudonym",
+            help="Salted hashes in the place of class names in ids, ledger and receipts; a purge erases the names.",
+        ),
+    ] = False,
 ) -> None:
     """Open a deletion request: mask classes, or train without them.
 
@@ -83,7 +93,7 @@ def forget(
     named = [*(classes or []), *(options.values["id_"] or [])]
     check_names(recipe, workspace, named)
     if exact or samples is not None:
-        _forget_exactly(options, named, samples, plan)
+        _forget_exactly(options, named, samples, plan, {"reason": reason, "pseudonym": pseudonym})
         return
     from dkvb.commands.answers import Forget
     from dkvb.deletion import forget as forgetting
@@ -91,11 +101,18 @@ def forget(
     more = method_of_dial(options.values)
     if not options.values["counts"]:
         more["counts"] = "last-epoch"  # they lie beside the model: no pass over the forget set
-    entries = (forgetting.plan if plan else forgetting.run)(recipe.with_(unlearn=more), workspace, named)
+    recipe = recipe.with_(unlearn=more)
+    entries = (
+        forgetting.plan(recipe, workspace, named)
+        if plan
+        else forgetting.run(recipe, workspace, named, reason=reason, pseudonym=pseudonym)
+    )
     options.show(Forget(forget=list(entries)), lambda: deletion_tables.forgotten(entries))
 
 
-def _forget_exactly(options: Options, named: Sequence[str | int], samples: Path | None, plan: bool) -> None:
+def _forget_exactly(
+    options: Options, named: Sequence[str | int], samples: Path | None, plan: bool, filed: dict[str, Any]
+) -> None:
     """`forget --exact` and `forget --samples`."""
     if masking := [name for name in BY_MASKING if options.values[name] is not None]:
         raise UsageError(
@@ -103,6 +120,8 @@ def _forget_exactly(options: Options, named: Sequence[str | int], samples: Path 
         )
     if samples is not None and named:
         raise UsageError("Give classes or --samples: each makes a request of its own.")
+    if samples is not None and filed.pop("pseudonym"):
+        raise UsageError("--pseudonym stands for names of classes, and a request for --samples has none: leave it out.")
     recipe, workspace = options.recipe(), options.workspace()
     from dkvb.commands.answers import Forget
     from dkvb.workspace import chosen_samples
@@ -117,7 +136,11 @@ def _forget_exactly(options: Options, named: Sequence[str | int], samples: Path 
         return
     from dkvb.deletion import exact  # it trains, and imports torch
 
-    entries = exact.classes(recipe, workspace, named) if rows is None else exact.samples(recipe, workspace, rows)
+    entries = (
+        exact.classes(recipe, workspace, named, **filed)
+        if rows is None
+        else exact.samples(recipe, workspace, rows, **filed)
+    )
     options.show(Forget(forget=list(entries)), lambda: deletion_tables.forgotten(entries))
 
 

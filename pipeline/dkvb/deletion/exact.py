@@ -27,6 +27,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.metrics.accuracy import percent
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import ExactValues, ForgottenSamples, RequestEntry
+from dkvb.records.filing import Pseudonym
 from dkvb.records.masking import Masking, MaskSettings
 from dkvb.records.train import RetrainedResult
 from dkvb.runtime import progress
@@ -34,6 +35,7 @@ from dkvb.training.on_retain_set import passed_over, retrained
 from dkvb.workspace import exact_values, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.names import VALUES
+from dkvb.workspace.request_writing import Filing
 from dkvb.workspace.requests import EXACT, MASKED, Request, Union, need_features
 
 METHOD = "retrain"
@@ -82,7 +84,13 @@ def without(trained: TrainedSeed, classes: Sequence[int], rows: np.ndarray) -> R
     return Retrained(values, passed_over(bare, forget), forget, rows, seconds)
 
 
-def classes(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> list[RequestEntry]:
+def classes(
+    recipe: Recipe,
+    workspace: Workspace,
+    names: Sequence[str | int],
+    reason: str | None = None,
+    pseudonym: bool = False,
+) -> list[RequestEntry]:
     """Forget some classes exactly, in the bottleneck of the recipe's first seed; what is hidden already is left out of
     the new values too.
 
@@ -105,10 +113,11 @@ def classes(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) ->
         if not new:
             return [_already(one) for one in there]
         refuse_all(trained, new, earlier)
-        return [_open(trained, earlier, new, np.empty(0, np.int64))]
+        alias = Pseudonym.of([trained.splits.classes[c] for c in new]) if pseudonym else None
+        return [_open(trained, earlier, new, np.empty(0, np.int64), Filing(reason, alias))]
 
 
-def samples(recipe: Recipe, workspace: Workspace, rows: np.ndarray) -> list[RequestEntry]:
+def samples(recipe: Recipe, workspace: Workspace, rows: np.ndarray, reason: str | None = None) -> list[RequestEntry]:
     """Forget single samples exactly, in the bottleneck of the recipe's first seed.
 
     Args:
@@ -130,7 +139,7 @@ def samples(recipe: Recipe, workspace: Workspace, rows: np.ndarray) -> list[Requ
         new = np.setdiff1d(rows, earlier.rows)
         if not len(new):
             return [_already(one) for one in earlier.requests if np.isin(one.rows, rows).any()]
-        return [_open(trained, earlier, [], new)]
+        return [_open(trained, earlier, [], new, Filing(reason))]
 
 
 def _model(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
@@ -144,7 +153,7 @@ def _already(request: Request) -> RequestEntry:
     return request.record.entry(skipped=True)
 
 
-def _open(trained: TrainedSeed, earlier: Union, forget: list[int], rows: np.ndarray) -> RequestEntry:
+def _open(trained: TrainedSeed, earlier: Union, forget: list[int], rows: np.ndarray, filing: Filing) -> RequestEntry:
     """Train, measure, and write the request of some classes or of some rows (n,)."""
     started = time.perf_counter()
     made = without(trained, [*earlier.classes, *forget], np.union1d(earlier.rows, rows))
@@ -165,7 +174,7 @@ def _open(trained: TrainedSeed, earlier: Union, forget: list[int], rows: np.ndar
         return more
 
     nothing = np.zeros_like(masked)
-    request = request_writing.open_request(trained.workspace, trained.dkvb_artifact, masking, nothing, fill)
+    request = request_writing.open_request(trained.workspace, trained.dkvb_artifact, masking, nothing, fill, filing)
     request = ledger.record(trained.workspace, MASKED, request)
     standing.tidy(trained.workspace, request.train)
     _say(request, masking)

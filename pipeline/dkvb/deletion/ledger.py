@@ -84,8 +84,13 @@ def append(workspace: Workspace, event: str, request: Request, **more: Any) -> L
 def _of_record(event: str, record: RequestRecord) -> dict[str, Any]:
     """The fields of an entry that follow from the record, so that one that is caught up with is complete as well."""
     fields: dict[str, Any] = {} if event in SAYING else {"facts": facts(record)}
+    public = record.public()
     if event == "masked":
-        fields["mask"] = record.mask_sha256
+        fields |= {"mask": record.mask_sha256, "reason": public.reason}
+    if event == "refused" and public.refused:
+        fields["because"] = public.refused.because
+    if event == "notified" and public.notified:
+        fields["notified"] = public.notified[-1].who
     if event in ("masked", "exact") and record.exact:
         fields["values"] = record.exact.values_sha256
     if event == "purged" and record.purge:

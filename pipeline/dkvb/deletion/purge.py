@@ -282,7 +282,8 @@ def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: f
             model = lineage.find("train", closed.train)
             after = sha256(model.path / VALUES) if model else None
             ended = purge.model_copy(update={"after_sha256": after})
+            progress.note(f"purge: request {closed.id} is purged: {closed.record.what}")
+            closed = Request(closed.path, closed.record.without_names())
             closed = request_writing.change(closed, state=PURGED, purge=ended, purging=None, unrecorded=PURGED)
-            closed = ledger.record(workspace, PURGED, closed)
-        progress.note(f"purge: request {closed.id} is purged: {closed.record.what}")
+            ledger.record(workspace, PURGED, closed)
     return requests.find(workspace, request.id)

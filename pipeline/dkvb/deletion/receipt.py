@@ -50,7 +50,7 @@ def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
         skipped = entry is not None
         if entry is None:
             known = ledger.entries(workspace)
-            issued = _receipt(request.record, known[-1].hash if known else ledger.START)
+            issued = _receipt(request.record.public(), known[-1].hash if known else ledger.START)
             new = path.with_name(f"{path.name}.new")
             write_json(new, issued.model_dump(mode="json"))
             entry = ledger.append(workspace, "receipt", request, state=request.state, receipt=sha256(new))
@@ -257,6 +257,11 @@ def _not_claimed(record: RequestRecord) -> list[str]:
         " made elsewhere, and old blocks that a disk or file system may keep after a file was overwritten.",
         "No legal conclusion is drawn: whether this answers a request for erasure is for the reader to judge.",
     ]
+    if record.pseudonym:
+        said.append(
+            "Names are pseudonyms here and in the ledger. The names themselves still stand in the data set's list of"
+            " classes and on pages that show it, and, until a purge, in the request."
+        )
     if record.level == "exact" and (record.purge is None or record.purge.keys == "keep"):
         said.append("The keys were fitted with these samples present and were kept.")
     if record.level == "exact" and record.purge is None:

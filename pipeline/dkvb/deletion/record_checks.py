@@ -25,7 +25,13 @@ NEEDED: dict[State, tuple[str, ...]] = {
 }
 """State of a request -> the events that the ledger must hold of it."""
 
-MAY_CHANGE = {"mask": ("topped-up", "reinit", "purged"), "purge": ("purged",)}
+MAY_CHANGE = {
+    "mask": ("topped-up", "reinit", "purged"),
+    "values": ("exact",),
+    "state": ("restored", "purged"),
+    "purge": ("purged",),
+    "life": ("refused", "notified"),
+}
 """Kind of fact -> the events that may change it; of those not named here, see `FIXED`."""
 
 
@@ -92,6 +98,8 @@ def _missing(request: Request, mine: Sequence[LedgerEntry]) -> Iterator[str | Un
             f"request {request.id}: a process was stopped before it entered '{request.record.unrecorded}'; the next"
             " command that changes requests enters it"
         )
+    if request.record.pseudonym and not request.record.pseudonym.fits(request.names):
+        yield f"request {request.id}: its names are not those that its pseudonyms were made of"
     if request.path.name != request.id:
         yield f"request {request.id} lies in the folder {request.path.name}"
 
@@ -132,7 +140,7 @@ def _facts(request: Request, mine: Sequence[LedgerEntry], busy: bool) -> Iterato
         return
     for (before, was), (after, then) in pairwise(bound):
         for kind in WORDS:
-            events = () if kind in FIXED else MAY_CHANGE.get(kind, (after.event,))
+            events = () if kind in FIXED else MAY_CHANGE[kind]
             if was.get(kind) != then.get(kind) and after.event not in events:
                 yield f"request {request.id}: between entries {before.number} and {after.number}, {WORDS[kind]}"
     last, said = bound[-1]

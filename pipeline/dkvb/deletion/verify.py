@@ -94,7 +94,8 @@ def _record(workspace: Workspace, verdict: Verdict, requests: Sequence[Request])
     for request in requests:
 
         def of_request(split: SplitAccuracy, request: Request = request) -> dict[str, float | None]:
-            return {one.name: one.accuracy for one in split.per_class if one.class_id in request.classes}
+            names = dict(zip(request.classes, request.public_names, strict=True))
+            return {names[one.class_id]: one.accuracy for one in split.per_class if one.class_id in names}
 
         measured = VerifiedMeasures(
             forget_test=of_request(accuracy.test),

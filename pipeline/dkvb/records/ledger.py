@@ -33,6 +33,7 @@ class LedgerEntry(Record):
     model_config = ConfigDict(extra="allow")  # an event of a later version is no damage
     absent: ClassVar[frozenset[str]] = frozenset(
         {"format", "mask", "top_up", "values", "state", "passed", "verdict", "measured", "receipt", "facts"}
+        | {"reason", "because", "notified"}
     )
 
     format: int | None = None
@@ -40,8 +41,8 @@ class LedgerEntry(Record):
     number: int
     """Its place, from 1 on."""
     event: str
-    """masked, topped-up, exact, reinit (keys were fitted anew and its mask was emptied), verified, restored, purged or
-    receipt."""
+    """masked, topped-up, exact, reinit (keys were fitted anew and its mask was emptied), verified, restored, refused,
+    purged, notified or receipt."""
     request: str
     classes: list[int]
     train: str
@@ -64,6 +65,12 @@ class LedgerEntry(Record):
     """verified: the verdict."""
     receipt: str | None = None
     """receipt: hash of its JSON file."""
+    reason: str | None = None
+    """masked: why the request was made, where that was said."""
+    because: str | None = None
+    """refused: why."""
+    notified: str | None = None
+    """notified: who was told."""
     facts: dict[str, str] | None = None
     """Of events that change the request: kind of thing that its record says -> hash of that."""
     previous: str

@@ -66,6 +66,11 @@ class Request:
         return self.record.names
 
     @property
+    def public_names(self) -> list[str]:
+        """Names of its classes, or what stands for them in the ledger."""
+        return self.record.public().names
+
+    @property
     def train(self) -> str:
         """Fingerprint of the trained bottleneck."""
         return self.record.train
