@@ -16,10 +16,10 @@ class Pseudonym(Record):
 
     absent: ClassVar[frozenset[str]] = frozenset({"salt"})
 
-    salt: str | None
-    """Random, 32 hex digits; gone once the request is purged: from then on nobody can tell whose name it was."""
     names: list[str]
     """`p-` and the first 16 hex digits of sha256 over salt and name, of each class."""
+    salt: str | None = None
+    """Random, 32 hex digits; gone once the request is purged: from then on nobody can tell whose name it was."""
 
     @classmethod
     def of(cls, names: Sequence[str], salt: str | None = None) -> Pseudonym:
