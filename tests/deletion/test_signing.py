@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import runpy
-import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,11 +15,9 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
-from conftest import trained_seed
 from dkvb.cli import app
 from dkvb.deletion import forget, ledger, receipt, restore
 from dkvb.deletion.ledger import Against
-from dkvb.errors import UsageError
 from dkvb.recipe import Recipe
 from dkvb.records.ledger import Ledger
 from dkvb.workspace import chain, signing
@@ -265,47 +262,3 @@ def test_killed_while_it_signs_the_next_one_finishes_it(
     ledger_file.write_text("".join(map(chain.text, lines(workspace)[:3])), encoding="utf-8")
     assert checked(workspace, signed).problems == []
     assert path.read_text(encoding="utf-8") == "".join([*others, last])
-
-
-def test_a_private_key_is_kept_apart(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace.root.mkdir()
-    for inside in (workspace.root / "key", workspace.reports / "deep" / "key"):
-        with pytest.raises(UsageError, match="keep the private key elsewhere"):
-            signing.keygen(workspace, inside)
-    result = CliRunner().invoke(app, ["ledger", "--keygen", "key", "--data-dir", str(workspace.root), "--json"])
-    assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["keys"] == {"private": "key", "public": "key.pub"}
-    assert stat.S_IMODE(Path("key").stat().st_mode) == 0o600
-    with pytest.raises(UsageError, match="no key is overwritten"):
-        signing.keygen(workspace, Path("key"))
-    monkeypatch.setenv("DKVB_SIGNING_KEY", "key")
-    assert signing.signer(workspace) is not None
-    Path("key").chmod(0o644)
-    with pytest.raises(UsageError, match="chmod 600 key"):
-        signing.signer(workspace)
-    monkeypatch.setenv("DKVB_SIGNING_KEY", "key.pub")
-    Path("key.pub").chmod(0o600)
-    with pytest.raises(UsageError, match="is no private key"):
-        signing.signer(workspace)
-    with pytest.raises(UsageError, match="holds no Ed25519 public key"):
-        signing.public_keys(Path("key"))
-
-
-def test_a_key_that_cannot_be_used_is_said_before_anything_is_done(
-    masks: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DKVB_SIGNING_KEY", "nowhere")
-    with pytest.raises(UsageError, match="nowhere"):
-        forget.run(masks, workspace, ["cat"])
-    assert not (workspace.root / "requests").exists()
-    assert trained_seed(masks, workspace)
-
-
-@pytest.mark.parametrize(
-    ("package", "asked"), [("cryptography", ["--keygen", "key"]), ("rfc3161_client", ["--timestamp", "http://x"])]
-)
-def test_without_the_package_it_is_named(package: str, asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    result = CliRunner().invoke(app, ["ledger", *asked])
-    assert result.exit_code == 2
-    assert "dkvb[sign]" in result.stderr

@@ -95,6 +95,12 @@ def forget(
     if exact or samples is not None:
         _forget_exactly(options, named, samples, plan, {"reason": reason, "pseudonym": pseudonym})
         return
+    _forget_by_masks(options, named, plan, {"reason": reason, "pseudonym": pseudonym})
+
+
+def _forget_by_masks(options: Options, named: Sequence[str | int], plan: bool, filed: dict[str, Any]) -> None:
+    """`forget`, unless exactly."""
+    recipe, workspace = options.recipe(), options.workspace()
     from dkvb.commands.answers import Forget
     from dkvb.deletion import forget as forgetting
 
@@ -102,11 +108,7 @@ def forget(
     if not options.values["counts"]:
         more["counts"] = "last-epoch"  # they lie beside the model: no pass over the forget set
     recipe = recipe.with_(unlearn=more)
-    entries = (
-        forgetting.plan(recipe, workspace, named)
-        if plan
-        else forgetting.run(recipe, workspace, named, reason=reason, pseudonym=pseudonym)
-    )
+    entries = forgetting.plan(recipe, workspace, named) if plan else forgetting.run(recipe, workspace, named, **filed)
     options.show(Forget(forget=list(entries)), lambda: deletion_tables.forgotten(entries))
 
 
