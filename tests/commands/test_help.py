@@ -118,7 +118,7 @@ def complete(words: str, **environment: str) -> list[str]:
 
 
 def test_completion_of_commands_recipes_and_methods(tmp_path: Path) -> None:
-    assert complete("dkvb re") == ["report", "restore", "receipt", "reproduce"]
+    assert complete("dkvb re") == ["report", "restore", "receipt", "requests", "reproduce"]
     assert complete("dkvb run dig") == ["digits"]
     (tmp_path / "digest.toml").touch()
     assert complete("dkvb status --recipe dig") == ["digits", "digest.toml"]

@@ -11,8 +11,9 @@ import pytest
 from deletion_records import a_masking
 from dkvb.deletion import ledger
 from dkvb.errors import DamagedArtifact
-from dkvb.workspace import request_writing, requests
+from dkvb.workspace import chain, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.facts import facts
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.finished import Artifact
 
@@ -101,7 +102,7 @@ def test_a_line_that_a_killed_process_was_writing_is_finished(
     path(workspace).write_text("".join(lines[:2]) + lines[2][:written], encoding="utf-8")
     assert ledger.verify(workspace).valid
     assert path(workspace).read_text(encoding="utf-8") == "".join(lines)
-    ledger.append(workspace, "receipt", requests.all_requests(workspace)[0])
+    ledger.append(workspace, "verified", requests.all_requests(workspace)[0])
     assert ledger.verify(workspace).valid
 
 
@@ -111,3 +112,34 @@ def test_an_event_that_was_not_recorded_is(workspace: Workspace, lines: list[str
     ledger.catch_up(workspace)
     ledger.catch_up(workspace)
     assert [entry.event for entry in ledger.entries(workspace)] == ["masked"] * 3 + ["restored"]
+
+
+def test_an_entry_that_is_caught_up_with_is_complete(workspace: Workspace, lines: list[str]) -> None:
+    train = Artifact(workspace.root, {"fingerprint": "f" * 64})
+    killed = request_writing.open_request(workspace, train, a_masking(3), np.zeros((2, 8), bool))
+    assert any("before it entered 'masked'" in one for one in ledger.verify(workspace).not_checked)
+    ledger.catch_up(workspace)
+    last = ledger.entries(workspace)[-1]
+    assert (last.event, last.request, last.mask) == ("masked", killed.id, killed.record.mask_sha256)
+    assert last.facts == facts(killed.record)
+    found = ledger.verify(workspace)
+    assert (found.valid, found.not_checked) == (True, [])
+
+
+def test_a_clock_that_was_set_back_puts_no_entry_before_another(workspace: Workspace, lines: list[str]) -> None:
+    late = json.loads(lines[2]) | {"time": "2999-01-01T00:00:00+00:00"}
+    late["hash"] = chain.hash_of(late)
+    head = {"entries": 3, "hash": late["hash"], "pending": None}
+    (workspace.root / ledger.HEAD).write_text(json.dumps(head), encoding="utf-8")
+    path(workspace).write_text("".join([*lines[:2], json.dumps(late) + "\n"]), encoding="utf-8")
+    entry = ledger.append(workspace, "verified", requests.all_requests(workspace)[0])
+    assert entry.time == late["time"]
+    assert ledger.verify(workspace).valid
+
+
+def test_a_backdated_entry_is_named(workspace: Workspace, lines: list[str]) -> None:
+    early = json.loads(lines[2]) | {"time": "2001-01-01T00:00:00+00:00"}
+    early["hash"] = chain.hash_of(early)
+    head = {"entries": 3, "hash": early["hash"], "pending": None}
+    (workspace.root / ledger.HEAD).write_text(json.dumps(head), encoding="utf-8")
+    assert "entry 3 is dated 2001" in problem(workspace, [*lines[:2], json.dumps(early) + "\n"])

@@ -463,8 +463,9 @@ def test_requests_are_verified_together_and_recorded(trained: Recipe, workspace:
 
     (workspace.root / ledger.LEDGER).write_text("{}\n", encoding="utf-8")
     (unrecorded,) = verifying.run(recipe, workspace)
-    assert unrecorded.passed
     assert not unrecorded.recorded
+    assert failed(unrecorded) == ["record of requests"]
+    assert "entry 1 was changed" in unrecorded.checks[0].sentence
 
 
 def test_a_purged_class_is_told_by_what_was_measured_before(trained: Recipe, workspace: Workspace) -> None:

@@ -10,6 +10,7 @@ from dkvb.records.ledger import Ledger, ReceiptEntry
 from dkvb.records.over_seeds import TrainSummary, UnlearnSummary
 from dkvb.records.quantize import QuantizeResult
 from dkvb.records.report import ReportResult
+from dkvb.records.requests import RequestRow
 from dkvb.records.status import DoctorCheck, Status
 from dkvb.records.train import TrainResult
 from dkvb.records.unlearn import UnlearnResult
@@ -94,6 +95,13 @@ class Receipt(Record):
     """One: the receipt."""
 
 
+class Requests(Record):
+    """All requests."""
+
+    requests: list[RequestRow]
+    """Each request, the oldest first."""
+
+
 class Verify(Record):
     """A verdict a seed."""
 
@@ -159,6 +167,7 @@ ANSWERS: dict[str, type[Record]] = {
     "purge": Purge,
     "receipt": Receipt,
     "ledger": Ledger,
+    "requests": Requests,
     "verify": Verify,
     "predict": Predictions,
     "export": Export,

@@ -8,19 +8,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from dkvb.deletion import ledger, receipt
+from dkvb.deletion import ledger
 from dkvb.errors import DkvbError
 from dkvb.inference.export import CONFIG
 from dkvb.inference.exported import read_export
 from dkvb.pages import written
-from dkvb.records.ledger import LedgerEntry
 from dkvb.records.status import FileCheck, Problem, Unchecked
 from dkvb.runtime import progress
 from dkvb.workspace import arrays, content, requests
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import sha256
 from dkvb.workspace.finished import Artifact
-from dkvb.workspace.names import MANIFEST
+from dkvb.workspace.names import MANIFEST, RECEIPTS
 from dkvb.workspace.requests import Request
 
 EARLIER = "written by an earlier version, without hashes of the chunks of arrays"
@@ -130,20 +128,15 @@ def _ledger(workspace: Workspace) -> Iterator[Problem]:
         checked = ledger.verify(workspace)
     except DkvbError:
         return  # a request cannot be read: it is listed itself
-    if checked.problem:
-        remedy = "Put it back from a backup; `dkvb ledger` shows what is left of it."
-        yield Problem(stage="ledger", where=checked.path, what=checked.problem, remedy=remedy)
-    last = {entry.request: entry for entry in checked.ledger if entry.event == "receipt"}
-    for entry in last.values():
-        yield from _receipt(workspace.root / receipt.FOLDER / f"{entry.request}.json", entry)
-
-
-def _receipt(file: Path, entry: LedgerEntry) -> Iterator[Problem]:
-    if file.is_file() and sha256(file) == entry.receipt:
-        return
-    what = f"{file.name} is {'not the receipt that the ledger names' if file.is_file() else 'missing'}"
-    remedy = f"`dkvb receipt {entry.request}` issues another."
-    yield Problem(stage="receipts", where=str(file), what=what, remedy=remedy)
+    for what in checked.problems:  # each begins with the entry, request or receipt that it is about
+        kind, identity = what.split(" ", 2)[:2]
+        if kind == "receipt":
+            file = workspace.root / RECEIPTS / f"{identity}.json"
+            remedy = f"`dkvb receipt {identity}` issues another."
+            yield Problem(stage="receipts", where=str(file), what=what, remedy=remedy)
+        else:
+            remedy = "Put it back from a backup; `dkvb ledger` shows what is left of it."
+            yield Problem(stage="ledger", where=checked.path, what=what, remedy=remedy)
 
 
 def _report(workspace: Workspace) -> Iterator[Problem]:

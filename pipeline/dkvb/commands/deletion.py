@@ -1,18 +1,17 @@
-"""`dkvb forget`, `restore`, `purge`, `receipt` and `ledger`: deletion requests from start to end."""
+"""`dkvb forget`, `restore`, `purge` and `receipt`: deletion requests from start to end."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dkvb.commands import complete, deletion_tables
 from dkvb.commands.console import Options, command
 from dkvb.commands.flags import BY_MASKING, by_id, method_of_dial
-from dkvb.commands.printing import echo
 from dkvb.errors import UsageError
 from dkvb.runtime.visible import visible
 
@@ -67,6 +66,16 @@ def forget(
             metavar="FILE",
         ),
     ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why it is made; kept in the request and the ledger.", metavar="TEXT")
+    ] = None,
+    pseudonym: Annotated[
+        bool,
+        typer.Option(
+            "--pseudonym",
+            help="Salted hashes in the place of class names in ids, ledger and receipts; a purge erases the names.",
+        ),
+    ] = False,
 ) -> None:
     """Open a deletion request: mask classes, or train without them.
 
@@ -85,19 +94,28 @@ def forget(
     named = [*(classes or []), *(options.values["id_"] or [])]
     check_names(recipe, workspace, named)
     if exact or samples is not None:
-        _forget_exactly(options, named, samples, plan)
+        _forget_exactly(options, named, samples, plan, {"reason": reason, "pseudonym": pseudonym})
         return
+    _forget_by_masks(options, named, plan, {"reason": reason, "pseudonym": pseudonym})
+
+
+def _forget_by_masks(options: Options, named: Sequence[str | int], plan: bool, filed: dict[str, Any]) -> None:
+    """`forget`, unless exactly."""
+    recipe, workspace = options.recipe(), options.workspace()
     from dkvb.commands.answers import Forget
     from dkvb.deletion import forget as forgetting
 
     more = method_of_dial(options.values)
     if not options.values["counts"]:
         more["counts"] = "last-epoch"  # they lie beside the model: no pass over the forget set
-    entries = (forgetting.plan if plan else forgetting.run)(recipe.with_(unlearn=more), workspace, named)
+    recipe = recipe.with_(unlearn=more)
+    entries = forgetting.plan(recipe, workspace, named) if plan else forgetting.run(recipe, workspace, named, **filed)
     options.show(Forget(forget=list(entries)), lambda: deletion_tables.forgotten(entries))
 
 
-def _forget_exactly(options: Options, named: Sequence[str | int], samples: Path | None, plan: bool) -> None:
+def _forget_exactly(
+    options: Options, named: Sequence[str | int], samples: Path | None, plan: bool, filed: dict[str, Any]
+) -> None:
     """`forget --exact` and `forget --samples`."""
     if masking := [name for name in BY_MASKING if options.values[name] is not None]:
         raise UsageError(
@@ -105,6 +123,8 @@ def _forget_exactly(options: Options, named: Sequence[str | int], samples: Path 
         )
     if samples is not None and named:
         raise UsageError("Give classes or --samples: each makes a request of its own.")
+    if samples is not None and filed.pop("pseudonym"):
+        raise UsageError("--pseudonym stands for names of classes, and a request for --samples has none: leave it out.")
     recipe, workspace = options.recipe(), options.workspace()
     from dkvb.commands.answers import Forget
     from dkvb.workspace import chosen_samples
@@ -119,7 +139,11 @@ def _forget_exactly(options: Options, named: Sequence[str | int], samples: Path 
         return
     from dkvb.deletion import exact  # it trains, and imports torch
 
-    entries = exact.classes(recipe, workspace, named) if rows is None else exact.samples(recipe, workspace, rows)
+    entries = (
+        exact.classes(recipe, workspace, named, **filed)
+        if rows is None
+        else exact.samples(recipe, workspace, rows, **filed)
+    )
     options.show(Forget(forget=list(entries)), lambda: deletion_tables.forgotten(entries))
 
 
@@ -193,30 +217,14 @@ def purge(
 def receipt(options: Options, request: Request) -> None:
     """Write a request's receipt, as JSON and as a page.
 
-    Its hash goes into the ledger.
+    Its hash goes into the ledger, and copies into the reports. Where `DKVB_SIGNING_KEY` names a key, it is signed.
     """
     workspace = options.workspace()
     from dkvb.commands.answers import Receipt
     from dkvb.deletion import receipt as receipts
 
     entry = receipts.run(workspace, request)
-    options.show(Receipt(receipt=[entry]), lambda: [entry.path, entry.page, *entry.done, *entry.not_claimed])
-
-
-@command(app, HEADING, "data_dir", examples="dkvb ledger --json")
-def ledger(options: Options) -> None:
-    """List what was done with all requests, and check the list.
-
-    Exit code 1 where an entry was changed, removed or reordered.
-    """
-    workspace = options.workspace()
-    from dkvb.deletion import ledger
-
-    result = ledger.verify(workspace)
-    options.show(result, lambda: deletion_tables.ledger(result))
-    if not result.valid:
-        echo(f"error: {result.path} was altered: {result.problem}.", err=True)
-        raise typer.Exit(1)
+    options.show(Receipt(receipt=[entry]), lambda: deletion_tables.issued(entry))
 
 
 def _ask(planned: PurgePlan) -> None:

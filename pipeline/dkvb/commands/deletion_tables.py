@@ -9,7 +9,7 @@ from dkvb.records.levels import WORDS
 
 if TYPE_CHECKING:
     from dkvb.records.deletion import ExactPlan, ForgottenSamples, LevelCost, Plan, RequestEntry
-    from dkvb.records.ledger import Ledger
+    from dkvb.records.ledger import Ledger, ReceiptEntry
 
 
 def purged(entry: RequestEntry) -> Iterable[Any]:
@@ -112,7 +112,34 @@ def _planned(plan: Plan) -> Iterable[Any]:
     yield escape(f"Nothing was written. Measured in {plan.seconds_total:.2f} s; leave --plan away to open the request.")
 
 
-def ledger(result: Ledger) -> Iterable[Any]:
+def issued(entry: ReceiptEntry) -> Iterable[Any]:
+    """Where a receipt lies, what it says, and the hash to keep elsewhere."""
+    from rich.markup import escape
+
+    files = [entry.path, entry.page, *([entry.envelope] if entry.envelope else [])]
+    yield from map(escape, [*files, *entry.done, *entry.not_claimed])
+    yield f"Ledger head: {entry.head} (kept elsewhere, it is what `dkvb ledger --expect` asks for)."
+
+
+def ledger(result: Ledger, listed: bool = True) -> Iterable[Any]:
+    """Entries, unless `listed` is False, and what does not fit or was not checked."""
+    from rich.markup import escape
+
+    if result.keys:
+        yield escape(f"{result.keys.private} signs what is entered once DKVB_SIGNING_KEY names it; keep it apart.")
+        yield escape(f"{result.keys.public} is for whoever checks.")
+    if listed:
+        yield _entries(result)
+    if result.stamped:
+        yield escape(f"Entry {result.stamped.entry} was stamped at {result.stamped.time} by {result.stamped.url}.")
+    yield from (escape(f"Not checked: {one}.") for one in result.not_checked)
+    if result.valid:
+        yield "Every entry follows the one before it, and requests, masks and receipts are what the entries say."
+    yield from (escape(f"ALTERED: {one}.") for one in result.problems)
+    yield f"Head: {result.head}"
+
+
+def _entries(result: Ledger) -> Any:
     from rich.markup import escape
 
     from dkvb.commands.tables import new_table
@@ -120,5 +147,4 @@ def ledger(result: Ledger) -> Iterable[Any]:
     table = new_table("Ledger", "entry", "time", "event", "request", "hash")
     for e in result.ledger:
         table.add_row(str(e.number), escape(e.time), e.event, escape(e.request), e.hash[:12])
-    yield table
-    yield escape("Every entry follows the one before it." if result.valid else f"ALTERED: {result.problem}.")
+    return table

@@ -27,11 +27,11 @@ def _of_class(request: Request, place: int, entries: Sequence[LedgerEntry]) -> B
     c, name = request.classes[place], request.names[place]
     for entry in reversed(entries):
         if (entry.request, entry.event, entry.state) == (request.id, "verified", MASKED) and entry.measured:
-            measured = entry.measured
+            measured, entered = entry.measured, request.public_names[place]
             on = {
-                "test": measured.forget_test.get(name),
-                "validation": (measured.forget_validation or {}).get(name),
-                "train": (measured.forget_train or {}).get(name),
+                "test": measured.forget_test.get(entered),
+                "validation": (measured.forget_validation or {}).get(entered),
+                "train": (measured.forget_train or {}).get(entered),
             }
             return _record(request, c, name, "verify", entry.time, on)
     record = request.record

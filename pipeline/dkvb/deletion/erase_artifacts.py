@@ -4,42 +4,48 @@ ended by erasing again."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars
 
 from dkvb.bottleneck.mask_order import selection_counts_by_class
 from dkvb.deletion import erase as files
+from dkvb.deletion.deleted import Deleted
 from dkvb.deletion.reach import Reach
+from dkvb.embedding import leaks
+from dkvb.records.embed import EmbedResult
 from dkvb.records.purges import Erased
 from dkvb.workspace import arrays
+from dkvb.workspace.files import leftover
 from dkvb.workspace.finished import Artifact
-from dkvb.workspace.lineage import Lineage
-from dkvb.workspace.names import CONVERGED, COUNTS, FILES, LINEAR, MANIFEST, STORED_SPLITS, VALUES, WEIGHTS
+from dkvb.workspace.names import CONVERGED, COUNTS, FILES, LINEAR, STORED_SPLITS, VALUES
 from dkvb.workspace.requests import Request
 from dkvb.workspace.rows import stored_labels, stored_train_rows, train_rows
-from dkvb.workspace.settings import BottleneckSettings, QuantizeSettings, RetrainedSettings
+from dkvb.workspace.settings import BottleneckSettings, QuantizeSettings
 
 NO_BIAS = np.float32(-1e30)
 """Bias of a purged class in a linear head: finite, so that losses stay numbers."""
 
 
-def erase(reach: Reach, staging: Path, exact: Mapping[str, Path] | None = None) -> Erased:
+def erase(reach: Reach, deleted: Deleted, staging: Path, exact: Mapping[str, Path] | None = None) -> Erased:
     """Erase all that a purge reaches.
 
     Args:
+        deleted: what is deleted as a whole.
         staging: a folder for files that are to take the place of others.
         exact: bottleneck (its fingerprint) -> the file of values that takes the place of its own.
     """
     if staging.exists():
         files.shred_folder(staging)
     steps = _Steps(reach, staging, exact or {})
-    for model in reach.knowing:
-        files.shred_folder(model.path)
-    deleted = [*steps.delete_unfinished(), *steps.delete_dependents()]
+    for folder in deleted.folders:
+        files.shred_folder(folder)
+    steps.drop_leftovers()
+    steps.forget_examples()
     values = {reach.model_of(request).path.name: steps.erase_values(request) for request in reach.together}
     for model in reach.covered:
         steps.erase_counts(model)
@@ -51,10 +57,11 @@ def erase(reach: Reach, staging: Path, exact: Mapping[str, Path] | None = None) 
     if staging.exists():
         shutil.rmtree(staging)
     return Erased(
-        values=values,
-        codes=[codes.path.name for codes in reach.quantized],
-        heads=[head.path.name for head in reach.heads],
-        artifacts=deleted,
+        # sorted: the order in which they are found depends on when they were last written
+        values=dict(sorted(values.items())),
+        codes=sorted(codes.path.name for codes in reach.quantized),
+        heads=sorted(head.path.name for head in reach.heads),
+        artifacts=deleted.others,
     )
 
 
@@ -65,33 +72,36 @@ class _Steps:
         self.reach, self.staging, self.exact = reach, staging, exact
         self.classes = list(reach.classes)
         self.rows = {split: reach.rows(split) for split in STORED_SPLITS}
+        self.told: dict[str, Any] = {}
+        """What the features' manifest says of shared contents, where it named samples that go."""
 
-    def delete_unfinished(self) -> Iterator[str]:
-        """Delete what was begun and not finished, or was shredded in part; the names."""
-        for stage in ("quantize", "train", "unlearn", "retrained"):
-            for folder in sorted((self.reach.workspace.root / stage).glob("*")):
-                if folder.is_dir() and not (folder / MANIFEST).is_file():
-                    files.shred_folder(folder)
-                    yield folder.name
+    def drop_leftovers(self) -> None:
+        """Shred files that a process was writing when it was killed."""
+        reach = self.reach
+        for artifact in (reach.features, *reach.quantized, *reach.heads, *reach.covered):
+            for path in sorted(artifact.path.rglob("*")):
+                if path.is_file() and leftover(path):
+                    files.shred(path)
 
-    def delete_dependents(self) -> Iterator[str]:
-        """Delete students and retrained models that were trained with the classes, and copies of the features; the
-        names."""
-        reach, lineage = self.reach, Lineage(self.reach.workspace)
-        above = {a.fingerprint for a in (reach.features, *reach.quantized, *reach.heads, *reach.covered)}
-        for artifact in lineage.all("unlearn"):
-            trained = lineage.input_of(artifact, "train")
-            if trained is None or (trained.fingerprint in above and (artifact.path / WEIGHTS).is_file()):
-                files.shred_folder(artifact.path)
-                yield artifact.path.name
-        for artifact in lineage.all("retrained"):
-            with_them = not set(self.classes) <= set(artifact.settings_as(RetrainedSettings).forget)
-            if (with_them or reach.request.record.samples) and above & set(artifact.inputs.values()):
-                files.shred_folder(artifact.path)
-                yield artifact.path.name
-        for copy in sorted((reach.workspace.root / "membership").glob(f"*-{reach.features.fingerprint[:8]}-*")):
-            files.shred_folder(copy)
-            yield copy.name
+    def forget_examples(self) -> None:
+        """Take samples that go out of the examples of shared contents that the features' manifest holds, while their
+        ids are there."""
+        features = self.reach.features
+        gone = {
+            str(one)
+            for split in STORED_SPLITS
+            for one in arrays.plain(features.path, f"{split}/ids")[self.rows[split]].tolist()
+        }
+        told = features.result_as(EmbedResult).leaks
+        examples = {
+            kind: [pair for pair in pairs if not any(name in gone or name.rpartition(" (")[0] in gone for name in pair)]
+            for kind, pairs in told.examples.items()
+        }
+        kept = told.model_copy(update={"examples": {kind: pairs for kind, pairs in examples.items() if pairs}})
+        if kept != told:
+            words = leaks.describe(kept) if kept.any else None
+            self.told = {"leaks": kept.model_dump(mode="json"), "leaks_in_words": words}
+            features.reseal(**self.told)
 
     def erase_values(self, request: Request) -> int:
         """Zero the values of the pairs that a request masks; how many pairs. Or put values that were trained without it
@@ -191,7 +201,7 @@ class _Steps:
             for name in ("features", "ids", "hashes"):
                 self._zero_rows(features, f"{split}/{name}", self.rows[split])
             self._rewrite(features, f"{split}/labels", partial(self._purged_labels, split))
-        self._reseal(features)
+        self._reseal(features, **self.told)
 
     def _purged_labels(self, split: str, labels: np.ndarray) -> np.ndarray:
         gone = np.isin(np.arange(len(labels)), self.rows[split]) & (labels >= 0)
@@ -211,7 +221,7 @@ class _Steps:
         values = change(arrays.plain(artifact.path, name).copy())
         files.rewrite_array(artifact.path, name, values, self.staging)
 
-    def _reseal(self, artifact: Artifact) -> None:
+    def _reseal(self, artifact: Artifact, **told: Any) -> None:
         """Shred checkpoints, which hold what was erased, and say in the manifest which classes are purged."""
         for checkpoint in sorted(artifact.path.glob("*checkpoint*")):
             files.shred(checkpoint)
@@ -220,6 +230,6 @@ class _Steps:
             purged = np.bincount(-1 - there[there < 0], minlength=1)
             single = purged.sum() - sum(purged[c] for c in artifact.purged if c < len(purged))
             also = int((there[self.rows["train"]] >= 0).sum())  # features are the last that is erased
-            artifact.reseal(purged_samples=int(single) + also)
+            artifact.reseal(**told, purged_samples=int(single) + also)
         else:
-            artifact.reseal(purged=sorted({*artifact.purged, *self.classes}))
+            artifact.reseal(**told, purged=sorted({*artifact.purged, *self.classes}))

@@ -26,6 +26,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.metrics.accuracy import percent
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import ExactValues, ForgottenSamples, RequestEntry
+from dkvb.records.filing import Pseudonym
 from dkvb.records.masking import Masking, MaskSettings
 from dkvb.records.train import RetrainedResult
 from dkvb.runtime import progress
@@ -34,13 +35,11 @@ from dkvb.workspace import exact_values, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.beside_purge import reading
 from dkvb.workspace.names import VALUES
-from dkvb.workspace.requests import MASKED, Request, Union, need_features
+from dkvb.workspace.request_writing import Filing
+from dkvb.workspace.requests import EXACT, MASKED, Request, Union, need_features
 
 METHOD = "retrain"
 """The method that an exact request names, and that of `dkvb unlearn` that makes the same values."""
-
-EVENT = "exact"
-"""The event in the ledger of a hidden request that became exact."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,13 @@ def without(trained: TrainedSeed, classes: Sequence[int], rows: np.ndarray) -> R
     return Retrained(values, passed_over(bare, forget), forget, rows, seconds)
 
 
-def classes(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> list[RequestEntry]:
+def classes(
+    recipe: Recipe,
+    workspace: Workspace,
+    names: Sequence[str | int],
+    reason: str | None = None,
+    pseudonym: bool = False,
+) -> list[RequestEntry]:
     """Forget some classes exactly, in the bottleneck of the recipe's first seed; what is hidden already is left out of
     the new values too.
 
@@ -111,10 +116,11 @@ def classes(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) ->
         if not new:
             return [_already(one) for one in there]
         refuse_all(trained, new, earlier)
-        return [_open(trained, earlier, new, np.empty(0, np.int64))]
+        alias = Pseudonym.of([trained.splits.classes[c] for c in new]) if pseudonym else None
+        return [_open(trained, earlier, new, np.empty(0, np.int64), Filing(reason, alias))]
 
 
-def samples(recipe: Recipe, workspace: Workspace, rows: np.ndarray) -> list[RequestEntry]:
+def samples(recipe: Recipe, workspace: Workspace, rows: np.ndarray, reason: str | None = None) -> list[RequestEntry]:
     """Forget single samples exactly, in the bottleneck of the recipe's first seed.
 
     Args:
@@ -139,7 +145,7 @@ def samples(recipe: Recipe, workspace: Workspace, rows: np.ndarray) -> list[Requ
         new = np.setdiff1d(rows, earlier.rows)
         if not len(new):
             return [_already(one) for one in earlier.requests if np.isin(one.rows, rows).any()]
-        return [_open(trained, earlier, [], new)]
+        return [_open(trained, earlier, [], new, Filing(reason))]
 
 
 def _model(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
@@ -153,7 +159,7 @@ def _already(request: Request) -> RequestEntry:
     return request.record.entry(skipped=True)
 
 
-def _open(trained: TrainedSeed, earlier: Union, forget: list[int], rows: np.ndarray) -> RequestEntry:
+def _open(trained: TrainedSeed, earlier: Union, forget: list[int], rows: np.ndarray, filing: Filing) -> RequestEntry:
     """Train, measure, and write the request of some classes or of some rows (n,)."""
     started = time.perf_counter()
     made = without(trained, [*earlier.classes, *forget], np.union1d(earlier.rows, rows))
@@ -174,10 +180,8 @@ def _open(trained: TrainedSeed, earlier: Union, forget: list[int], rows: np.ndar
         return more
 
     nothing = np.zeros_like(masked)
-    request = request_writing.open_request(trained.workspace, trained.dkvb_artifact, masking, nothing, fill)
-    assert request.record.exact is not None
-    sha = request.record.exact.values_sha256
-    request = ledger.record(trained.workspace, MASKED, request, mask=request.record.mask_sha256, values=sha)
+    request = request_writing.open_request(trained.workspace, trained.dkvb_artifact, masking, nothing, fill, filing)
+    request = ledger.record(trained.workspace, MASKED, request)
     standing.tidy(trained.workspace, request.train)
     _say(request, masking)
     return requests.find(trained.workspace, request.id).record.entry(skipped=False)
@@ -233,7 +237,7 @@ def train_again(recipe: Recipe, workspace: Workspace, following: Stand) -> Reque
     made = without(model_of(recipe, workspace, request), *_gone(following.without))
     kept = made.kept_in(request.path, [one.id for one in following.without])
     progress.note(f"values without {', '.join(one.id for one in following.without)} stand now, as {request.id} has it")
-    return request_writing.change(request, exact=kept)
+    return ledger.record(workspace, EXACT, request_writing.change(request, exact=kept, unrecorded=EXACT))
 
 
 def _gone(forgotten: Sequence[Request]) -> tuple[list[int], np.ndarray]:
@@ -274,8 +278,8 @@ def upgrade(recipe: Recipe, workspace: Workspace, request: Request) -> Request:
         newer = following.request.record.exact
         assert newer is not None
         kept = newer.model_copy(update={"file": None, "values_sha256": None})
-    changed = request_writing.change(request, level="exact", exact=kept)
-    ledger.append(workspace, EVENT, changed, values=kept.values_sha256)
+    changed = request_writing.change(request, level="exact", exact=kept, unrecorded=EXACT)
+    changed = ledger.record(workspace, EXACT, changed)
     standing.tidy(workspace, request.train)
     progress.note(f"request {request.id} is exact now: values were trained without {request.record.what}")
     if raised := together.look_again_with(recipe, workspace, changed):

@@ -20,22 +20,32 @@ from dkvb.methods.pair_masking import Masking as PairMasking
 from dkvb.metrics.accuracy import percent
 from dkvb.recipe import Recipe
 from dkvb.records.deletion import Plan, RequestEntry
+from dkvb.records.filing import Pseudonym
 from dkvb.records.masking import Harmed, Masking, MaskSettings, Shares
 from dkvb.runtime import progress
 from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.beside_purge import reading
+from dkvb.workspace.request_writing import Filing
 from dkvb.workspace.requests import MASKED, Union
 
 HARMED = 5
 """How many of the classes that lose most a plan lists."""
 
 
-def run(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> list[RequestEntry]:
+def run(
+    recipe: Recipe,
+    workspace: Workspace,
+    names: Sequence[str | int],
+    reason: str | None = None,
+    pseudonym: bool = False,
+) -> list[RequestEntry]:
     """Forget some classes in the trained bottleneck of the recipe's first seed, on top of what is forgotten already.
 
     Args:
         names: class names, or ids as ints; those already forgotten are passed over.
+        reason: why the request is made.
+        pseudonym: whether salted hashes stand for the names in ledger, ids and receipts.
 
     Returns:
         The request that was opened; where all classes are forgotten already, the requests that forgot them, with
@@ -54,7 +64,10 @@ def run(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> lis
             trained, wanted = _wanted(recipe, workspace, names)
         earlier, new = _earlier(trained, wanted)
         trained = trained.under(earlier)
-        return [_open(trained, new, earlier)] if new else _already(trained, wanted, earlier)
+        if not new:
+            return _already(trained, wanted, earlier)
+        alias = Pseudonym.of([trained.splits.classes[c] for c in new]) if pseudonym else None
+        return [_open(trained, new, earlier, Filing(reason, alias))]
 
 
 def plan(recipe: Recipe, workspace: Workspace, names: Sequence[str | int]) -> list[Plan] | list[RequestEntry]:
@@ -96,13 +109,15 @@ def _already(trained: TrainedSeed, wanted: Sequence[int], earlier: Union) -> lis
     return entries
 
 
-def _open(trained: TrainedSeed, forget: list[int], earlier: Union) -> RequestEntry:
+def _open(trained: TrainedSeed, forget: list[int], earlier: Union, filing: Filing) -> RequestEntry:
     masking, holders = _masking(trained, forget, earlier)
     if masking.raised:  # before the request that causes it: killed in between, more is masked than need be, never less
-        cause = request_writing.next_id(trained.workspace, masking.names)
+        cause = request_writing.next_id(trained.workspace, filing.shown(masking.names))
         masking = masking.model_copy(update={"raised": together.write(trained, holders, cause)})
-    request = request_writing.open_request(trained.workspace, trained.dkvb_artifact, masking, holders[-1].mask)
-    request = ledger.record(trained.workspace, MASKED, request, mask=request.record.mask_sha256)
+    request = request_writing.open_request(
+        trained.workspace, trained.dkvb_artifact, masking, holders[-1].mask, filing=filing
+    )
+    request = ledger.record(trained.workspace, MASKED, request)
     before, after = masking.before, masking.after
     progress.note(
         f"forget {', '.join(masking.names)}: request {request.id}, {masking.masked:,} pairs masked; forget"

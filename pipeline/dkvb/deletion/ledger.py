@@ -1,72 +1,105 @@
-"""The ledger: `ledger.jsonl`, one event a line, each with the hash of the line before, so that no line can change
-unseen.
+"""The ledger: what was done with every request, in order; the file is `dkvb.workspace.chain`.
 
-A chain alone does not show that its last lines were cut off: the number of lines and the hash of the last are kept in
-`ledger.head.json` as well, and every entry names the file of the request that it is about.
+Every entry that changes a request holds a hash of each kind of thing that the request says (`dkvb.workspace.facts`),
+and every request must have its entries: `verify` looks from both sides.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dkvb.deletion import record_checks, signature_checks, timestamps
+from dkvb.deletion.record_checks import Looked
+from dkvb.deletion.statements import of_entry
 from dkvb.errors import DamagedArtifact
-from dkvb.records.ledger import Ledger, LedgerEntry, LedgerHead
-from dkvb.records.purges import State
-from dkvb.workspace import locks
+from dkvb.records.deletion import RequestRecord
+from dkvb.records.ledger import Ledger, LedgerEntry
+from dkvb.workspace import chain, locks, requests, signing
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import canonical_hash, write_json
+from dkvb.workspace.beside_purge import REQUESTS
+from dkvb.workspace.chain import FORMAT, HEAD
+from dkvb.workspace.facts import facts
 from dkvb.workspace.ledger_mark import LEDGER, START
 from dkvb.workspace.request_writing import change
 from dkvb.workspace.requests import TOPPED_UP, Request, all_requests
 
-HEAD = "ledger.head.json"
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-NEEDED: dict[State, tuple[str, ...]] = {
-    "masked": ("masked",),
-    "restored": ("masked", "restored"),
-    "purged": ("masked", "purged"),
-}
-"""State of a request -> the events that the ledger must hold of it."""
+__all__ = ["HEAD", "LEDGER", "START", "Against", "append", "catch_up", "entries", "record", "record_top_ups", "verify"]
+
+
+@dataclass(frozen=True)
+class Against:
+    """What a ledger is held against, from outside of the workspace."""
+
+    keys: Sequence[Ed25519PublicKey] | None = None
+    """Public keys, any of which may have signed."""
+    expect: str | None = None
+    """Hash of an entry that must be there."""
+    authority: Path | None = None
+    """PEM file with the root certificates of the time-stamping authority."""
+
+
+SAYING = ("verified", "receipt")
+"""Events that change nothing of a request."""
 
 
 def append(workspace: Workspace, event: str, request: Request, **more: Any) -> LedgerEntry:
-    """Add an event of a request.
+    """Add an event of a request, with what its record says of it.
 
     Args:
-        more: fields of `LedgerEntry` that belong to the event.
+        more: fields of `LedgerEntry` that the record does not hold.
 
     Raises:
         DamagedArtifact: the ledger was altered: nothing is added to it.
+        UsageError: the signing key cannot be used.
     """
+    key = signing.signer(workspace)
     with workspace.hold("ledger", "the ledger"):
-        entries, problem = _read(workspace, mend=True)
+        known, problem = chain.read(workspace, mend=True)
         if problem:
             raise DamagedArtifact(
                 f"Nothing can be added to {workspace.root / LEDGER}: {problem}. `dkvb ledger` shows what is left of it."
             )
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         entry = LedgerEntry(
-            number=len(entries) + 1,
+            format=FORMAT,
+            number=len(known) + 1,
             event=event,
             request=request.id,
             classes=request.classes,
             train=request.train,
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
-            **more,
-            previous=entries[-1].hash if entries else START,
+            time=max(now, known[-1].time) if known else now,  # a clock that was set back puts no entry before another
+            **{**_of_record(event, request.record), **more},
+            previous=known[-1].hash if known else START,
             hash="",
         )
-        entry = entry.model_copy(update={"hash": _hash(entry.model_dump(mode="json"))})
-        line = entry.model_dump(mode="json")
-        # the line is announced first: killed while it is written, the next to come finishes it
-        _write_head(workspace, LedgerHead(entries=len(entries), hash=entry.previous, pending=line))
-        _finish(workspace, line)
+        entry = entry.model_copy(update={"hash": chain.hash_of(entry.model_dump(mode="json"))})
+        chain.write(workspace, entry, key.envelope(of_entry(workspace, request, entry)) if key else None)
         return entry
+
+
+def _of_record(event: str, record: RequestRecord) -> dict[str, Any]:
+    """The fields of an entry that follow from the record, so that one that is caught up with is complete as well."""
+    fields: dict[str, Any] = {} if event in SAYING else {"facts": facts(record)}
+    public = record.public()
+    if event == "masked":
+        fields |= {"mask": record.mask_sha256, "reason": public.reason}
+    if event == "refused" and public.refused:
+        fields["because"] = public.refused.because
+    if event == "notified" and public.notified:
+        fields["notified"] = public.notified[-1].who
+    if event in ("masked", "exact") and record.exact:
+        fields["values"] = record.exact.values_sha256
+    if event == "purged" and record.purge:
+        fields["values"] = record.purge.after_sha256
+    return fields
 
 
 def record(workspace: Workspace, event: str, request: Request, **more: Any) -> Request:
@@ -76,144 +109,78 @@ def record(workspace: Workspace, event: str, request: Request, **more: Any) -> R
 
 
 def catch_up(workspace: Workspace) -> None:
-    """Record what a killed process has written into requests but no longer into the ledger. Call with requests held."""
+    """Record what a killed process has written into requests but no longer into the ledger. Call with requests held.
+
+    Raises:
+        UsageError: the signing key cannot be used: said before anything is done that has to be signed.
+    """
+    signing.signer(workspace)
     for request in all_requests(workspace):
         event = request.record.unrecorded
         if event == TOPPED_UP:
             record_top_ups(workspace, request)
         elif event:
-            if not any(entry.request == request.id and entry.event == event for entry in entries(workspace)):
+            if not _recorded(workspace, event, request):
                 append(workspace, event, request)
             change(request, unrecorded=None)
+
+
+def _recorded(workspace: Workspace, event: str, request: Request) -> bool:
+    """Whether the ledger holds an event of a request, as the request stands."""
+    mine = [entry for entry in entries(workspace) if (entry.request, entry.event) == (request.id, event)]
+    return any(entry.facts is None or entry.facts == facts(request.record) for entry in mine)
 
 
 def record_top_ups(workspace: Workspace, request: Request) -> Request:
     """Record every raise of a request's N that the ledger does not hold yet."""
     recorded = sum(entry.request == request.id and entry.event == TOPPED_UP for entry in entries(workspace))
-    for raised in (request.record.topped_up or [])[recorded:]:
+    for raised in (request.record.public().topped_up or [])[recorded:]:
         append(workspace, TOPPED_UP, request, mask=raised.mask_sha256, top_up=raised)
     return change(request, unrecorded=None)
 
 
 def entries(workspace: Workspace) -> list[LedgerEntry]:
     """The entries, up to the first that does not fit."""
-    return _read(workspace)[0]
+    return chain.read(workspace)[0]
 
 
-def verify(workspace: Workspace) -> Ledger:
-    """The entries that fit, and the first that was changed, removed or reordered."""
-    there = all_requests(workspace)  # before the entries: what is recorded meanwhile is then not missed
-    with workspace.hold("ledger", "the ledger") if workspace.root.is_dir() else nullcontext():
-        fitting, problem = _read(workspace)
-        with locks.unless_read_only(workspace.root):
-            fitting, problem = _read(workspace, mend=True)
-    if problem is None:
-        problem = _missing(fitting, there)
-    return Ledger(ledger=fitting, valid=problem is None, problem=problem, path=str(workspace.root / LEDGER))
-
-
-def _missing(fitting: Sequence[LedgerEntry], requests: Sequence[Request]) -> str | None:
-    """The first event of a request that the ledger lacks."""
-    events = {(entry.request, entry.event) for entry in fitting}
-    for request in requests:
-        for event in NEEDED[request.state]:
-            if (request.id, event) not in events and request.record.unrecorded != event:
-                return f"request {request.id} is {request.state}, and its entry '{event}' was removed"
-    return None
-
-
-def _hash(line: Mapping[str, Any]) -> str:
-    """What the hash of an entry must be: over all its fields but `hash` itself."""
-    return canonical_hash({name: value for name, value in line.items() if name != "hash"})
-
-
-def _text(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def _head(workspace: Workspace) -> Path:
-    return workspace.root / HEAD
-
-
-def _write_head(workspace: Workspace, head: LedgerHead) -> None:
-    write_json(_head(workspace), head.model_dump(mode="json"))
-
-
-def _finish(workspace: Workspace, line: Mapping[str, Any]) -> None:
-    """Write an announced line, and say in the head that it is there."""
-    with open(workspace.root / LEDGER, "a", encoding="utf-8") as file:
-        file.write(_text(line))
-        file.flush()
-        os.fsync(file.fileno())
-    _write_head(workspace, LedgerHead(entries=line["number"], hash=line["hash"], pending=None))
-
-
-def _read(workspace: Workspace, mend: bool = False) -> tuple[list[LedgerEntry], str | None]:
-    """The entries up to the first that does not fit, and what is wrong with that one, in words.
+def verify(workspace: Workspace, against: Against | None = None) -> Ledger:
+    """The entries that fit, and everything that does not: entries that were changed, removed or reordered, requests and
+    receipts that are not what the entries say, and entries whose requests are gone.
 
     Args:
-        mend: finish what a killed process was writing.
+        against: what is kept elsewhere, and shows more than the chain does.
+
+    Raises:
+        UsageError: a key or certificate that cannot be read.
     """
-    path = workspace.root / LEDGER
-    raw = path.read_bytes() if path.is_file() else b""
-    try:
-        head = LedgerHead.model_validate_json(_head(workspace).read_bytes())
-    except FileNotFoundError:
-        return [], f"{HEAD}, which holds how many entries there are, is missing" if raw else None
-    except ValueError:
-        return [], f"{HEAD} is damaged"
-    *lines, half = raw.split(b"\n")  # what follows the last end of line: nothing, or half of a line
-    entries, problem = _chain(lines)
-    if problem:
-        return entries, problem
-    last = entries[-1].hash if entries else START
-    line = head.pending
-    if line and last == line["hash"] and not half:  # it was written, and the head does not say so yet
-        if mend:
-            _write_head(workspace, LedgerHead(entries=len(entries), hash=last, pending=None))
-        return entries, None
-    as_announced = len(entries) == head.entries and last == head.hash
-    if line and as_announced and _text(line).encode().startswith(half):  # it was not written to its end
-        if not mend:
-            return entries, None
-        if half:
-            os.truncate(path, len(raw) - len(half))
-        _finish(workspace, line)
-        return [*entries, LedgerEntry.model_validate(line)], None
-    return entries, _wrong_end(entries, head, half)
+    against = against or Against()
+    fitting, looked = _look(workspace, against)
+    if looked.problems and workspace.root.is_dir() and not locks.held(workspace.locks, REQUESTS):
+        with requests.held(workspace):  # who was changing requests meanwhile has ended
+            fitting, looked = _look(workspace, against)
+    return Ledger(
+        ledger=fitting,
+        valid=not looked.problems,
+        problem=looked.problems[0] if looked.problems else None,
+        problems=looked.problems,
+        not_checked=looked.not_checked,
+        head=fitting[-1].hash if fitting else START,
+        path=str(workspace.root / LEDGER),
+    )
 
 
-def _chain(lines: Sequence[bytes]) -> tuple[list[LedgerEntry], str | None]:
-    """The lines whose hashes fit, and what is wrong with the first that does not."""
-    entries: list[LedgerEntry] = []
-    previous = START
-    for number, text in enumerate(lines, 1):
-        try:
-            line = json.loads(text)
-            unchanged = line.get("hash") == _hash(line)
-        except (ValueError, AttributeError):
-            return entries, f"entry {number} was changed (it is no JSON object)"
-        if not unchanged:
-            return entries, f"entry {number} was changed"
-        if line.get("previous") != previous or line.get("number") != number:
-            problem = f"entry {number} does not follow the one before it: entries were removed, added or reordered"
-            return entries, problem
-        try:
-            entries.append(LedgerEntry.model_validate(line))
-        except ValueError:
-            return entries, f"entry {number} was changed (it is no entry of a ledger)"
-        previous = entries[-1].hash
-    return entries, None
-
-
-def _wrong_end(entries: Sequence[LedgerEntry], head: LedgerHead, half: bytes) -> str | None:
-    """What is wrong with the end of a ledger whose lines all fit."""
-    count = len(entries)
-    if half:
-        return f"entry {count + 1} was changed (its line is cut off)"
-    if count < head.entries:
-        return f"entry {count + 1} was removed (there were {head.entries})"
-    if count > head.entries:
-        return f"entry {head.entries + 1} was added by other means"
-    last = entries[-1].hash if entries else START
-    return None if last == head.hash else f"entry {head.entries} was changed"
+def _look(workspace: Workspace, against: Against) -> tuple[list[LedgerEntry], Looked]:
+    with workspace.hold("ledger", "the ledger") if workspace.root.is_dir() else nullcontext():
+        fitting, problem = chain.read(workspace)
+        with locks.unless_read_only(workspace.root):
+            fitting, problem = chain.read(workspace, mend=True)
+    looked = record_checks.look(workspace, fitting)
+    looked.add([problem] if problem else [], first=True)
+    looked.add(signature_checks.look(workspace, fitting, against.keys))
+    looked.add(timestamps.look(workspace, fitting, against.authority))
+    if against.expect and against.expect not in {entry.hash for entry in fitting}:
+        looked.add(
+            [f"no entry has the hash {against.expect}, which was kept elsewhere: entries were cut off or rewritten"]
+        )
+    return fitting, looked

@@ -1,8 +1,9 @@
-"""Salted hashes of rows that are to be erased: any copy of a row is known by them, and no row can be worked out from
-them.
+"""Salted hashes of rows that are to be erased, and of their names: any copy of a row is known by them, and no row can
+be worked out from them.
 
 A needle is a salted hash of part of a row: 8 of its bytes are hashed fast at every byte offset of a file, and what
-agrees is confirmed by sha256 over up to 256 bytes.
+agrees is confirmed by sha256 over up to 256 bytes. That of a name (an id, or a file name) must also stand by itself,
+with no letter or digit on either side.
 """
 
 from __future__ import annotations
@@ -30,23 +31,27 @@ BITS = 24
 """Of a fast hash, in the table that most offsets of a file are dismissed by."""
 
 
+ARRAYS = ("quick", "length", "digest", "row", "unit")
+
+
 @dataclass
 class Needles:
-    """Salted hashes of n rows: `quick` (n,) uint64, `length` (n,) bytes confirmed, `digest` (n, 16) uint8, `row` (n,)
-    which row."""
+    """Salted hashes of n rows or names: `quick` (n,) uint64, `length` (n,) bytes confirmed, `digest` (n, 16) uint8,
+    `row` (n,) which row, `unit` (n,) bytes of a character where it is a name, else 0."""
 
     salt: bytes
     quick: np.ndarray
     length: np.ndarray
     digest: np.ndarray
     row: np.ndarray
+    unit: np.ndarray
 
     @classmethod
     def none(cls, salt: bytes | None = None) -> Needles:
         """Needles of no rows; the salt is drawn where none is given."""
         empty = np.empty(0, np.int64)
         salt = secrets.token_bytes(16) if salt is None else salt
-        return cls(salt, empty.astype(np.uint64), empty, np.empty((0, 16), np.uint8), empty)
+        return cls(salt, empty.astype(np.uint64), empty, np.empty((0, 16), np.uint8), empty, empty)
 
     @classmethod
     def of(
@@ -60,32 +65,48 @@ class Needles:
         quick, length, digest = (np.concatenate([part[i] for part in parts]) for i in range(3))
         # half as wide, a row may be too short for a needle
         counts = [len(telling) if len(part[0]) else 0 for part in parts]
-        return cls(salt, quick, length, digest, np.concatenate([telling[:count] + first for count in counts]))
+        row = np.concatenate([telling[:count] + first for count in counts])
+        return cls(salt, quick, length, digest, row, np.zeros_like(row))
+
+    @classmethod
+    def of_names(cls, names: Sequence[bytes], rows: Sequence[int], unit: int, salt: bytes) -> Needles:
+        """Needles of encoded names, whose characters have `unit` bytes, each with the number of its row; those of fewer
+        than 8 bytes, or than 8 characters of 4 bytes, have none."""
+        long = [(name[:LONGEST], row) for name, row in zip(names, rows, strict=True) if len(name) >= WINDOW * unit]
+        windows = np.frombuffer(b"".join(name[:WINDOW] for name, _ in long), "<u8")
+        digests = b"".join(_digest(salt, name) for name, _ in long)
+        return cls(
+            salt,
+            _quick(windows, salt),
+            np.array([len(name) for name, _ in long], np.int64),
+            np.frombuffer(digests, np.uint8).reshape(len(long), 16),
+            np.array([row for _, row in long], np.int64),
+            np.full(len(long), unit, np.int64),
+        )
 
     def __add__(self, other: Needles) -> Needles:
-        names = ("quick", "length", "digest", "row")
-        return Needles(self.salt, *(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+        return Needles(self.salt, *(np.concatenate([getattr(self, name), getattr(other, name)]) for name in ARRAYS))
 
     def without(self, rows: Iterable[int]) -> Needles:
         """Those of all other rows."""
         keep = ~np.isin(self.row, list(rows))
-        return Needles(self.salt, self.quick[keep], self.length[keep], self.digest[keep], self.row[keep])
+        return Needles(self.salt, *(getattr(self, name)[keep] for name in ARRAYS))
+
+    @property
+    def names(self) -> set[int]:
+        """The rows that are looked for by name."""
+        return set(self.row[self.unit > 0].tolist())
 
     def save(self, path: Path) -> None:
         with atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez(
-                file,
-                salt=np.frombuffer(self.salt, np.uint8),
-                quick=self.quick,
-                length=self.length,
-                digest=self.digest,
-                row=self.row,
-            )
+            np.savez(file, salt=np.frombuffer(self.salt, np.uint8), **{name: getattr(self, name) for name in ARRAYS})
 
     @classmethod
     def load(cls, path: Path) -> Needles:
         with np.load(path, allow_pickle=False) as file:
-            return cls(file["salt"].tobytes(), file["quick"], file["length"], file["digest"], file["row"])
+            arrays = {name: file[name] for name in ARRAYS if name in file.files}
+            arrays.setdefault("unit", np.zeros_like(arrays["row"]))  # a purge that an earlier version began
+            return cls(file["salt"].tobytes(), **arrays)
 
     @cached_property
     def _table(self) -> np.ndarray:
@@ -98,12 +119,13 @@ class Needles:
         return np.unique(self.quick)
 
     @cached_property
-    def _confirm(self) -> dict[int, dict[int, dict[bytes, int]]]:
-        known: dict[int, dict[int, dict[bytes, int]]] = {}
-        for quick, length, digest, row in zip(
-            self.quick.tolist(), self.length.tolist(), self.digest, self.row.tolist(), strict=True
-        ):
-            known.setdefault(quick, {}).setdefault(length, {})[digest.tobytes()] = row
+    def _confirm(self) -> dict[int, dict[int, dict[bytes, list[tuple[int, int]]]]]:
+        # rows that are equal have the same digest: each of them counts
+        known: dict[int, dict[int, dict[bytes, list[tuple[int, int]]]]] = {}
+        lists = (self.quick.tolist(), self.length.tolist(), self.digest, self.row.tolist(), self.unit.tolist())
+        for quick, length, digest, row, unit in zip(*lists, strict=True):
+            digests = known.setdefault(quick, {}).setdefault(length, {})
+            digests.setdefault(digest.tobytes(), []).append((row, unit))
         return known
 
     def found_in(self, data: bytes | memoryview) -> set[int]:
@@ -123,9 +145,18 @@ class Needles:
                 for i in likely[self._sorted[place] == hashed[likely]].tolist():
                     at = offset + i * WINDOW
                     for length, digests in self._confirm[int(hashed[i])].items():
-                        if (row := digests.get(_digest(self.salt, block[at : at + length]))) is not None:
-                            found.add(row)
+                        for row, unit in digests.get(_digest(self.salt, block[at : at + length]), ()):
+                            if not unit or _by_itself(data, start + at, length, unit):
+                                found.add(row)
         return found
+
+
+def _by_itself(data: memoryview, at: int, length: int, unit: int) -> bool:
+    """Whether a name that stands at a place is no part of a longer word."""
+    before, after = bytes(data[max(0, at - unit) : at]), bytes(data[at + length : at + length + unit])
+    if length >= LONGEST:  # only its beginning was compared
+        after = b""
+    return not any(part and (part[:1].isalnum() or part[0] >= 0x80 or part[:1] in b"_-") for part in (before, after))
 
 
 def _quick(words: np.ndarray, salt: bytes) -> np.ndarray:

@@ -15,7 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
-from dkvb.deletion import chain, in_place, ledger, standing, together
+from dkvb.deletion import in_place, ledger, made_from, standing, together
+from dkvb.deletion.deleted import to_delete
+from dkvb.deletion.erase import shred
 from dkvb.deletion.erase_artifacts import erase
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reach import Reach, reach_of
@@ -32,7 +34,7 @@ from dkvb.workspace.beside_purge import erasing
 from dkvb.workspace.files import sha256
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import STORED_SPLITS, VALUES
-from dkvb.workspace.requests import MASKED, PURGED, Request
+from dkvb.workspace.requests import EXACT, MASKED, PURGED, Request
 
 NEEDLES, STAGING = "needles.npz", "staging"
 
@@ -42,6 +44,9 @@ class Refit(Protocol):
 
     def check(self, reach: Reach) -> None:
         """Raise where that cannot be done, before anything is erased."""
+
+    def replaced(self, request: Request) -> list[str]:
+        """Names of the artifacts that it is about to delete: they belong to the former keys."""
 
     def run(self, request: Request) -> None:
         """Fit and train; may be repeated."""
@@ -89,6 +94,7 @@ def run(
         ledger.catch_up(workspace)
         request = requests.find(workspace, wanted)
         if request.state == PURGED:
+            drop_needles(request)  # a purge by an earlier version left them
             progress.note(f"purge: request {request.id} was purged before")
             return request.record.entry(skipped=True)
         _refuse(workspace, request)
@@ -101,10 +107,12 @@ def run(
             with erasing(workspace):
                 begun = _erase(workspace, requests.find(workspace, request.id), begun)
         if begun.stage == "reinit" and refit:
+            begun = _list_replaced(requests.find(workspace, request.id), begun, refit)
             refit.run(requests.find(workspace, request.id))
             begun = begun.model_copy(update={"stage": "close"})
             request_writing.change(requests.find(workspace, request.id), purging=begun)
         in_place.drop_copies(requests.find(workspace, request.id))
+        drop_needles(request)
         standing.tidy(workspace, request.train)
         closed = _close(workspace, requests.find(workspace, request.id), begun, time.perf_counter() - started)
         if raised := together.look_again_with(recipe, workspace, closed):
@@ -162,21 +170,22 @@ def _begin(recipe: Recipe, workspace: Workspace, request: Request, refit: Refit 
     reach = reach_of(workspace, request)
     if refit:
         refit.check(reach)
-    chain.check(reach)
+    made_from.check(reach)
     _refuse_mask_of_other_values(reach)
     replacing = in_place.replacing(recipe, workspace, reach)
-    needles, shared = sought(reach)
-    needles.save(request.path / NEEDLES)
+    looked_for = sought(reach)
+    looked_for.needles.save(request.path / NEEDLES)
     begun = PurgeBegun(
         stage="erase",
         keys="reinit" if refit else "keep",
         started=_now(),
         rows=SplitRows(**{split: len(reach.rows(split)) for split in STORED_SPLITS}),
-        shared_rows=shared,
+        shared_rows=looked_for.shared,
+        unnamed_rows=looked_for.unnamed,
         before_sha256=sha256(reach.model.path / VALUES),
         together=[other.id for other in reach.together],
         exact=replacing or None,
-        unfit=chain.unfit(workspace) or None,
+        unfit=made_from.unfit(workspace) or None,
     )
     request_writing.change(request, purging=begun)
     return begun
@@ -189,8 +198,9 @@ def _now() -> str:
 def _erase(workspace: Workspace, request: Request, begun: PurgeBegun) -> PurgeBegun:
     """Erase all that the request reaches, and look for what may be left of it."""
     reach = reach_of(workspace, request, begun.together)
-    deleted = dict.fromkeys([*(begun.deleted or []), *(model.path.name for model in reach.knowing)])
-    begun = begun.model_copy(update={"deleted": list(deleted)})
+    deleted = to_delete(reach, begun)
+    # written before anything goes: what is gone cannot be listed any more
+    begun = begun.model_copy(update={"deleted": deleted.models, "artifacts": deleted.others})
     request = request_writing.change(request, purging=begun)
     copies = {train: in_place.copy(request, train) for train in begun.exact or {}}
     for train, file in copies.items():
@@ -199,14 +209,30 @@ def _erase(workspace: Workspace, request: Request, begun: PurgeBegun) -> PurgeBe
     _zero_standing(reach)
     for model in reach.covered:
         standing.tidy(workspace, model.fingerprint)
-    done = erase(reach, request.path / STAGING, copies)
-    chain.carry_on(workspace, begun.unfit or [])
+    done = erase(reach, deleted, request.path / STAGING, copies)
+    made_from.carry_on(workspace, begun.unfit or [])
     looked = scan([workspace.root, workspace.reports], Needles.load(request.path / NEEDLES))
     _refuse_leftovers(request, looked)
     following = "reinit" if begun.keys == "reinit" else "close"
     begun = begun.model_copy(update={"done": done, "scan": looked, "stage": following})
     request_writing.change(requests.find(workspace, request.id), purging=begun)
     return begun
+
+
+def _list_replaced(request: Request, begun: PurgeBegun, refit: Refit) -> PurgeBegun:
+    """Write down what fitting new keys deletes, before it goes."""
+    listed = sorted(dict.fromkeys([*(begun.artifacts or []), *refit.replaced(request)]))
+    done = begun.done.model_copy(update={"artifacts": listed}) if begun.done else None
+    begun = begun.model_copy(update={"artifacts": listed, "done": done})
+    request_writing.change(request, purging=begun)
+    return begun
+
+
+def drop_needles(request: Request) -> None:
+    """Overwrite the hashes of what was erased, once it has been looked for: whoever has them and a row or an id can
+    tell whether it was among them."""
+    if (request.path / NEEDLES).exists():
+        shred(request.path / NEEDLES)
 
 
 def _zero_standing(reach: Reach) -> None:
@@ -220,7 +246,10 @@ def _zero_standing(reach: Reach) -> None:
         file, sha = exact_values.write(stand.request.path, values, passed_over)
         kept = stand.request.record.exact
         assert kept is not None
-        request_writing.change(stand.request, exact=kept.model_copy(update={"file": file, "values_sha256": sha}))
+        if (file, sha) != (kept.file, kept.values_sha256):
+            kept = kept.model_copy(update={"file": file, "values_sha256": sha})
+            zeroed = request_writing.change(stand.request, exact=kept, unrecorded=EXACT)
+            ledger.record(reach.workspace, EXACT, zeroed)
 
 
 def _refuse_leftovers(request: Request, looked: Scan) -> None:
@@ -237,18 +266,28 @@ def _refuse_leftovers(request: Request, looked: Scan) -> None:
             f"The scan found {rows} of the purged rows in {name}{more}: delete that, then run `dkvb purge"
             f" {request.id} --yes` again."
         )
+    if looked.named:
+        name, count = next(iter(looked.named.items()))
+        more = f" (and {len(looked.named) - 1} more files)" if len(looked.named) > 1 else ""
+        raise DkvbError(
+            f"The scan found the ids or file names of {count} purged samples in {name}{more}: take them out of it, or"
+            f" delete it, then run `dkvb purge {request.id} --yes` again."
+        )
 
 
 def _close(workspace: Workspace, request: Request, begun: PurgeBegun, seconds: float) -> Request:
     """Mark the request, and those purged together with it, purged; this one last."""
-    model = Lineage(workspace).find("train", request.train)
-    after = sha256(model.path / VALUES) if model else None
-    fields = {name: value for name, value in begun if name not in ("stage", "unfit")}
-    purge = PurgeRecord(**fields, finished=_now(), seconds=round(seconds, 3), after_sha256=after)
+    lineage = Lineage(workspace)
+    fields = {name: value for name, value in begun if name not in ("stage", "artifacts", "unfit")}
+    purge = PurgeRecord(**fields, finished=_now(), seconds=round(seconds, 3), after_sha256=None)
     for identity in [*(other for other in begun.together if other != request.id), request.id]:
         closed = requests.find(workspace, identity)
         if closed.state != PURGED:
-            closed = request_writing.change(closed, state=PURGED, purge=purge, purging=None, unrecorded=PURGED)
-            closed = ledger.record(workspace, PURGED, closed, values=after)
-        progress.note(f"purge: request {closed.id} is purged: {closed.record.what}")
+            model = lineage.find("train", closed.train)
+            after = sha256(model.path / VALUES) if model else None
+            ended = purge.model_copy(update={"after_sha256": after})
+            progress.note(f"purge: request {closed.id} is purged: {closed.record.what}")
+            closed = Request(closed.path, closed.record.without_names())
+            closed = request_writing.change(closed, state=PURGED, purge=ended, purging=None, unrecorded=PURGED)
+            ledger.record(workspace, PURGED, closed)
     return requests.find(workspace, request.id)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import json
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from dkvb.deletion import ledger
+from dkvb.deletion.statements import of_receipt
 from dkvb.pages import receipt as pages
 from dkvb.records.deletion import RequestRecord
 from dkvb.records.ledger import (
@@ -25,12 +29,14 @@ from dkvb.records.proportions import Accuracy
 from dkvb.records.purges import PurgeRecord
 from dkvb.runtime import progress
 from dkvb.runtime.versions import versions
-from dkvb.workspace import locks, requests
+from dkvb.workspace import locks, requests, signing
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import sha256, write_json
+from dkvb.workspace.files import atomic, sha256, write_json
+from dkvb.workspace.names import RECEIPTS
 from dkvb.workspace.requests import PURGED, RESTORED, Request
 
-FOLDER = "receipts"
+ENVELOPE = ".dsse.json"
+"""Ending of a signed receipt."""
 
 
 def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
@@ -44,36 +50,77 @@ def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
         with locks.unless_read_only(workspace.root):
             ledger.catch_up(workspace)
         request = requests.find(workspace, wanted)
-        path = workspace.root / FOLDER / f"{request.id}.json"
+        path = workspace.root / RECEIPTS / f"{request.id}.json"
         entry = _standing(workspace, request, path)
         skipped = entry is not None
         if entry is None:
             known = ledger.entries(workspace)
-            issued = _receipt(request.record, known[-1].hash if known else ledger.START)
-            write_json(path, issued.model_dump(mode="json"))
-            entry = ledger.append(workspace, "receipt", request, state=request.state, receipt=sha256(path))
+            issued = _receipt(request.record.public(), known[-1].hash if known else ledger.START)
+            new = path.with_name(f"{path.name}.new")
+            write_json(new, issued.model_dump(mode="json"))
+            entry = ledger.append(workspace, "receipt", request, state=request.state, receipt=sha256(new))
+            new.replace(path)  # killed before this line, the next call does it
         receipt = Receipt.model_validate_json(path.read_bytes())
-        page = path.with_suffix(".html")
-        with locks.unless_read_only(workspace.root) if skipped and page.is_file() else nullcontext():
-            pages.write(page, receipt, entry)
+        with locks.unless_read_only(workspace.root) if skipped else nullcontext():
+            _dress(workspace, request, receipt, entry, path)
+        envelope, page = path.with_suffix(ENVELOPE), path.with_suffix(".html")
         progress.note(f"receipt of {request.id}: {page}")
         return ReceiptEntry(
             **dict(receipt),
             receipt_sha256=sha256(path),
             entry=entry.number,
+            head=entry.hash,
+            envelope=str(envelope) if envelope.is_file() else None,
             path=str(path),
             page=str(page),
             skipped=skipped,
         )
 
 
+def _dress(workspace: Workspace, request: Request, receipt: Receipt, entry: LedgerEntry, path: Path) -> None:
+    """Lay beside a receipt, the file at `path`, its page and its signature, and copies of all into the reports."""
+    envelope = _signed(workspace, request, receipt, path.with_suffix(ENVELOPE))
+    page = pages.write(path.with_suffix(".html"), receipt, entry)
+    _copy(workspace, [path, page, *([envelope] if envelope else [])])
+
+
+def _signed(workspace: Workspace, request: Request, receipt: Receipt, path: Path) -> Path | None:
+    """The receipt as a signed statement, in a file beside it; None where there is no key to sign it with."""
+    said = receipt.model_dump(mode="json")
+    try:
+        held = json.loads(path.read_bytes())
+        there = json.loads(base64.b64decode(held["payload"]))["predicate"] == said
+    except (OSError, ValueError, KeyError, TypeError):
+        there = False
+    key = signing.signer(workspace)
+    if key and not there:
+        write_json(path, key.envelope(of_receipt(workspace, request, receipt)))
+    elif not there:
+        path.unlink(missing_ok=True)  # of a receipt that this one takes the place of
+    return path if key or there else None
+
+
+def _copy(workspace: Workspace, files: Sequence[Path]) -> None:
+    """Lay a receipt's files into the reports as well, where the index links to them."""
+    folder = workspace.reports / RECEIPTS
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(f"{files[0].stem}.*"):
+        stale.unlink()
+    for file in files:
+        with atomic(folder / file.name) as temporary:
+            shutil.copyfile(file, temporary)
+
+
 def _standing(workspace: Workspace, request: Request, path: Path) -> LedgerEntry | None:
     """The ledger's entry of a receipt that still stands: the last event of its request, and its file as it was."""
     of_request = [entry for entry in ledger.entries(workspace) if entry.request == request.id]
     last = of_request[-1] if of_request else None
-    if last and last.event == "receipt" and path.is_file() and sha256(path) == last.receipt:
-        return last
-    return None
+    if last is None or last.event != "receipt":
+        return None
+    new = path.with_name(f"{path.name}.new")
+    if new.is_file() and sha256(new) == last.receipt:
+        new.replace(path)
+    return last if path.is_file() and sha256(path) == last.receipt else None
 
 
 def _receipt(record: RequestRecord, previous: str) -> Receipt:
@@ -197,9 +244,19 @@ def _erased(purge: PurgeRecord, exactly: bool = False) -> list[str]:
         f"All {purge.scan.files:,} files of workspace and reports ({purge.scan.bytes:,} bytes, unpacked ones included)"
         f" were scanned for {purge.scan.needles:,} marks of the erased rows and values: none was found."
     )
+    if purge.scan.names is not None:
+        said.append(
+            f"They were scanned for the ids and file names of {purge.scan.names:,} erased samples as well: none was"
+            " found. The marks were overwritten afterwards."
+        )
     if purge.shared_rows:
         said.append(
             f"{purge.shared_rows:,} erased samples are equal to samples that stay, and could not be looked for."
+        )
+    if purge.unnamed_rows:
+        said.append(
+            f"The ids of {purge.unnamed_rows:,} erased samples have fewer than 8 characters, or are those of samples"
+            " that stay as well, and could not be looked for."
         )
     return said
 
@@ -212,6 +269,11 @@ def _not_claimed(record: RequestRecord) -> list[str]:
         " made elsewhere, and old blocks that a disk or file system may keep after a file was overwritten.",
         "No legal conclusion is drawn: whether this answers a request for erasure is for the reader to judge.",
     ]
+    if record.pseudonym:
+        said.append(
+            "Names are pseudonyms here and in the ledger. The names themselves still stand in the data set's list of"
+            " classes and on pages that show it, and, until a purge, in the request."
+        )
     if record.level == "exact" and (record.purge is None or record.purge.keys == "keep"):
         said.append("The keys were fitted with these samples present and were kept.")
     if record.level == "exact" and record.purge is None:

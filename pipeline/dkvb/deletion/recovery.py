@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dkvb.deletion.erased_checks import share_erased
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.records.proportions import Accuracy
 from dkvb.records.verdict import Recovered, Recovery
@@ -14,9 +15,7 @@ from dkvb.records.verdict import Recovered, Recovery
 def erased_share(trained: TrainedSeed, mask: np.ndarray) -> float | None:
     """The share of the pairs under a mask (C, M) bool whose values are all zero or no numbers; None where none is
     masked."""
-    values = trained.bottleneck.values[mask]
-    gone = ~np.isfinite(values).all(1) | ~values.any(1)
-    return float(gone.mean()) if len(gone) else None
+    return share_erased(trained.bottleneck.values, mask)
 
 
 def recovery(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dkvb.deletion import ledger
 from dkvb.deletion.erase import shred_folder
 from dkvb.deletion.reach import Reach
 from dkvb.deletion.standing import tidy
@@ -15,9 +16,10 @@ from dkvb.stages import train
 from dkvb.training.codes import quantize_seed
 from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.finished import Artifact
 from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.lineage import Lineage
-from dkvb.workspace.requests import MASKED, Request, need_features
+from dkvb.workspace.requests import MASKED, REINIT, Request, need_features
 from dkvb.workspace.specs import dkvb_spec
 
 
@@ -43,24 +45,36 @@ class Reinit:
                     " purge or restore it first."
                 )
 
+    def replaced(self, request: Request) -> list[str]:
+        """Names of the models of the former keys, which are deleted."""
+        return [model.path.name for model in self._of_former_keys(request)]
+
+    def _of_former_keys(self, request: Request) -> list[Artifact]:
+        codes = self._codes(request)
+        models = [one for one in self.workspace.all("train") if one.fingerprint != request.train]
+        return [one for one in (*models, *self.workspace.all("retrained")) if one.inputs.get("quantize") == codes]
+
     def run(self, request: Request) -> None:
         """Fit and train again under the same names. The masks of the model's purged requests become empty: no pair
         holds their classes. May be repeated."""
-        codes = self._codes(request)
-        for old in [*self.workspace.all("train"), *self.workspace.all("retrained")]:
-            if old.inputs.get("quantize") == codes and old.fingerprint != request.train:
-                shred_folder(old.path)  # values of the old keys
+        for old in self._of_former_keys(request):
+            shred_folder(old.path)
         own = self.recipe.with_(run={"seeds": [request.record.seed]})
         # the stage refuses new keys while masks of purged classes belong to the old ones; these are emptied below
         quantize_seed(own, self.workspace, need_features(own, self.workspace), request.record.seed, force=True)
         train.run(own, self.workspace, force=True)
         nothing = np.zeros_like(request.mask())
+        purged = request.record.purging.together if request.record.purging else []
         model = Lineage(self.workspace).find("train", request.train)
         assert model is not None  # it was trained just now
         for other in requests.all_requests(self.workspace, request.train):
             emptied, before = request_writing.write_mask(other.path, nothing), other.record.masked_at_first
-            new = {"made_on": requests.made_on(model), "mask_sha256": emptied, "masked": 0, "topped_up": None}
-            request_writing.change(other, masked_before_reinit=before, **new)
+            mask = {"mask_sha256": emptied, "masked_before_reinit": before, "masked": 0, "topped_up": None}
+            mask |= {"made_on": requests.made_on(model)}
+            if other.id in purged:  # the entry of its purge says so
+                request_writing.change(other, **mask)
+            elif other.record.masked_before_reinit is None or other.record.mask_sha256 != emptied:
+                ledger.record(self.workspace, REINIT, request_writing.change(other, **mask, unrecorded=REINIT))
         tidy(self.workspace, request.train)
 
     def _codes(self, request: Request) -> str:

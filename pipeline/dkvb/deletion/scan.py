@@ -1,7 +1,8 @@
-"""Search of all files of a workspace for rows that were erased.
+"""Search of all files of a workspace for rows that were erased, and for their ids and file names.
 
 Rows are looked for as float32, float16 and float64 in the bytes of every file; compressed zarr arrays, parquet, npz and
-gzip files are looked at unpacked as well, and the numbers in text files (JSON, CSV, HTML) as float32.
+gzip files are looked at unpacked as well, and the numbers in text files (JSON, CSV, HTML) as float32. Names are looked
+for in the same bytes, in columns and arrays of texts, and in what files are called.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 def scan(folders: Sequence[Path], needles: Needles) -> Scan:
     """Look at every file below some folders."""
-    files, size, found, unreadable = 0, 0, {}, []
-    for path in sorted({path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file()}):
+    files, size, unreadable = 0, 0, []
+    found: dict[str, int] = {}
+    named: dict[str, int] = {}
+    names = needles.names
+    below = {path: folder for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file()}
+    for path, folder in sorted(below.items()):
         try:
-            rows: set[int] = set()
+            rows = needles.found_in(path.relative_to(folder).as_posix().encode(errors="surrogateescape"))
             for part in _parts(path):
                 size += len(part)
                 rows |= needles.found_in(part)
@@ -41,9 +46,19 @@ def scan(folders: Sequence[Path], needles: Needles) -> Scan:
         except OSError as error:
             unreadable.append(f"{path}: {error.strerror}")
             continue
-        if rows:
-            found[str(path)] = len(rows)
-    return Scan(files=files, bytes=size, needles=len(needles.quick), found=found, unreadable=unreadable)
+        if rows - names:
+            found[str(path)] = len(rows - names)
+        if rows & names:
+            named[str(path)] = len(rows & names)
+    return Scan(
+        files=files,
+        bytes=size,
+        needles=int((needles.unit == 0).sum()),
+        names=len(names),
+        found=found,
+        named=named,
+        unreadable=unreadable,
+    )
 
 
 def _parts(path: Path) -> Iterator[bytes | memoryview]:
@@ -62,12 +77,15 @@ def _parts(path: Path) -> Iterator[bytes | memoryview]:
 def _unpacked(path: Path, whole: bytes) -> Iterator[bytes | memoryview]:
     suffix = path.suffix.lower()
     if path.name == "zarr.json":
-        if json.loads(whole).get("node_type") == "array" and b"zstd" in whole:
+        told = json.loads(whole)
+        if told.get("node_type") == "array" and (b"zstd" in whole or told.get("data_type") == "string"):
             import zarr
 
             array = np.asarray(zarr.open_array(path.parent, mode="r")[:])
             if array.dtype.kind in "biuf":
                 yield np.ascontiguousarray(array).tobytes()
+            elif array.dtype.kind in "TUO":
+                yield "\n".join(map(str, array.ravel().tolist())).encode()
     elif suffix == ".parquet":
         import polars
 
@@ -90,6 +108,8 @@ def _column(column: Any) -> Iterator[bytes]:
 
     if column.dtype == polars.Binary:
         yield b"".join(value for value in column.to_list() if value is not None)
+    elif column.dtype in (polars.String, polars.Categorical, polars.Enum):
+        yield "\n".join(value for value in column.to_list() if value is not None).encode()
     elif isinstance(column.dtype, polars.List | polars.Array):
         inner = column.explode()
         if inner.dtype.is_numeric():

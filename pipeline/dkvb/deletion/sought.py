@@ -1,6 +1,12 @@
-"""What a purge looks for once it has erased: hashes of the rows and values that must be gone."""
+"""What a purge looks for once it has erased: hashes of the rows, values, ids and file names that must be gone."""
 
 from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -16,16 +22,32 @@ LOOKED_FOR = 20_000
 """Pairs whose values of training are looked for after others took their place, at most: they are of one file."""
 
 
-def sought(reach: Reach) -> tuple[Needles, int]:
-    """Hashes of all that is to be erased; and how many rows have none, because rows that stay are the same."""
+@dataclass(frozen=True)
+class Sought:
+    """Hashes of all that is to be erased."""
+
+    needles: Needles
+    shared: int
+    """Rows that have none, because rows that stay are the same."""
+    unnamed: int
+    """Rows whose ids have none: they are too short, or those of rows that stay as well."""
+
+
+def sought(reach: Reach) -> Sought:
+    """What is to be erased and has not been yet, as hashes."""
     needles, first = Needles.none(), 0
     staying: list[np.ndarray] = []
+    gone_ids: list[str] = []
+    staying_ids: list[str] = []
     for split in STORED_SPLITS:
         stored = arrays.read(reach.features, f"{split}/features")
         mine = np.isin(np.arange(len(stored)), reach.rows(split)) & (stored_labels(reach.features, split) >= 0)
         needles += Needles.of(stored[mine], needles.salt, first)
         first += int(mine.sum())
         staying.append(stored[~mine])
+        ids = [str(one) for one in arrays.plain(reach.features.path, f"{split}/ids").tolist()]
+        for one, goes in zip(ids, mine.tolist(), strict=True):
+            (gone_ids if goes else staying_ids).append(one)
     shared = {row for rows in staying for row in needles.found_in(np.ascontiguousarray(rows).data)}
     needles = needles.without(shared)
     for request in reach.together:
@@ -40,7 +62,31 @@ def sought(reach: Reach) -> tuple[Needles, int]:
         erased = Needles.of(values[gone], needles.salt, first, dtypes=("<f4",))
         first += int(gone.sum())
         needles += erased.without({row for rows in stay for row in erased.found_in(np.ascontiguousarray(rows).data)})
-    return needles, len(shared)
+    names = named(gone_ids, staying_ids, needles.salt, first)
+    return Sought(needles + names, len(shared), len(gone_ids) - len(names.names))
+
+
+def named(gone: Sequence[str], staying: Sequence[str], salt: bytes, first: int = 0) -> Needles:
+    """Needles of the ids of rows, numbered from `first` on, and of the file names that ids end in; without those that
+    ids that stay hold as well."""
+    text = "\n".join(staying).encode()
+    needles = Needles.none(salt)
+    files = [PurePosixPath(one).name if "/" in one else "" for one in gone]
+    for names in (gone, files):
+        mine = Needles.none(salt)
+        for spelled in ("plain", "JSON", "HTML"):
+            words = [_spelled(one, spelled) for one in names]
+            written = [i for i, word in enumerate(words) if word and (spelled == "plain" or word != names[i])]
+            rows, chosen = [first + i for i in written], [words[i] for i in written]
+            mine += Needles.of_names([word.encode() for word in chosen], rows, 1, salt)
+            mine += Needles.of_names([word.encode("utf-32-le") for word in chosen], rows, 4, salt)
+        needles += mine.without(mine.found_in(text))
+    return needles
+
+
+def _spelled(name: str, how: str) -> str:
+    """A name as text files of a kind have it."""
+    return {"JSON": json.dumps(name)[1:-1], "HTML": html.escape(name)}.get(how, name)
 
 
 def _some(pairs: np.ndarray) -> np.ndarray:

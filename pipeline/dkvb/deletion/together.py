@@ -70,7 +70,7 @@ class Holder:
         return TopUp(
             request=self.request.id,
             cause=cause,
-            names=self.request.names,
+            names=self.request.public_names,
             recognised=self.recognised,
             n_before=self.request.record.n,
             n=self.n,
@@ -155,8 +155,13 @@ def _grow(holder: Holder, masked: np.ndarray, target: float) -> np.ndarray:
 
 
 def _looked(trained: TrainedSeed, holder: Holder, shares: dict[int, dict[str, float]]) -> list[Looked]:
-    request, names = holder.request.id if holder.request else None, trained.splits.classes
-    return [Looked(class_id=c, name=names[c], request=request, recognised=of_class) for c, of_class in shares.items()]
+    request, names = holder.request, dict(enumerate(trained.splits.classes))
+    if request:  # what is kept of another request has its pseudonyms, where it has any
+        names |= dict(zip(request.classes, request.public_names, strict=True))
+    return [
+        Looked(class_id=c, name=names[c], request=request.id if request else None, recognised=of_class)
+        for c, of_class in shares.items()
+    ]
 
 
 def top_ups(holders: Sequence[Holder], cause: str) -> list[TopUp]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from dkvb.deletion.ledger import append
+from dkvb.deletion import ledger
 from dkvb.deletion.verdict import judge
 from dkvb.errors import DamagedArtifact, MissingStage
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.recipe import Recipe
-from dkvb.records.ledger import VerifiedMeasures
+from dkvb.records.ledger import Ledger, VerifiedMeasures
 from dkvb.records.proportions import SplitAccuracy
-from dkvb.records.verdict import Verdict
+from dkvb.records.verdict import Check, Verdict
 from dkvb.runtime import progress
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.beside_purge import reading
@@ -22,12 +22,16 @@ from dkvb.workspace.requests import MASKED, Request, forgotten, need_features
 def run(recipe: Recipe, workspace: Workspace, quick: bool = False) -> list[Verdict]:
     """A verdict per seed of the recipe in whose model anything is forgotten; each is entered into the ledger.
 
+    Requests, masks and receipts are held against the ledger first: where they are not what it says, every verdict has a
+    failed check that names it.
+
     Args:
         quick: whether to leave out the second oracle, see `judge`.
 
     Raises:
         MissingStage: no such model, or nothing is forgotten in it.
-        DamagedArtifact: model, features or a mask have been altered.
+        DamagedArtifact: model, features or a mask have been altered, or a request of the ledger is gone and nothing
+            else is forgotten.
     """
     with reading(workspace):
         return _verdicts(recipe, workspace, quick)
@@ -35,6 +39,7 @@ def run(recipe: Recipe, workspace: Workspace, quick: bool = False) -> list[Verdi
 
 def _verdicts(recipe: Recipe, workspace: Workspace, quick: bool) -> list[Verdict]:
     features = need_features(recipe, workspace)
+    kept = ledger.verify(workspace)
     verdicts = []
     for seed in recipe.run.seeds:
         trained = TrainedSeed(recipe, workspace, features, seed)
@@ -44,14 +49,34 @@ def _verdicts(recipe: Recipe, workspace: Workspace, quick: bool) -> list[Verdict
             continue
         trained = trained.under(union)
         verdict = judge(trained, union.mask, union.classes, union.requests, quick)
+        if not kept.valid:
+            verdict = verdict.failed_by(_not_as_recorded(kept))
         mend, recorded = list(_mend(verdict, union.requests)), _record(workspace, verdict, union.requests)
         verdicts.append(verdict.model_copy(update={"mend": mend, "recorded": recorded}))
+    if not verdicts and not kept.valid:
+        raise DamagedArtifact(f"The record of requests does not hold: {kept.problem}. `dkvb ledger` lists all of it.")
     if not verdicts:
         raise MissingStage(
             f"Nothing is forgotten in the trained bottleneck of seed {', '.join(map(str, recipe.run.seeds))} in"
             f" {workspace.root}: open a request with `dkvb forget CLASS` first."
         )
     return verdicts
+
+
+def _not_as_recorded(kept: Ledger) -> Check:
+    """The check that fails where requests are not what the ledger says."""
+    count = len(kept.problems)
+    more = f", and {count - 1} more (`dkvb ledger` lists them)" if count > 1 else ""
+    return Check(
+        name="record of requests",
+        state="failed",
+        sentence=f"Requests, receipts and ledger do not fit together: {kept.problem}{more}.",
+        passed=False,
+        value=float(count),
+        threshold=0.0,
+        unit="number",
+        detail=f"{count} things that do not fit",
+    )
 
 
 def _mend(verdict: Verdict, requests: Sequence[Request]) -> Iterator[str]:
@@ -75,7 +100,8 @@ def _record(workspace: Workspace, verdict: Verdict, requests: Sequence[Request])
     for request in requests:
 
         def of_request(split: SplitAccuracy, request: Request = request) -> dict[str, float | None]:
-            return {one.name: one.accuracy for one in split.per_class if one.class_id in request.classes}
+            names = dict(zip(request.classes, request.public_names, strict=True))
+            return {names[one.class_id]: one.accuracy for one in split.per_class if one.class_id in names}
 
         measured = VerifiedMeasures(
             forget_test=of_request(accuracy.test),
@@ -86,7 +112,7 @@ def _record(workspace: Workspace, verdict: Verdict, requests: Sequence[Request])
         )
         try:
             said = {"passed": verdict.passed, "verdict": verdict.verdict}
-            append(workspace, "verified", request, **said, state=request.state, measured=measured)
+            ledger.append(workspace, "verified", request, **said, state=request.state, measured=measured)
         except DamagedArtifact as error:
             progress.note(f"verify: the verdict is not recorded. {error}")
             return False

@@ -210,6 +210,11 @@ class Verify(Section):
     """Epochs of that."""
 
 
+class Deletion(Section):
+    days: Count = 30
+    """Days from its opening within which a request is to be purged or refused."""
+
+
 class Run(Section):
     seeds: Annotated[list[Seed], Field(min_length=1), Distinct] = [0]
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from dkvb import registry
 from dkvb.errors import UsageError, nearest
-from dkvb.recipe.sections import Data, Encoder, Keys, Linear, Run, Scrub, Section, Train, Unlearn, Verify
+from dkvb.recipe.sections import Data, Deletion, Encoder, Keys, Linear, Run, Scrub, Section, Train, Unlearn, Verify
 
 
 class Recipe(Section):
@@ -26,6 +26,7 @@ class Recipe(Section):
     scrub: Scrub = Scrub()
     unlearn: Unlearn = Unlearn()
     verify: Verify = Verify()
+    deletion: Deletion = Deletion()
     run: Run = Run()
 
     @property

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict
 
 from dkvb.records.base import Record
+from dkvb.records.filing import Notice, Pseudonym, Refusal
 from dkvb.records.levels import NEW_KEYS, UNPURGED, WORDS, Level
 from dkvb.records.masking import Harmed, Masking, TopUp
 from dkvb.records.purges import PurgeBegun, PurgeRecord, State
@@ -130,7 +131,7 @@ class RequestFields(Masking):
     model_config = ConfigDict(extra="allow")  # fields of a later version are kept when the file is written again
     absent: ClassVar[frozenset[str]] = Masking.absent | {
         *("note", "unrecorded", "restored", "purging", "purge", "masked_before_reinit", "topped_up"),
-        *("level", "exact", "samples"),
+        *("level", "exact", "samples", "reason", "pseudonym", "refused", "notified"),
     }
 
     state: State
@@ -151,6 +152,13 @@ class RequestFields(Masking):
     exact: ExactValues | None = None
     samples: ForgottenSamples | None = None
     """Where single samples are forgotten rather than classes."""
+    reason: str | None = None
+    """Why it was made."""
+    pseudonym: Pseudonym | None = None
+    """What stands for its names in ledger and receipts; None where they stand there themselves."""
+    refused: Refusal | None = None
+    notified: list[Notice] | None = None
+    """Who was told of it, in order."""
     masked_before_reinit: int | None = None
     """`masked` as it was before the keys were fitted anew, which empties the mask."""
 
@@ -203,6 +211,29 @@ class RequestRecord(RequestFields):
     """Of `mask.safetensors`."""
     made_on: MadeOn | None = None
     """None where an earlier version wrote the request or the model."""
+
+    def public(self) -> RequestRecord:
+        """The record as what cannot be taken back may hold it, ledger and receipts: pseudonyms in the place of names,
+        and salted hashes in that of texts, where the request has pseudonyms."""
+        alias = self.pseudonym
+        if alias is None:
+            return self
+        refused, notified = self.refused, self.notified
+        hidden: dict[str, Any] = {
+            "names": alias.names,
+            "note": None,
+            "looked": [one.model_copy(update={"name": ""}) for one in self.looked] if self.looked else self.looked,
+            "reason": alias.hide(self.reason),
+            "refused": refused and refused.model_copy(update={"because": alias.hide(refused.because)}),
+            "notified": notified and [one.model_copy(update={"who": alias.hide(one.who)}) for one in notified],
+        }
+        return self.model_copy(update=hidden)
+
+    def without_names(self) -> RequestRecord:
+        """The record of a purged request: its names and texts are gone for good where it has pseudonyms."""
+        if self.pseudonym is None:
+            return self
+        return self.public().model_copy(update={"pseudonym": self.pseudonym.model_copy(update={"salt": None})})
 
     def entry(self, skipped: bool) -> RequestEntry:
         """Its entry in `--json`. `skipped`: there was nothing left to do."""

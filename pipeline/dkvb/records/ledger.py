@@ -32,13 +32,17 @@ class LedgerEntry(Record):
 
     model_config = ConfigDict(extra="allow")  # an event of a later version is no damage
     absent: ClassVar[frozenset[str]] = frozenset(
-        {"mask", "top_up", "values", "state", "passed", "verdict", "measured", "receipt"}
+        {"format", "mask", "top_up", "values", "state", "passed", "verdict", "measured", "receipt", "facts"}
+        | {"reason", "because", "notified"}
     )
 
+    format: int | None = None
+    """2; None in entries of version 0.1, which hold no facts."""
     number: int
     """Its place, from 1 on."""
     event: str
-    """masked, topped-up, exact, verified, restored, purged or receipt."""
+    """masked, topped-up, exact, reinit (keys were fitted anew and its mask was emptied), verified, restored, refused,
+    purged, notified or receipt."""
     request: str
     classes: list[int]
     train: str
@@ -61,6 +65,14 @@ class LedgerEntry(Record):
     """verified: the verdict."""
     receipt: str | None = None
     """receipt: hash of its JSON file."""
+    reason: str | None = None
+    """masked: why the request was made, where that was said."""
+    because: str | None = None
+    """refused: why."""
+    notified: str | None = None
+    """notified: who was told."""
+    facts: dict[str, str] | None = None
+    """Of events that change the request: kind of thing that its record says -> hash of that."""
     previous: str
     """Hash of the entry before; of the first, 64 zeros."""
     hash: str
@@ -70,22 +82,62 @@ class LedgerEntry(Record):
 class LedgerHead(Record):
     """What `ledger.head.json` holds: how long the ledger is, so that its end cannot be cut off unseen."""
 
+    absent: ClassVar[frozenset[str]] = frozenset({"signature"})
+
     entries: int
     hash: str
     """Of the last entry."""
     pending: dict[str, Any] | None
     """An entry that is being written."""
+    signature: dict[str, Any] | None = None
+    """Its signature."""
+
+
+class TimeStamp(Record):
+    """An entry's hash, stamped by an authority (RFC 3161)."""
+
+    entry: int
+    """Number of the entry, the last at the time."""
+    hash: str
+    """Its hash."""
+    url: str
+    """The authority's address."""
+    time: str
+    """What the authority says."""
+    response: str
+    """Its answer, in base64."""
+
+
+class KeyPair(Record):
+    """Files of a new key."""
+
+    private: str
+    """The private key: give its path as `DKVB_SIGNING_KEY`."""
+    public: str
+    """The public key, for whoever checks."""
 
 
 class Ledger(Record):
     """What `dkvb ledger` prints."""
 
+    absent: ClassVar[frozenset[str]] = frozenset({"keys", "stamped"})
+
     ledger: list[LedgerEntry]
     """The entries that fit."""
     valid: bool
-    """Whether no entry was changed, removed or reordered."""
+    """Whether no entry was changed, removed or reordered, and every request and receipt is what its entries say."""
     problem: str | None
-    """The first entry that was changed, removed or reordered, in words."""
+    """The first thing that does not fit, in words."""
+    problems: list[str]
+    """Everything that does not fit."""
+    not_checked: list[str]
+    """What could not be checked, and why."""
+    head: str
+    """Hash of the last entry: kept elsewhere, it shows by `--expect` that nothing before it was changed or cut off."""
+    keys: KeyPair | None = None
+    """With `--keygen`, the files that were written."""
+    stamped: TimeStamp | None = None
+    """With `--timestamp`, what the authority answered."""
     path: str
     """The ledger's file."""
 
@@ -194,10 +246,16 @@ class Receipt(Record):
 class ReceiptEntry(Receipt):
     """A receipt in `--json`, with its place in the ledger."""
 
+    absent: ClassVar[frozenset[str]] = Receipt.absent | {"envelope"}
+
     receipt_sha256: str
     """Hash of its JSON file."""
     entry: int
     """Number of its entry in the ledger."""
+    head: str
+    """Hash of that entry: kept elsewhere, `dkvb ledger --expect HASH` shows that nothing before it was changed."""
+    envelope: str | None = None
+    """The receipt as a signed statement; None where there is no key."""
     path: str
     """The JSON file."""
     page: str

@@ -23,13 +23,19 @@ class SplitRows(Record):
 class Scan(Record):
     """A search of all files for rows that were erased."""
 
+    absent: ClassVar[frozenset[str]] = frozenset({"names", "named"})
+
     files: int
     bytes: int
     """Their size, unpacked."""
     needles: int
     """Marks (salted hashes) of erased rows and values that were looked for."""
+    names: int | None = None
+    """Erased samples that were also looked for by id and file name; None in purges of earlier versions."""
     found: dict[str, int]
     """File -> how many of the rows it holds."""
+    named: dict[str, int] | None = None
+    """File -> how many of the samples it names."""
     unreadable: list[str]
     """Files that could not be looked at, and why."""
 
@@ -69,7 +75,9 @@ class PurgePlan(Record):
 class PurgeBegun(Record):
     """A purge that is under way, or was cut short: what `dkvb purge` needs to end it."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"deleted", "done", "scan", "exact", "unfit"})
+    absent: ClassVar[frozenset[str]] = frozenset(
+        {"deleted", "artifacts", "done", "scan", "exact", "unfit", "unnamed_rows"}
+    )
 
     stage: Literal["erase", "reinit", "close"]
     """The step that comes next."""
@@ -81,12 +89,16 @@ class PurgeBegun(Record):
     """Rows that were erased."""
     shared_rows: int
     """Rows that are equal to rows that stay, and can therefore not be looked for."""
+    unnamed_rows: int | None = None
+    """Rows whose ids are too short, or those of rows that stay as well, to be looked for."""
     before_sha256: str
     """Of the file of values."""
     together: list[str]
     """Ids of the requests that are purged with it, its own among them."""
     deleted: list[str] | None = None
-    """Bottlenecks that were deleted because they still knew the classes."""
+    """Models that are deleted because they still know the classes or samples: written down before any of them goes."""
+    artifacts: list[str] | None = None
+    """What else is deleted, likewise: trained with the classes, unfinished, or made anew."""
     exact: dict[str, str] | None = None
     """Bottleneck (its fingerprint) -> hash of the values, trained without what is purged, that take the place of its
     own; they lie in the request's folder until the purge has ended."""
@@ -99,7 +111,7 @@ class PurgeBegun(Record):
 class PurgeRecord(Record):
     """A purge that has ended."""
 
-    absent: ClassVar[frozenset[str]] = frozenset({"exact"})
+    absent: ClassVar[frozenset[str]] = frozenset({"exact", "unnamed_rows"})
 
     keys: Keys
     """Whether keys were kept or fitted anew."""
@@ -109,6 +121,9 @@ class PurgeRecord(Record):
     """Rows that were erased."""
     shared_rows: int
     """Rows that are equal to rows that stay, and could therefore not be looked for."""
+    unnamed_rows: int | None = None
+    """Rows whose ids were too short, or those of rows that stay as well, to be looked for; None in purges of earlier
+    versions."""
     deleted: list[str]
     """Models that were deleted because they still knew the classes or samples."""
     exact: dict[str, str] | None = None

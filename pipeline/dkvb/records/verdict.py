@@ -255,6 +255,11 @@ class Verdict(Record):
     recorded: bool | None = None
     """Whether the ledger holds the verdict now."""
 
+    def failed_by(self, check: Check) -> Verdict:
+        """The verdict with a failed check before its own."""
+        update = {"checks": [check, *self.checks], "checks_failed": self.checks_failed + 1}
+        return self.model_copy(update={**update, "verdict": "failed", "passed": False})
+
     @property
     def counted(self) -> str:
         """How many checks came out how, in words."""

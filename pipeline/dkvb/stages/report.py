@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dkvb.errors import MissingStage
-from dkvb.pages import bottleneck, compare, index, paper, written
+from dkvb.pages import bottleneck, compare, index, paper, requests, written
 from dkvb.pages import run as run_page
 from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.runs import Collected
@@ -22,6 +22,7 @@ from dkvb.recipe import Recipe
 from dkvb.records.report import ReportResult
 from dkvb.runtime import progress
 from dkvb.version import __version__
+from dkvb.workspace import request_table
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.beside_purge import reading
 from dkvb.workspace.files import atomic, canonical_hash, write_json, write_text
@@ -54,7 +55,9 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
         raise MissingStage(
             f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages."
         )
-    folder, planned = workspace.reports, plan(collected)
+    folder = workspace.reports
+    asked = requests.pages(request_table.rows(workspace, recipe.deletion.days), folder)
+    planned = [*plan(collected), *asked]
     remove_unfinished(folder)
     listing, ours = _listed(folder), canonical_hash([__version__, sources()])
     keys = {page.name: canonical_hash([ours, page.title, page.inputs]) for page in planned}
@@ -82,7 +85,7 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
 
 
 def plan(collected: Collected) -> list[Page]:
-    """Every page but the index, in the order in which the index links to them."""
+    """Every page of models and runs, in the order in which the index links to them."""
     return [page for kind in (run_page, compare, bottleneck, paper) for page in kind.pages(collected)]
 
 

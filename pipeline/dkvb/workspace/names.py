@@ -56,6 +56,9 @@ LOSSES = "losses.parquet"
 REQUEST = "request.json"
 """Requests: written last, what the request is."""
 
+RECEIPTS = "receipts"
+"""The folder of receipts, in the workspace and in the reports."""
+
 LAST_RECIPE = "recipe.json"
 """The workspace itself: the recipe last used in it."""
 

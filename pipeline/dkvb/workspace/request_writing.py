@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from safetensors.numpy import save_file
 
 from dkvb.bottleneck.mask_order import pack
 from dkvb.records.deletion import RequestRecord
+from dkvb.records.filing import Pseudonym
 from dkvb.records.masking import Masking, TopUp
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic, remove_leftovers, sha256, write_json
@@ -22,12 +24,27 @@ from dkvb.workspace.names import MASK, REQUEST
 from dkvb.workspace.requests import MASKED, TOPPED_UP, Request, folder, made_on, top_up_file
 
 
+@dataclass(frozen=True)
+class Filing:
+    """How a request is kept."""
+
+    reason: str | None = None
+    """Why it is made."""
+    pseudonym: Pseudonym | None = None
+    """What stands for the names of its classes."""
+
+    def shown(self, names: Sequence[str]) -> list[str]:
+        """The names that its id is made of."""
+        return self.pseudonym.names if self.pseudonym else list(names)
+
+
 def open_request(
     workspace: Workspace,
     train: Artifact,
     masking: Masking,
     mask: np.ndarray,
     fill: Callable[[Path], dict[str, Any]] = lambda path: {},
+    filing: Filing | None = None,
 ) -> Request:
     """Write a new request in state masked. Call with `held`.
 
@@ -36,13 +53,15 @@ def open_request(
         masking: what was measured.
         mask: (C, M) bool, the pairs that it masks.
         fill: writes more files into its folder; returns the fields of the record that tell of them.
+        filing: how it is kept.
     """
     here = folder(workspace)
     here.mkdir(parents=True, exist_ok=True)
     for path in here.iterdir():
         if path.is_dir() and not (path / REQUEST).is_file():  # begun by a killed process
             shutil.rmtree(path)
-    path = here / next_id(workspace, masking.names)
+    filing = filing or Filing()
+    path = here / next_id(workspace, filing.shown(masking.names))
     path.mkdir()
     more = fill(path)
     record = RequestRecord(
@@ -53,6 +72,8 @@ def open_request(
         made_on=made_on(train),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         unrecorded=MASKED,
+        reason=filing.reason,
+        pseudonym=filing.pseudonym,
         **{**dict(masking), **more},
     )
     return _written(path, record)

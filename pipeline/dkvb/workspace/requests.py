@@ -36,6 +36,10 @@ PURGED: State = "purged"
 RESTORED: State = "restored"
 TOPPED_UP = "topped-up"
 """The event in the ledger of a request whose N was raised."""
+EXACT = "exact"
+"""That of a request for which values were trained: a hidden one became exact, or its values stand again."""
+REINIT = "reinit"
+"""That of a request whose mask was emptied, since keys were fitted anew."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ class Request:
     @property
     def names(self) -> list[str]:
         return self.record.names
+
+    @property
+    def public_names(self) -> list[str]:
+        """Names of its classes, or what stands for them in the ledger."""
+        return self.record.public().names
 
     @property
     def train(self) -> str:
@@ -170,8 +179,8 @@ def all_requests(workspace: Workspace, train: str | None = None) -> list[Request
             record = RequestRecord.model_validate_json(file.read_bytes())
         except ValueError:
             raise DamagedArtifact(
-                f"{file} is damaged, and with it is lost what it forgets: put it back from a backup, or delete the"
-                " folder and forget those classes again."
+                f"{file} is damaged, and with it is lost what it forgets: put it back from a backup. Without one,"
+                " delete the folder and forget those classes again; `dkvb ledger` then says that the request is gone."
             ) from None
         if train in (None, record.train):
             requests.append(Request(file.parent, record))
