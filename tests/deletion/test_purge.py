@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from conftest import TOML, blobs, trained_seed
-from dkvb.deletion import chain, erase, forget, ledger, purge, restore
+from dkvb.deletion import erase, forget, ledger, made_from, purge, restore
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reinit import Reinit
 from dkvb.deletion.scan import scan
@@ -278,7 +278,7 @@ def _ended(recipe: Recipe, workspace: Workspace, rows: np.ndarray, before: dict[
     assert ledger.verify(workspace).valid
     every = [one for stage in ("embed", "quantize", "train", "unlearn") for one in workspace.all(stage)]
     assert [one.wrong_files(chunks=True, afresh=True) for one in every] == [{}] * len(every)
-    assert chain.unfit(workspace) == []
+    assert made_from.unfit(workspace) == []
 
 
 SLOW = [int(n) for n in np.random.default_rng(7).integers(2, 600, 20)]

@@ -66,7 +66,8 @@ def _values(model: Artifact, request: Request, entries: Sequence[LedgerEntry]) -
     mask = request.mask()
     if share_erased(load_file(file)["values"], mask) == 1:
         return
-    if request.record.purge and model.created > request.record.purge.finished:
+    old = request.record.made_on is None  # later versions do not train again what was purged
+    if old and request.record.purge and model.created > request.record.purge.finished:
         yield Unchecked(f"request {request.id}: its model was trained again since the purge, without the erased rows")
         return
     yield f"request {request.id} is purged, and the values that it masks are neither zero nor those that a purge left"

@@ -175,7 +175,7 @@ def _look(workspace: Workspace, against: Against) -> tuple[list[LedgerEntry], Lo
         fitting, problem = chain.read(workspace)
         with locks.unless_read_only(workspace.root):
             fitting, problem = chain.read(workspace, mend=True)
-    looked = record_checks.look(workspace, fitting)
+    looked = record_checks.look(workspace, fitting, whole=problem is None)
     looked.add([problem] if problem else [], first=True)
     looked.add(signature_checks.look(workspace, fitting, against.keys))
     looked.add(timestamps.look(workspace, fitting, against.authority))

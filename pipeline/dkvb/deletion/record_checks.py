@@ -59,8 +59,14 @@ class Looked:
         self.problems = [*wrong, *self.problems] if first else [*self.problems, *wrong]
 
 
-def look(workspace: Workspace, entries: Sequence[LedgerEntry]) -> Looked:
-    """Everything that does not fit, given the entries of a ledger whose lines fit."""
+def look(workspace: Workspace, entries: Sequence[LedgerEntry], whole: bool = True) -> Looked:
+    """Everything that does not fit.
+
+    Args:
+        entries: those of a ledger whose lines fit.
+        whole: whether these are all. Where others do not fit, nobody knows what they said, and only what the earlier
+            ones say for good is looked at.
+    """
     found = Looked()
     try:
         requests = all_requests(workspace)
@@ -72,14 +78,20 @@ def look(workspace: Workspace, entries: Sequence[LedgerEntry]) -> Looked:
     busy = {other for request in requests if request.record.purging for other in request.record.purging.together}
     for request in requests:
         mine = [entry for entry in entries if entry.request == request.id]
-        found.add(_missing(request, mine))
         found.add(_plain(request, mine))
+        found.add(_files(request, mine, whole))
+        if not whole:
+            continue
+        found.add(_missing(request, mine))
+        found.add(_raised(request, mine))
         found.add(_facts(request, mine, request.id in busy))
         found.add(_made_on(lineage, request, entries, bool(busy)))
-        found.add(_files(request, mine))
         if request.state == PURGED and not request.record.unrecorded:
             found.add(erased(lineage, request, entries))
-    found.add(_receipts(workspace, entries))
+    if whole:
+        found.add(_receipts(workspace, entries))
+    else:
+        found.not_checked.append(f"requests and receipts were held against the first {len(entries)} entries alone")
     return found
 
 
@@ -127,6 +139,11 @@ def _plain(request: Request, mine: Sequence[LedgerEntry]) -> Iterator[str | Unch
             )
     elif masked.mask != record.mask_sha256:
         yield f"request {request.id}: its mask differs from entry {masked.number}"
+
+
+def _raised(request: Request, mine: Sequence[LedgerEntry]) -> Iterator[str | Unchecked]:
+    """The masks by which its N was raised."""
+    record = request.record
     raised = [entry.mask for entry in mine if entry.event == "topped-up"]
     stored = [raise_.mask_sha256 for raise_ in record.topped_up or []]
     if record.masked_before_reinit is None and not record.unrecorded and raised != stored:
@@ -176,7 +193,7 @@ def _made_on(
         yield f"request {request.id}: its mask was made on other {part} than {train.path.name} has now"
 
 
-def _files(request: Request, mine: Sequence[LedgerEntry]) -> Iterator[str | Unchecked]:
+def _files(request: Request, mine: Sequence[LedgerEntry], whole: bool) -> Iterator[str | Unchecked]:
     """The files of a request: masks, rows of samples, and values that stand."""
     record = request.record
     stored = {MASK: record.mask_sha256}
@@ -186,7 +203,7 @@ def _files(request: Request, mine: Sequence[LedgerEntry]) -> Iterator[str | Unch
     if record.exact and record.exact.file:
         stored[record.exact.file] = record.exact.values_sha256 or ""
         trained = [entry.values for entry in mine if entry.event in ("masked", "exact") and entry.values]
-        if trained and trained[-1] != record.exact.values_sha256 and not record.unrecorded:
+        if whole and trained and trained[-1] != record.exact.values_sha256 and not record.unrecorded:
             yield f"request {request.id}: its values are not those that the ledger has last"
     for name, sha in stored.items():
         file = request.path / name
