@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -162,9 +161,15 @@ class ArraySeed(TrainedSeed):
     def class_counts(self, classes: Sequence[int]) -> np.ndarray:
         return np.asarray(self.counts(classes).sum(0, dtype=np.int64))
 
-    def with_(self, **changed: Any) -> ArraySeed:
-        """The same with other values standing, or other rows left out; what follows from these is found anew."""
+    def standing_as(self, values: tuple[np.ndarray, np.ndarray] | None, left_out: np.ndarray) -> ArraySeed:
+        """The same model with other values, see `TrainedSeed.standing`, and other rows (n,) left out."""
         other = ArraySeed(self.recipe, self.seed, self.keys, self.as_trained)
-        for name in ("standing", "left_out"):
-            setattr(other, name, changed.get(name, getattr(self, name)))
+        other.standing, other.left_out = values, left_out if len(left_out) else None
+        return other
+
+    def measured_on(self, test: Arrays, codes: np.ndarray, recipe: Recipe) -> ArraySeed:
+        """The same with a test set and its codes (C, N, k), and the limits of a recipe."""
+        bottleneck = self.as_trained.with_test(self.splits.with_test(test), codes)
+        other = ArraySeed(recipe, self.seed, self.keys, bottleneck)
+        other.standing, other.left_out = self.standing, self.left_out
         return other

@@ -55,16 +55,17 @@ def quantize(features: np.ndarray, fit: Fit, coded: list[np.ndarray]) -> Coded:
     return Coded(projection, keys, codes)
 
 
-def code(features: np.ndarray, coded: Coded, top_k: int) -> np.ndarray:
-    """Codes (C, N, k) uint16 of new features (N, D) float32, searched on the CPU."""
-    codes = np.empty((len(coded.keys), len(features), top_k), np.uint16)
+def code(features: np.ndarray, projection: np.ndarray, keys: np.ndarray, top_k: int) -> np.ndarray:
+    """Codes (C, N, k) uint16 of new features (N, D) float32 by keys (C, M, d), searched on the CPU. `projection`: (C,
+    D, d)."""
+    codes = np.empty((len(keys), len(features), top_k), np.uint16)
 
     def work(codebook: int, queries: np.ndarray) -> None:
-        codes[codebook] = make_lookup(coded.keys[codebook]).search(queries, top_k)
+        codes[codebook] = make_lookup(keys[codebook]).search(queries, top_k)
 
     with one_thread_per_worker() as pool:
-        for group in groups(len(coded.keys)):
-            of_group = coded.projection[group.start : group.stop]
+        for group in groups(len(keys)):
+            of_group = projection[group.start : group.stop]
             queries = projected(lambda start: features[start : start + SHARD], len(features), of_group, pool)
             list(pool.map(work, group, queries))
     return codes
