@@ -126,7 +126,8 @@ class KeyValueClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The labels (N,) of the highest logits."""
-        return np.asarray(self.classes_[self._logits(X).argmax(1)])
+        places = self._logits(X).argmax(1)
+        return np.asarray(self.classes_[places])
 
     def forget(self, classes: Any) -> Self:
         """Forget classes: mask the fewest pairs, by votes, that leave none of a class's own rows recognised, and leave

@@ -18,8 +18,6 @@ from dkvb.estimator.fitting import retrained_without
 from dkvb.evaluation.in_memory import ArraySeed
 from dkvb.inference.bottleneck_model import Model, Weights
 from dkvb.inference.classifier import About
-from dkvb.methods.base import make
-from dkvb.methods.pair_masking import Masking
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Forgetting:
     now: ArraySeed
     """With the values that stand."""
     holders: tuple[Holder, ...]
-    """The classes with the pairs that they mask."""
+    """The classes that the values that stand know, with the pairs that they mask."""
     masked: np.ndarray
     """(C, M) bool, all pairs that are passed over."""
 
@@ -109,9 +107,8 @@ class Forgetting:
         gone = np.array(sorted({*known, *new}))
         made = retrained_without(self.trained, self.classes, gone)
         now = self.trained.standing_as((made.values, made.passed_over), gone)
-        holders = tuple(_on(now, holder) for holder in self.holders)
-        masked = np.logical_or.reduce([now.no_mask < 0, *(holder.mask for holder in holders)])
-        return Forgetting(self.trained, (*self.events, Forgotten(rows=new)), now, holders, masked)
+        # these values know no forgotten class: the masks of classes are needed no more
+        return Forgetting(self.trained, (*self.events, Forgotten(rows=new)), now, (), now.no_mask < 0)
 
     def restored(self, classes: Sequence[int], rows: Sequence[int]) -> Forgetting:
         """The model that has never forgotten these classes and rows, and has forgotten all else in the same order."""
@@ -151,10 +148,3 @@ class Forgetting:
 def _fresh(holder: Holder) -> Holder:
     """The same pairs, as a holder that has not grown yet."""
     return replace(holder, recognised=None, raised=None, stuck=False, looked=[])
-
-
-def _on(now: ArraySeed, holder: Holder) -> Holder:
-    """The same pairs under other values."""
-    method = make(holder.method.name, now, holder.classes)
-    assert isinstance(method, Masking)
-    return replace(_fresh(holder), method=method)
