@@ -86,7 +86,7 @@ def test_values_without_samples_are_those_of_dkvb_forget_samples(
 def test_defaults_are_those_of_the_recipe_for_own_data() -> None:
     own, model = load("features"), dkvb.KeyValueClassifier()
     assert recipe_of({name: getattr(model, name) for name in PLACES}) == own
-    assert set(model.get_params()) == set(PLACES)
+    assert set(model.get_params()) == {*PLACES, "verbose"}
 
 
 def test_pairs_and_k_are_no_more_than_rows() -> None:

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dkvb.bottleneck.values import Pool
 from dkvb.errors import UsageError
 from dkvb.estimator import asked, hub, saving
+from dkvb.estimator.predicting import Predicting
 from dkvb.estimator.settings import PLACES, plain, recipe_of
 from dkvb.evaluation.in_memory import Arrays
-from dkvb.inference.bottleneck_model import Model
 from dkvb.inference.export import measured_on
-from dkvb.metrics.proportions import softmax
 from dkvb.records.verdict import Verdict
 
 if TYPE_CHECKING:
     from dkvb.estimator.forgetting import Forgetting
 
 
-class KeyValueClassifier(ClassifierMixin, BaseEstimator):
+class KeyValueClassifier(Predicting):
     """A discrete key-value bottleneck on features (N, D), such as embeddings of a frozen encoder, that can forget
     classes and samples.
 
     Parameters are those of the recipe for own data (docs/estimator.md), with its defaults; `pairs` is capped to the
-    number of training rows, and `top_k` to `pairs`. Fitting is what `dkvb quantize` and `dkvb train` do, to the same
-    bits.
+    number of training rows, and `top_k` to `pairs`. `verbose` shows progress. Fitting is what `dkvb quantize` and `dkvb
+    train` do, to the same bits.
 
     Attributes:
         classes_: (L,) labels, in the order of columns.
@@ -40,47 +37,6 @@ class KeyValueClassifier(ClassifierMixin, BaseEstimator):
         model_: the `dkvb.Model` in use.
         n_features_in_, feature_names_in_: as scikit-learn has them.
     """
-
-    def __init__(
-        self,
-        *,
-        codebooks: int = 256,
-        pairs: int = 512,
-        dim: int = 14,
-        top_k: int = 10,
-        key_epochs: int = 10,
-        key_batch_size: int = 256,
-        decay: float = 0.95,
-        init: Literal["official", "sample"] = "sample",
-        unused: Literal["keep", "mask"] = "keep",
-        epochs: int = 5,
-        lr: float = 0.3,
-        batch_size: int = 256,
-        values: Literal["normal", "zeros", "uniform"] = "zeros",
-        pool: Pool = "mean",
-        label_smoothing: float = 0.1,
-        validation: float = 0.1,
-        seed: int = 0,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
-    ) -> None:
-        self.codebooks = codebooks
-        self.pairs = pairs
-        self.dim = dim
-        self.top_k = top_k
-        self.key_epochs = key_epochs
-        self.key_batch_size = key_batch_size
-        self.decay = decay
-        self.init = init
-        self.unused = unused
-        self.epochs = epochs
-        self.lr = lr
-        self.batch_size = batch_size
-        self.values = values
-        self.pool = pool
-        self.label_smoothing = label_smoothing
-        self.validation = validation
-        self.seed = seed
-        self.device = device
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to X (N, D), real numbers taken as float32, and labels y (N,). What an earlier fit has forgotten counts
@@ -98,7 +54,9 @@ class KeyValueClassifier(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         recipe = recipe_of({name: getattr(self, name) for name in PLACES})
         self.classes_, ids = np.unique(y, return_inverse=True)
-        trained = trained_on(Arrays(X, ids.astype(np.int64)), [str(label) for label in self.classes_.tolist()], recipe)
+        names = [str(label) for label in self.classes_.tolist()]
+        with self._progress():
+            trained = trained_on(Arrays(X, ids.astype(np.int64)), names, recipe)
         return self._stand(Forgetting.nothing(trained))
 
     def _stand(self, forgetting: Forgetting) -> Self:
@@ -107,27 +65,6 @@ class KeyValueClassifier(ClassifierMixin, BaseEstimator):
         self.forgotten_ = self.classes_[forgetting.classes]
         self.forgotten_samples_ = forgetting.rows
         return self
-
-    def _logits(self, X: Any) -> np.ndarray:
-        check_is_fitted(self, "model_")
-        X = validate_data(self, X, reset=False, dtype=np.float32, order="C")
-        model: Model = self.model_
-        return np.asarray(model(X), np.float64)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Logits (N, L) float64, a forgotten class's at minus infinity; of two classes (N,), the second's less the
-        first's."""
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Softmax of the logits, (N, L) float64; 0 for a forgotten class."""
-        return softmax(self._logits(X))
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The labels (N,) of the highest logits."""
-        places = self._logits(X).argmax(1)
-        return np.asarray(self.classes_[places])
 
     def forget(self, classes: Any) -> Self:
         """Forget classes: mask the fewest pairs, by votes, that leave none of a class's own rows recognised, and leave
@@ -140,7 +77,8 @@ class KeyValueClassifier(ClassifierMixin, BaseEstimator):
             UsageError: an unknown label, no class would be left, or the model was loaded.
         """
         model = self._fitted
-        return self._stand(model.of_classes(asked.ids(self.classes_, classes)))
+        with self._progress():
+            return self._stand(model.of_classes(asked.ids(self.classes_, classes)))
 
     def forget_samples(self, rows: Any) -> Self:
         """Forget single samples exactly: values are trained again without them, as `dkvb forget --samples` does, on the
@@ -154,7 +92,8 @@ class KeyValueClassifier(ClassifierMixin, BaseEstimator):
             DkvbError: nothing would be left to train on.
         """
         model = self._fitted
-        return self._stand(model.of_rows(asked.rows(rows, model.samples)))
+        with self._progress():
+            return self._stand(model.of_rows(asked.rows(rows, model.samples)))
 
     def restore(self, classes: Any = None, *, samples: Any = None) -> Self:
         """Take forgetting back, of some classes or samples, or of all where none are given: the model is as if they had
@@ -168,7 +107,8 @@ class KeyValueClassifier(ClassifierMixin, BaseEstimator):
         rows = model.rows.tolist() if every else [] if samples is None else asked.rows(samples, model.samples)
         asked.refuse_known(ids, model.classes, self.classes_.tolist())
         asked.refuse_known(rows, model.rows.tolist(), [f"row {row}" for row in range(model.samples)])
-        return self._stand(model.restored(ids, rows))
+        with self._progress():
+            return self._stand(model.restored(ids, rows))
 
     @property
     def _fitted(self) -> Forgetting:
@@ -194,7 +134,8 @@ class KeyValueClassifier(ClassifierMixin, BaseEstimator):
         """
         from dkvb.estimator.verifying import verdict  # torch
 
-        return verdict(self._fitted, self._test(X, y), quick, limits)
+        with self._progress():
+            return verdict(self._fitted, self._test(X, y), quick, limits)
 
     def _test(self, X: Any, y: Any) -> Arrays:
         """Features (N, D) and ids of classes (N,) of samples that are measured on."""
