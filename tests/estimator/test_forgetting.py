@@ -106,6 +106,16 @@ def test_the_verdict_is_against_models_trained_without() -> None:
     assert verdict.masked == int(model.model_.mask.sum())
 
 
+def test_a_verdict_without_held_out_rows_of_the_class_shows_nothing_of_new_ones() -> None:
+    model, stays = fitted().forget("truck"), Y_TEST != "truck"
+    verdict = model.verify(X_TEST[stays], Y_TEST[stays], quick=True, samples=[5], epochs=1)
+    assert verdict.checks[0].state == "not-shown"
+    assert "It has no test rows" in verdict.checks[0].sentence
+    assert verdict.destinations["truck"].distance_on == "train"
+    with pytest.raises(UsageError, match="There is no class 'ship' among the labels"):
+        model.verify(X_TEST, np.where(stays, Y_TEST, "ship"))
+
+
 def test_the_verdict_fails_where_a_class_is_still_known() -> None:
     model = fitted().forget("truck")
     model._forgetting.masked[:] = False
