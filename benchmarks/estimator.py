@@ -4,8 +4,8 @@
     python benchmarks/estimator.py [--rows 50000] [--width 1024] [--classes 10] [--codebooks 256] [--rounds 1]
 
 On made-up features, a Gaussian blob a class, with the defaults for own data; a tenth more rows are the stages' test
-set, which they code and measure beside what the estimator does, and `train` trains the linear head as well. Forgetting a
-class, and forgetting ten samples, are timed once, and the values of both sides are compared to the bit.
+set, which they code and measure beside what the estimator does, and `train` trains the linear head as well. Forgetting
+a class, and forgetting ten samples, are timed once, and the values of both sides are compared to the bit.
 """
 
 from __future__ import annotations
