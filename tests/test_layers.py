@@ -14,7 +14,9 @@ LINES = """
 __main__
 cli
 commands
-__init__ deletion experiments
+__init__
+estimator
+deletion experiments
 stages
 methods embedding inference pages
 training encoders

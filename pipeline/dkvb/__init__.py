@@ -1,6 +1,7 @@
 """dkvb: class unlearning by masking a discrete key-value bottleneck (arXiv 2311.15268).
 
 `dkvb.load(path)` gives a trained model, `dkvb.unlearn(model, forget=…, na=…)` one that has forgotten; see docs/api.md.
+`dkvb.KeyValueClassifier` is a scikit-learn estimator on arrays, without a workspace; see docs/estimator.md.
 The stages are in `dkvb.stages`. Everything is imported when it is first used, so that `import dkvb` stays light.
 """
 
@@ -13,6 +14,7 @@ from dkvb.errors import DkvbError
 from dkvb.version import __version__
 
 if TYPE_CHECKING:
+    from dkvb.estimator.classifier import KeyValueClassifier
     from dkvb.inference.bottleneck_model import Model, unlearn
     from dkvb.inference.classifier import LinearModel
     from dkvb.inference.load import load
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from dkvb.sources.arrays import from_arrays
 
 _HOMES = {
+    "KeyValueClassifier": ("estimator.classifier", "KeyValueClassifier"),
     "load": ("inference.load", "load"),
     "unlearn": ("inference.bottleneck_model", "unlearn"),
     "Model": ("inference.bottleneck_model", "Model"),
@@ -31,6 +34,7 @@ _HOMES = {
 }
 __all__ = [
     "DkvbError",
+    "KeyValueClassifier",
     "LinearModel",
     "Model",
     "Recipe",

@@ -14,7 +14,7 @@ from dkvb.evaluation.queries import group_projections, group_queries
 from dkvb.recipe import Recipe
 from dkvb.runtime import parallel
 from dkvb.stages import embed, quantize, train, unlearn
-from dkvb.training import codes
+from dkvb.training import codebooks, codes
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
@@ -86,7 +86,7 @@ def test_only_missing_codebooks_are_made(
     prepare(embedded, whole, embed)
     quantize.run(embedded, whole)
     fitted: list[int] = []
-    original = codes.fit_keys
+    original = codebooks.fit_keys
 
     def failing(*args: object, **kwargs: object) -> np.ndarray:
         if len(fitted) >= 9:
@@ -94,13 +94,13 @@ def test_only_missing_codebooks_are_made(
         fitted.append(1)
         return original(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(codes, "fit_keys", failing)
+    monkeypatch.setattr(codebooks, "fit_keys", failing)
     with pytest.raises(KeyboardInterrupt):
         quantize.run(embedded, workspace)
     assert workspace.all("quantize") == []
     done = len(list(workspace.root.glob("quantize/*/done/*")))
     fitted.clear()
-    monkeypatch.setattr(codes, "fit_keys", lambda *args, **kwargs: fitted.append(1) or original(*args, **kwargs))
+    monkeypatch.setattr(codebooks, "fit_keys", lambda *args, **kwargs: fitted.append(1) or original(*args, **kwargs))
     quantize.run(embedded, workspace)
     assert 0 < done <= 9
     assert len(fitted) == 20 - done
@@ -119,8 +119,8 @@ def test_a_damaged_codebook_is_found_and_only_it_is_made_again(
     with pytest.raises(DamagedArtifact, match="train/codes.*`dkvb quantize` makes it again"):
         arrays.read(artifact(embedded, workspace), "train/codes")
     fitted: list[int] = []
-    original = codes.fit_keys
-    monkeypatch.setattr(codes, "fit_keys", lambda *args, **kwargs: fitted.append(1) or original(*args, **kwargs))
+    original = codebooks.fit_keys
+    monkeypatch.setattr(codebooks, "fit_keys", lambda *args, **kwargs: fitted.append(1) or original(*args, **kwargs))
     quantize.run(embedded, workspace)
     assert len(fitted) == 1
     assert artifact_bytes(workspace.root) == before

@@ -8,9 +8,7 @@ from dkvb.deletion.outputs import ROWS, Models, Outputs
 from dkvb.metrics.proportions import Z, destination, mean_total_variation, retain_classes, softmax, total_variation
 from dkvb.metrics.three_sample import Relative, closer
 from dkvb.records.proportions import Difference, SplitAccuracy
-from dkvb.records.train import RetrainedResult
 from dkvb.records.verdict import Destination, OracleDifference, OracleRecord
-from dkvb.workspace.finished import Artifact
 
 
 def split_accuracies(outputs: Outputs) -> dict[str, SplitAccuracy]:
@@ -22,13 +20,17 @@ def split_accuracies(outputs: Outputs) -> dict[str, SplitAccuracy]:
     }
 
 
-def oracle_record(artifact: Artifact, models: Models) -> OracleRecord:
-    """What the oracle knows, and how far the unlearned model's test accuracy is from it. `artifact`: the oracle's."""
+def oracle_record(where: str, seconds: float, models: Models) -> OracleRecord:
+    """What the oracle knows, and how far the unlearned model's test accuracy is from it.
+
+    Args:
+        where: the place of its artifact, or "in memory"; seconds: what training it took.
+    """
     forget = models.rows.forget
     retain = retain_classes(len(models.rows.splits.classes), forget)
     return OracleRecord(
-        artifact=str(artifact.path),
-        seconds=artifact.result_as(RetrainedResult).seconds,
+        artifact=where,
+        seconds=seconds,
         difference=OracleDifference(retain=against_oracle(models, retain), forget=against_oracle(models, forget)),
         **split_accuracies(models.oracle),
     )

@@ -135,7 +135,7 @@ def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[M
     refuse_all(trained, forget, earlier)
     never = trained.no_mask < 0
     masked_before = never if earlier.mask is None else never | earlier.mask
-    new, note = _new(trained, forget, masked_before)
+    new, note = new_holder(trained, forget, masked_before)
     chosen = time.perf_counter()
     earlier_holders, always = together.holders_of(trained, earlier)
     holders = [*earlier_holders, new]
@@ -182,7 +182,7 @@ def _method(trained: TrainedSeed, forget: list[int]) -> PairMasking:
     )
 
 
-def _new(trained: TrainedSeed, forget: list[int], masked: np.ndarray) -> tuple[Holder, str | None]:
+def new_holder(trained: TrainedSeed, forget: list[int], masked: np.ndarray) -> tuple[Holder, str | None]:
     """The classes with the pairs that they mask beside those that are masked already, (C, M) bool; and a note."""
     method = _method(trained, forget)
     given, target, judged_on, note = method.given, None, None, None

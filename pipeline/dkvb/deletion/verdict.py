@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,8 +26,18 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.metrics.proportions import retain_classes
 from dkvb.records.proportions import Accuracy
-from dkvb.records.train import TrainResult
-from dkvb.records.verdict import Check, RelearnRow, RequestState, RetainBefore, Verdict, VerdictAccuracy, together
+from dkvb.records.train import RetrainedResult, TrainResult
+from dkvb.records.verdict import (
+    BeforePurge,
+    Check,
+    OracleRecord,
+    RelearnRow,
+    RequestState,
+    RetainBefore,
+    Verdict,
+    VerdictAccuracy,
+    together,
+)
 from dkvb.runtime import progress
 from dkvb.training.on_retain_set import load_bottleneck, retrained
 from dkvb.workspace.requests import Request
@@ -52,14 +63,44 @@ def judge(
         DkvbError: no class is left to retrain on.
     """
     started = time.perf_counter()
-    splits, forget = trained.splits, sorted(set(classes))
-    mask = _checked(trained, mask)
-    models, again = _measured(trained, mask, forget, quick)
-    accuracy, before = comparison.split_accuracies(models.masked), _before(trained, forget)
-    purged, going = before_purge(trained.workspace, requests), comparison.destinations(models)
+    forget, mask = sorted(set(classes)), _checked(trained, mask)
+    oracle = load_bottleneck(trained, forget, "retrain")
+    second = None if quick else load_bottleneck(trained, forget, "retrain", again=True)
+    models, again = measured(trained, mask, forget, oracle, second)
+    artifact = retrained(trained, forget, "retrain")
+    seconds = artifact.result_as(RetrainedResult).seconds
+    known = Known(
+        oracle=comparison.oracle_record(str(artifact.path), seconds, models),
+        before=_before(trained, forget),
+        samples=list(forgotten_samples(trained, mask, requests)),
+        requests=requests,
+        purged=before_purge(trained.workspace, requests),
+    )
+    return concluded(trained, mask, models, again, known, started)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a verdict needs beside what the models answer."""
+
+    oracle: OracleRecord
+    before: Accuracy | None
+    """Retain accuracy on test before anything was forgotten."""
+    samples: list[Check]
+    """Of single samples that are forgotten."""
+    requests: Sequence[Request] = ()
+    purged: Sequence[BeforePurge] = ()
+
+
+def concluded(
+    trained: TrainedSeed, mask: np.ndarray, models: Models, again: list[RelearnRow], known: Known, started: float
+) -> Verdict:
+    """All checks, and the verdict that follows from them. `started`: when the work began, by `time.perf_counter`."""
+    splits, forget, before, requests = trained.splits, models.rows.forget, known.before, known.requests
+    accuracy, going = comparison.split_accuracies(models.masked), comparison.destinations(models)
     made: list[Check] = [
-        *checks.forgotten_classes(trained, accuracy, forget, requests, purged),
-        *forgotten_samples(trained, mask, requests),
+        *checks.forgotten_classes(trained, accuracy, forget, requests, known.purged),
+        *known.samples,
         *checks.retained_classes(trained, models, before),
         *checks.nearest_classes(trained, models),
         *checks.compared_outputs(trained, models),
@@ -82,11 +123,11 @@ def judge(
         requests=[_state(trained, request) for request in requests],
         checks=made,
         accuracy=VerdictAccuracy(before=RetainBefore(retain=before), **accuracy),
-        oracle=comparison.oracle_record(retrained(trained, forget, "retrain"), models),
+        oracle=known.oracle,
         destinations=going,
         distance=distance,
         distance_null=null,
-        before_purge=purged,
+        before_purge=list(known.purged),
         relearning=again,
         recovery=recovery(trained, mask, forget, models.masked.predicted["test"], models.lifted.predicted["test"]),
         seconds=round(time.perf_counter() - started, 3),
@@ -103,15 +144,18 @@ def _checked(trained: TrainedSeed, mask: np.ndarray | None) -> np.ndarray:
     return mask
 
 
-def _measured(
-    trained: TrainedSeed, mask: np.ndarray, forget: list[int], quick: bool
+UnderMask = tuple[StoredBottleneck, np.ndarray]
+"""A bottleneck and its mask order (C, M)."""
+
+
+def measured(
+    trained: TrainedSeed, mask: np.ndarray, forget: list[int], oracle_model: UnderMask, second: UnderMask | None
 ) -> tuple[Models, list[RelearnRow]]:
-    """What the models answer, and what relearning brings back."""
+    """What the models answer, and what relearning brings back. `second`: another oracle, from another seed."""
     model, rows = trained.bottleneck, RowsLookedAt(trained.splits, forget)
     order = trained.no_mask.copy()
     order[mask] = -1
-    oracle, oracle_order = load_bottleneck(trained, forget, "retrain")
-    second = None if quick else load_bottleneck(trained, forget, "retrain", again=True)
+    oracle, oracle_order = oracle_model
     steps = 3 + (second is not None) + len(forget) * (1 + len(trained.recipe.verify.samples))
     with progress.task(f"verify seed {trained.seed}", steps, "measurements") as task:
 

@@ -1,7 +1,8 @@
-"""Queries of stored features under the projections of a quantize artifact."""
+"""Queries of features under the projections of a group of codebooks, of stored ones or of any."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,17 +21,32 @@ def group_queries(features: Artifact, split: str, path: Path, group: range, pool
     Args:
         path: of the quantize artifact, which holds the projections.
     """
-    projections = group_projections(path, group)
     name = f"{split}/features"
     array = arrays.opened(features, name)
-    queries = np.empty((len(group), array.shape[0], projections.shape[2]), np.float32)
+
+    def block(start: int) -> np.ndarray:
+        with arrays.reading(features, name):
+            return np.asarray(array[start : start + arrays.SHARD])
+
+    return projected(block, array.shape[0], group_projections(path, group), pool)
+
+
+def projected(
+    block: Callable[[int], np.ndarray], rows: int, projections: np.ndarray, pool: ThreadPoolExecutor
+) -> np.ndarray:
+    """(G, N, d) float32 queries of all rows.
+
+    Args:
+        block: first row -> features (n, D) of it and those that follow, `SHARD` in all where there are as many.
+        projections: (G, D, d) of a group of codebooks.
+    """
+    queries = np.empty((len(projections), rows, projections.shape[2]), np.float32)
 
     def fill(start: int) -> None:
-        with arrays.reading(features, name):
-            block = np.asarray(array[start : start + arrays.SHARD])
-        queries[:, start : start + len(block)] = project([block], len(block), projections)
+        features = block(start)
+        queries[:, start : start + len(features)] = project([features], len(features), projections)
 
-    list(pool.map(fill, range(0, array.shape[0], arrays.SHARD)))
+    list(pool.map(fill, range(0, rows, arrays.SHARD)))
     return queries
 
 

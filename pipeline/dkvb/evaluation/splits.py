@@ -31,6 +31,11 @@ class Splits:
     def classes(self) -> list[str]:
         return self.embedded.classes
 
+    @property
+    def width(self) -> int:
+        """D, numbers in a feature vector."""
+        return self.embedded.dim
+
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
         """Split -> row numbers in its stored arrays."""

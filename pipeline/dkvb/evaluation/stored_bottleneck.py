@@ -134,10 +134,14 @@ class StoredBottleneck:
             self._features[stored] = arrays.read(self.splits.features, name)
         return self._features[stored][places]
 
+    def projections(self, group: range) -> np.ndarray:
+        """(G, D, d) float32 of a group of codebooks."""
+        self.codes_artifact.file(PROJECTION)
+        return group_projections(self.codes_artifact.path, group)
+
     def project(self, features: np.ndarray, group: range) -> np.ndarray:
         """(G, N, d) float32 queries of features (N, D): the bits that they have among all rows of the store."""
-        self.codes_artifact.file(PROJECTION)
-        projections = group_projections(self.codes_artifact.path, group)
+        projections = self.projections(group)
         queries = []
         for start in range(0, len(features), arrays.SHARD):
             block = features[start : start + arrays.SHARD]

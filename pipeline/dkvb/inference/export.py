@@ -64,17 +64,8 @@ def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -
     """
     folder = folder.expanduser().absolute()
     with workspace.hold(f"export-{canonical_hash(str(folder))[:16]}", f"the export to {folder}"):
-        _refuse(folder, force)
-        beside = folder.with_name(f"{STAGING}-{folder.name}")
-        temporary = folder / STAGING if folder.exists() else beside
-        for left in (beside, folder / STAGING):  # by a run that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        try:
-            config = _write(model, temporary, measured(model, workspace))
-            _place(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        refuse(folder, force)
+        config = write(model, folder, measured(model, workspace))
     return ExportResult(
         path=str(folder),
         files=sorted(FILES),
@@ -90,7 +81,28 @@ def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -
     )
 
 
-def _refuse(folder: Path, force: bool) -> None:
+def write(model: Model, folder: Path, now: Measured | None, head: str = "") -> ExportConfig:
+    """Write a model to a folder that `refuse` lets pass, all of it or nothing; what `config.json` holds.
+
+    Args:
+        now: its accuracies, where there are samples to measure them on.
+        head: stands before the text of the model card.
+    """
+    beside = folder.with_name(f"{STAGING}-{folder.name}")
+    temporary = folder / STAGING if folder.exists() else beside
+    for left in (beside, folder / STAGING):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        config = _write(model, temporary, now, head)
+        _place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return config
+
+
+def refuse(folder: Path, force: bool) -> None:
+    """Raise UsageError for a folder that is a file, or that holds anything but an export cut short, unless `force`."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; give a folder to export to.")
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -129,17 +141,22 @@ def _measured(model: Model, workspace: Workspace) -> Measured | None:
     for features in reversed(workspace.all("embed")):
         if features.fingerprint == model.about.identity.get("embed"):
             there = present(features, "test")
-            alone = model.mask_alone(arrays.read(features, "test/features")[there])
-            logits = alone.copy()
-            logits[:, model.about.no_answer] = -np.inf
-            of, ids = labels(features, "test")[there], np.array(model.about.ids)
-            classes = len(ids) + len(model.about.left_out)
-            answers, mask_alone = (accuracies(*per_class(ids[each.argmax(1)], of, classes)) for each in (logits, alone))
-            return Measured(answers, mask_alone)
+            return measured_on(model, arrays.read(features, "test/features")[there], labels(features, "test")[there])
     return None
 
 
-def _write(model: Model, folder: Path, now: Measured | None) -> ExportConfig:
+def measured_on(model: Model, features: np.ndarray, of: np.ndarray) -> Measured:
+    """On features (N, D) of samples of known classes (N,), by the data set's ids."""
+    alone = model.mask_alone(features)
+    logits = alone.copy()
+    logits[:, model.about.no_answer] = -np.inf
+    ids = np.array(model.about.ids)
+    classes = len(ids) + len(model.about.left_out)
+    answers, mask_alone = (accuracies(*per_class(ids[each.argmax(1)], of, classes)) for each in (logits, alone))
+    return Measured(answers, mask_alone)
+
+
+def _write(model: Model, folder: Path, now: Measured | None, head: str) -> ExportConfig:
     about = model.about
     forgotten = () if about.keep_labels else about.forgotten
     kept = [place for place, c in enumerate(about.ids) if c not in forgotten]
@@ -151,7 +168,7 @@ def _write(model: Model, folder: Path, now: Measured | None) -> ExportConfig:
         save_file(tensors, folder / TENSORS, metadata={"format": "pt", BINDING: said_of_the_model(config)})
         with open(folder / TENSORS, "rb+") as file:
             os.fsync(file.fileno())
-    write_text(folder / CARD, card(config))
+    write_text(folder / CARD, head + card(config))
     write_json(folder / LABELS, labels_of(config["classes"]))
     files = {
         name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}

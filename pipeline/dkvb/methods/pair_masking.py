@@ -185,7 +185,7 @@ class Masking:
         their codes are kept and only read again, so that this is what the pass would cost without them. Counts of the
         last epoch need no pass.
         """
-        keys, width = self.trained.keys, self.trained.splits.embedded.dim
+        keys, width = self.trained.keys, self.trained.splits.width
         return selection_flops(self.samples_passed(n), width, keys.codebooks, keys.pairs, keys.dim)
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:

@@ -79,7 +79,7 @@ class ScrubMethod:
 
     def _pass_flops(self, samples: int) -> int:
         """Training the student on samples for an epoch, less the teacher's forward pass."""
-        return linear_flops(samples, self.trained.splits.embedded.dim, len(self.trained.splits.classes))
+        return linear_flops(samples, self.trained.splits.width, len(self.trained.splits.classes))
 
     def _flops(self, student: torch.nn.Module, epochs: int) -> tuple[int, int]:
         """Student forward and backward, the teacher forward, which is half as much, and Adam, over every batch of every

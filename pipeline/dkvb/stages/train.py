@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from dkvb.bottleneck.decoder import Decoder, flat_ids, start_values
+from dkvb.bottleneck.decoder import flat_ids
 from dkvb.bottleneck.mask_order import selection_counts_by_class
 from dkvb.evaluation.accuracies import count
 from dkvb.evaluation.splits import Splits
@@ -30,6 +30,7 @@ from dkvb.runtime.parallel import each_unit
 from dkvb.training.codes import quantize_seed
 from dkvb.training.linear_head import converged_head, folded, new_head, predict
 from dkvb.training.loop import History, Schedule, Unit, fit
+from dkvb.training.values import new_decoder, values_of
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Claim, Workspace
 from dkvb.workspace.files import atomic
@@ -79,12 +80,10 @@ def _dkvb(recipe: Recipe, workspace: Workspace, splits: Splits, codes: Artifact,
             return done.entry(TrainResult, skipped=True)
         classes = len(splits.classes)
         model = StoredBottleneck(splits, codes, np.empty(0), settings.pool, masks_unused=keys.unused == "mask")
-        decoder = Decoder(
-            start_values(settings.values, keys.codebooks, keys.pairs, classes, seed), keys.top_k, settings.pool
-        )
+        decoder = new_decoder(settings, keys, classes, seed)
         ids = {split: flat_ids(model.codes(split), keys.pairs) for split in MEASURED_SPLITS}
         history = _fit(decoder, ids, splits, settings, Unit("train dkvb", seed, claim.path))
-        model.values = decoder.values.detach().numpy().reshape(keys.codebooks, keys.pairs, classes)
+        model.values = values_of(decoder, keys)
         with atomic(claim.path / VALUES) as temporary:
             save_file({"values": torch.from_numpy(model.values)}, temporary)
         counts = selection_counts_by_class(model.codes("train"), splits.labels["train"], classes, keys.pairs)

@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 from safetensors.numpy import save_file
 
-from dkvb.bottleneck.keys import fit_keys, key_statistics
+from dkvb.bottleneck.keys import key_statistics
 from dkvb.bottleneck.lookup import make_lookup
 from dkvb.bottleneck.projection import GROUP, UNIT, draw_projections, groups
 from dkvb.errors import UsageError
@@ -27,7 +27,7 @@ from dkvb.records.quantize import QuantizeResult
 from dkvb.runtime import progress
 from dkvb.runtime.device import choose_device
 from dkvb.runtime.parallel import cores, distributed_run, one_thread_per_worker, spread
-from dkvb.runtime.seeding import generator
+from dkvb.training.codebooks import Fit
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic
@@ -68,9 +68,9 @@ class Job:
         names = [KEYS, "train/codes", "test/codes", *(f"{split}/neighbours" for split in self.neighbour_splits())]
         return {name: zarr.open_array(self.path / name, mode="r+") for name in names}
 
-    def order(self, epoch: int) -> np.ndarray:
-        """The epoch's batch order, the same for every codebook, as in the official code."""
-        return generator(self.seed, "quantize", "order", epoch).permutation(len(self.rows[0]))
+    @cached_property
+    def fit(self) -> Fit:
+        return Fit(self.keys, self.seed, self.rows[0], self.device)
 
     def neighbour_splits(self) -> dict[str, int]:
         """Splits that keep neighbour lists, and their lengths."""
@@ -188,42 +188,21 @@ def quantize_group(job: Job, group: range, advance: Callable[[int], None] | None
     """Fit and code the codebooks of a group that are not done yet; returns how many they were."""
     marks = arrays.Marks(job.path)
     left = [c for c in group if marks.get(str(c)) is None]
-    on_gpu = job.device == "cuda"
+    fit = job.fit
     # one thread on a GPU: a set of FAISS GPU resources serves one at a time
-    with one_thread_per_worker(1 if on_gpu else job.threads) as pool:
+    with one_thread_per_worker(1 if fit.on_gpu else job.threads) as pool:
         queries = {split: group_queries(job.features, split, job.path, group, pool) for split in ("train", "test")}
-        # the whole group, whatever is left of it: products over fewer codebooks may round otherwise
-        fitted = _fit_group(job, group, queries["train"]) if on_gpu else None
+        fitted = fit.together(group, queries["train"]) if fit.on_gpu else None
 
         def work(codebook: int) -> None:
             place = codebook - group.start
             own = {split: q[place] for split, q in queries.items()}
-            _codebook(job, codebook, own, _fit(job, codebook, own["train"]) if fitted is None else fitted[place])
+            _codebook(job, codebook, own, fit.one(codebook, own["train"]) if fitted is None else fitted[place])
 
         for _ in pool.map(work, left):
             if advance:
                 advance(1)
     return len(left)
-
-
-def _fit(job: Job, codebook: int, queries: np.ndarray) -> np.ndarray:
-    kept, rng = job.rows[0], generator(job.seed, "quantize", "keys", codebook)
-    return fit_keys(
-        queries if len(kept) == len(queries) else queries[kept], order=job.order, rng=rng, **_fit_settings(job.keys)
-    )
-
-
-def _fit_group(job: Job, group: range, queries: np.ndarray) -> np.ndarray:
-    from dkvb.bottleneck.keys_gpu import fit_keys_batched  # torch: not for workers on a CPU
-
-    rngs = [generator(job.seed, "quantize", "keys", c) for c in group]
-    return fit_keys_batched(
-        queries[:, job.rows[0]], order=job.order, rngs=rngs, device=job.device, **_fit_settings(job.keys)
-    )
-
-
-def _fit_settings(keys: Keys) -> dict[str, Any]:
-    return {name: getattr(keys, name) for name in ("pairs", "epochs", "batch_size", "decay", "init")}
 
 
 def _codebook(job: Job, codebook: int, queries: dict[str, np.ndarray], fitted: np.ndarray) -> None:

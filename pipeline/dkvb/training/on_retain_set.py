@@ -16,20 +16,18 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from dkvb.bottleneck.decoder import Decoder, flat_ids, start_values
 from dkvb.bottleneck.mask_order import selection_counts
 from dkvb.errors import DamagedArtifact, DkvbError
 from dkvb.evaluation.seed import TrainedSeed
-from dkvb.evaluation.selections import Rows
 from dkvb.evaluation.standardise import Standardiser
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.metrics.flops import adam_flops, linear_flops, selection_flops, values_flops
-from dkvb.recipe import Linear, Train
 from dkvb.records.train import RetrainedResult
 from dkvb.runtime import progress
 from dkvb.training.codes import quantize_without
 from dkvb.training.linear_head import converged_head, folded, new_head
-from dkvb.training.loop import Schedule, Unit, fit
+from dkvb.training.loop import History, Schedule, Unit, fit
+from dkvb.training.values import retrained_values
 from dkvb.workspace.files import atomic, canonical_hash
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.keys_spec import quantize_spec
@@ -67,7 +65,7 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What, again: bo
         DkvbError: the retain set is empty, or a loss that is not finite.
     """
     recipe, seed = trained.recipe, trained.seed
-    rows = np.flatnonzero(_retained(trained, forget))
+    rows = np.flatnonzero(retained(trained, forget))
     if len(rows) == 0:
         raise DkvbError(
             "Nothing is left to retrain on: the forget classes are all there is in the training set. Leave one out."
@@ -136,7 +134,7 @@ def load_head(trained: TrainedSeed, forget: Sequence[int]) -> dict[str, np.ndarr
     return retrained(trained, forget, "retrain-linear").tensors(LINEAR)
 
 
-def _retained(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
+def retained(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
     """(N,) bool: the training rows of other classes, without the samples that are left out."""
     kept: np.ndarray = ~np.isin(trained.splits.labels["train"], forget)
     if trained.left_out is not None:
@@ -153,7 +151,7 @@ def passed_over(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
 def _unmasked(trained: TrainedSeed, model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
     if not model.masks_unused:
         return model.no_mask(np.empty((model.codebooks, model.pairs)))
-    retain = _retained(trained, forget)
+    retain = retained(trained, forget)
     return model.no_mask(selection_counts(model.codes("train")[:, retain], model.pairs))
 
 
@@ -164,24 +162,16 @@ def _values(
     settings, splits = trained.recipe.train, trained.splits
     model = bottleneck(trained, forget, what, np.empty(0))
     keys = model.codes_artifact.settings_as(QuantizeSettings).keys
-    start = start_values(settings.values, keys.codebooks, keys.pairs, len(splits.classes), unit.seed)
-    ids = flat_ids(model.codes("train"), keys.pairs)
-    decoder = Decoder(start, keys.top_k, settings.pool)
-    seconds = _fit(
-        Rows(decoder, ids),
-        torch.from_numpy(rows),
-        splits.labels["train"][rows],
-        settings,
-        unit,
-    )
-    values = decoder.values.detach().reshape(keys.codebooks, keys.pairs, -1)
+    labels, classes = splits.labels["train"], len(splits.classes)
+    values, history = retrained_values(model.codes("train"), labels, rows, settings, keys, classes, unit, Stopwatch())
+    seconds = _seconds(history)
     assert unit.folder is not None
     with atomic(unit.folder / VALUES) as temporary:
-        save_file({"values": values}, temporary)
-    flops = values_flops(len(rows), keys.codebooks, keys.top_k, len(splits.classes), settings.epochs)
-    flops += (adam := adam_flops(values.numel(), len(rows), settings.batch_size, settings.epochs))
+        save_file({"values": torch.from_numpy(values)}, temporary)
+    flops = values_flops(len(rows), keys.codebooks, keys.top_k, classes, settings.epochs)
+    flops += (adam := adam_flops(values.size, len(rows), settings.batch_size, settings.epochs))
     if what == "retrain-keys":
-        width = splits.embedded.dim
+        width = splits.width
         # each epoch of the fit searches every sample once; projecting it is done once; then all samples are coded
         everyone = sum(len(of_split) for of_split in splits.rows.values())
         fitted = selection_flops(len(rows), width, keys.codebooks, keys.pairs, keys.dim)
@@ -208,7 +198,8 @@ def _head(
     if settings.until == "converged":
         return _converged(trained, inputs.numpy(), rows, in_line, unit.folder)
     head = new_head(unit.seed, inputs.shape[1], len(trained.splits.classes))
-    seconds = _fit(head, inputs, trained.splits.labels["train"][rows], settings, unit)
+    labels = torch.from_numpy(trained.splits.labels["train"][rows])
+    seconds = _seconds(fit(head, inputs, labels, Schedule.of(settings), unit, Stopwatch()))
     with atomic(unit.folder / LINEAR) as temporary:
         save_file(folded(head, in_line), temporary)
     products = linear_flops(len(rows), inputs.shape[1], len(trained.splits.classes), settings.epochs)
@@ -231,9 +222,6 @@ def _converged(
     return seconds, linear_flops(len(rows), inputs.shape[1], classes, iterations), 0
 
 
-def _fit(
-    module: torch.nn.Module, inputs: torch.Tensor, labels: np.ndarray, settings: Train | Linear, unit: Unit
-) -> float:
-    """Train on inputs (N, …), labels (N,); the seconds that the epochs took, those of an interrupted run included."""
-    history = fit(module, inputs, torch.from_numpy(labels), Schedule.of(settings), unit, Stopwatch())
+def _seconds(history: History) -> float:
+    """What the epochs took, those of an interrupted run included."""
     return round(sum(row["seconds"] for row in history.rows), 3)

@@ -21,12 +21,17 @@ def keys_for(recipe: Recipe, seed: int, features: Artifact, without: Sequence[in
     keys = recipe.keys
     if not keys.adapt:
         return keys
-    pairs = keys.pairs
-    if keys.init == "sample":
-        rows, _ = stored_train_rows(features, recipe.data.validation, seed)
-        if without:
-            rows = rows[~np.isin(labels(features, "train")[rows], without)]
-        pairs = min(pairs, max(1, len(rows)))
+    if keys.init != "sample":
+        return served(keys, keys.pairs)
+    rows, _ = stored_train_rows(features, recipe.data.validation, seed)
+    if without:
+        rows = rows[~np.isin(labels(features, "train")[rows], without)]
+    return served(keys, len(rows))
+
+
+def served(keys: Keys, rows: int) -> Keys:
+    """`[keys]` that adapt, as so many training rows serve them."""
+    pairs = min(keys.pairs, max(1, rows)) if keys.init == "sample" else keys.pairs
     return keys.model_copy(update={"pairs": pairs, "top_k": min(keys.top_k, pairs)})
 
 

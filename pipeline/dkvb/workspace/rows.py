@@ -28,7 +28,12 @@ def present(features: Artifact, split: str) -> np.ndarray:
 
 def stored_train_rows(features: Artifact, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Like `train_rows`, with rows that were purged."""
-    return stratified_split(labels(features, "train"), validation, generator(seed, "validation"))
+    return split_rows(labels(features, "train"), validation, seed)
+
+
+def split_rows(of: np.ndarray, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of labels (N,), the rows to learn from and those kept out; sorted."""
+    return stratified_split(of, validation, generator(seed, "validation"))
 
 
 def train_rows(features: Artifact, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
