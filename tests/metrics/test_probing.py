@@ -11,7 +11,7 @@ from scipy.stats import norm
 from dkvb.metrics import ain, probe, relearning
 
 
-def ring(rows: int = 400) -> tuple[np.ndarray, np.ndarray]:
+def ring(rows: int = 200) -> tuple[np.ndarray, np.ndarray]:
     """A class around another: no hyperplane tells them apart."""
     rng = np.random.default_rng(0)
     of_class = np.arange(rows) % 4 == 0

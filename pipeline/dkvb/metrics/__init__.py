@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dkvb.metrics.half_splits import Ulira, ulira
     from dkvb.metrics.membership import class_membership
     from dkvb.metrics.over_models import resampled
-    from dkvb.metrics.per_point import Klom, KlomLines, klom, klom_lines, margins, references, wasserstein
+    from dkvb.metrics.per_point import Klom, Lines, klom, klom_lines, lines, margins, references, wasserstein
     from dkvb.metrics.probing import Probe, probe
     from dkvb.metrics.proportions import mean_total_variation, paired_difference, softmax, total_variation, wilson
     from dkvb.metrics.relearned import Relearned, ain, relearning
@@ -46,7 +46,7 @@ _HOMES = {
     "half_splits": ("Ulira", "ulira"),
     "membership": ("class_membership",),
     "over_models": ("resampled",),
-    "per_point": ("Klom", "KlomLines", "klom", "klom_lines", "margins", "references", "wasserstein"),
+    "per_point": ("Klom", "Lines", "klom", "klom_lines", "lines", "margins", "references", "wasserstein"),
     "probing": ("Probe", "probe"),
     "proportions": ("mean_total_variation", "paired_difference", "softmax", "total_variation", "wilson"),
     "relearned": ("Relearned", "ain", "relearning"),
@@ -58,7 +58,7 @@ _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Destinations",
     "Klom",
-    "KlomLines",
+    "Lines",
     "Probe",
     "Relative",
     "Relearned",
@@ -73,6 +73,7 @@ __all__ = [
     "jensen_shannon",
     "klom",
     "klom_lines",
+    "lines",
     "margins",
     "mean_total_variation",
     "nearest_retained",

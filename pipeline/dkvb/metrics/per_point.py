@@ -6,12 +6,12 @@ measure is the Kullback-Leibler divergence of the first from the second. 0 is th
 
 Histograms of few models differ although both are from the same law: below `FEW` models, KLoM says nothing, and above
 that it has to be read beside its null, the oracles against themselves. Both depend on how many models there are, so
-that what is compared (`klom_lines`) is taken of equally many.
+that what is compared (`lines`) is taken of equally many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,9 +142,9 @@ class Line:
 
 
 @dataclass(frozen=True)
-class KlomLines:
-    """KLoM beside what it is of models that are known to be alike and of models that did not forget, each of `models`
-    against as many oracles."""
+class Lines:
+    """A measure per point beside what it is of models that are known to be alike and of models that did not forget,
+    each of `models` against as many oracles."""
 
     unlearned: Line
     null: Line
@@ -155,21 +155,26 @@ class KlomLines:
 
     @property
     def noise(self) -> bool:
+        """Whether there are too few models for KLoM to say anything."""
         return self.models < FEW
 
 
 HALVINGS = 20
 
+Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Margins (N, P) and (M, P) -> how far apart they are at each point, (P,)."""
 
-def klom_lines(
+
+def lines(
+    distance: Distance,
     unlearned: np.ndarray,
     oracles: np.ndarray,
     originals: np.ndarray | None = None,
     halvings: int = HALVINGS,
     seed: int = 0,
-) -> KlomLines:
-    """KLoM with its null and its do-nothing line; every number of it is of equally many models, since fewer are further
-    apart whatever they are.
+) -> Lines:
+    """A measure with its null and its do-nothing line; every number of it is of equally many models, since fewer are
+    further apart whatever they are.
 
     Args:
         unlearned (N, P), oracles (M, P), originals (S, P): margins. M is 2 or more.
@@ -179,22 +184,35 @@ def klom_lines(
         raise ValueError("a null needs two oracles or more")
     models = min(len(oracles) // 2, len(unlearned), *([] if originals is None else [len(originals)]))
     rng = np.random.default_rng(seed)
-    found: dict[str, list[Klom]] = {"unlearned": [], "null": [], "nothing": []}
+    found: dict[str, list[np.ndarray]] = {"unlearned": [], "null": [], "nothing": []}
     for _ in range(halvings):
         order = rng.permutation(len(oracles))
         against = oracles[order[:models]]
         others = {"unlearned": unlearned, "nothing": originals}
-        found["null"].append(klom(oracles[order[models : 2 * models]], against))
+        found["null"].append(distance(oracles[order[models : 2 * models]], against))
         for name, given in others.items():
             if given is not None:
-                found[name].append(klom(given[rng.permutation(len(given))[:models]], against))
+                found[name].append(distance(given[rng.permutation(len(given))[:models]], against))
     nothing = _line(found["nothing"]) if found["nothing"] else None
-    return KlomLines(_line(found["unlearned"]), _line(found["null"]), nothing, models)
+    return Lines(_line(found["unlearned"]), _line(found["null"]), nothing, models)
 
 
-def _line(found: Sequence[Klom]) -> Line:
-    means = np.array([one.mean for one in found])
-    return Line(float(means.mean()), float(np.mean([one.p95 for one in found])), *percentiles(means))
+def _line(found: Sequence[np.ndarray]) -> Line:
+    means = np.array([points.mean() for points in found])
+    return Line(
+        float(means.mean()), float(np.mean([np.quantile(points, 0.95) for points in found])), *percentiles(means)
+    )
+
+
+def klom_lines(
+    unlearned: np.ndarray,
+    oracles: np.ndarray,
+    originals: np.ndarray | None = None,
+    halvings: int = HALVINGS,
+    seed: int = 0,
+) -> Lines:
+    """KLoM with its null and its do-nothing line, see `lines`."""
+    return lines(lambda u, o: klom(u, o).points, unlearned, oracles, originals, halvings, seed)
 
 
 def wasserstein(unlearned: np.ndarray, oracles: np.ndarray) -> np.ndarray:

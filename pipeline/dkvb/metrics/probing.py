@@ -51,18 +51,8 @@ def probe(representation: np.ndarray, of_class: np.ndarray, kind: Kind = "linear
     Raises:
         ValueError: fewer than two samples on either side.
     """
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from threadpoolctl import threadpool_limits
-
     of_class = np.asarray(of_class, bool)
-    fewest = int(min(of_class.sum(), (~of_class).sum()))
-    if fewest < 2:
-        raise ValueError("a probe needs two samples or more of the class, and two or more of others")
-    folds = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed)
-    with threadpool_limits(1):
-        scores = cross_val_predict(
-            _classifier(kind, seed), _finite(representation), of_class, cv=folds, method="predict_proba"
-        )[:, 1]
+    scores = probe_scores(representation, of_class, kind, seed)
     accuracy, auc = _accuracy(scores, of_class), _auc(scores, of_class)
     sides = np.flatnonzero(of_class), np.flatnonzero(~of_class)
 
@@ -78,6 +68,23 @@ def probe(representation: np.ndarray, of_class: np.ndarray, kind: Kind = "linear
         return ends
 
     return Probe(accuracy, *again(_accuracy, 0), auc, *again(_auc, 1), int(of_class.sum()))
+
+
+def probe_scores(representation: np.ndarray, of_class: np.ndarray, kind: Kind = "linear", seed: int = 0) -> np.ndarray:
+    """The probe's probability (n,) that each sample is of the class, from the fold that did not learn from it.
+    Arguments as for `probe`."""
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from threadpoolctl import threadpool_limits
+
+    fewest = int(min(of_class.sum(), (~of_class).sum()))
+    if fewest < 2:
+        raise ValueError("a probe needs two samples or more of the class, and two or more of others")
+    folds = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed)
+    with threadpool_limits(1):
+        scores: np.ndarray = cross_val_predict(
+            _classifier(kind, seed), _finite(representation), of_class, cv=folds, method="predict_proba"
+        )[:, 1]
+    return scores
 
 
 def _finite(representation: np.ndarray) -> np.ndarray:
