@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn import functional
 from turns import Side, machine, show, take_turns
@@ -35,6 +34,10 @@ from dkvb.workspace.requests import need_features
 
 Step = Callable[[int, torch.Tensor], torch.Tensor]
 """Number of a step, rows (S, B) of its S models -> the loss, summed over models."""
+
+
+ASKED = 2000
+"""Training rows on which models are compared."""
 
 
 def orders(seeds: range, rows: int) -> torch.Tensor:
@@ -108,6 +111,10 @@ class Values:
         run(decoder, self.settings.lr, self.settings.batch_size, order[:1], steps, loss)
         return decoder.values.detach().view(self.size, len(seeds), -1).transpose(0, 1)
 
+    def logits(self, values: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return Decoder(values.contiguous(), self.model.top_k, self.settings.pool)(self.ids[:ASKED])
+
 
 class Stack(torch.nn.Module):
     """S linear heads: weight (S, D, L), bias (S, 1, L)."""
@@ -161,11 +168,14 @@ class Heads:
         run(stack, self.settings.lr, self.settings.batch_size, order[:1], steps, loss)
         return stack.weight.detach().transpose(1, 2)
 
+    def logits(self, weight: torch.Tensor) -> torch.Tensor:
+        return self.features[:ASKED] @ weight.T
 
-def apart(models: torch.Tensor) -> float:
-    """Median distance of two models, over the median length of one."""
-    flat = models.flatten(1).double()
-    return float(torch.pdist(flat).median() / flat.norm(dim=1).median())
+
+def apart(logits: torch.Tensor) -> float:
+    """Median over pairs of models of the mean total variation of their probabilities, from logits (S, N, L)."""
+    p = logits.double().softmax(2).flatten(1)
+    return float(torch.pdist(p, 1).median() / 2 / logits.shape[1])
 
 
 def compare(title: str, work: Values | Heads, models: list[int], rounds: int, part: float) -> None:
@@ -192,7 +202,8 @@ def compare(title: str, work: Values | Heads, models: list[int], rounds: int, pa
     together, shared = work.own_orders(seeds, steps, order), work.one_order(seeds, steps, order)
     alone = torch.stack([work.one(seed, steps, order[seed : seed + 1]) for seed in seeds])
     print(f"at once and one by one differ by {float((together - alone).abs().max()):.1g} at most")
-    print(f"two models are apart by {apart(alone):.3f} with own orders, by {apart(shared):.3f} with one order")
+    own, one = (apart(torch.stack([work.logits(model) for model in models])) for models in (alone, shared))
+    print(f"two models' probabilities are apart by {own:.2%} with own orders, by {one:.2%} with one order")
 
 
 def prepared(name: str, folder: Path, codebooks: int | None) -> TrainedSeed:

@@ -20,7 +20,7 @@ RUNS = {
     "memory.py": ("embed --rows 9000", "peak resident memory"),
     "embed.py": ("--encoder pixels --weights default --count 16 --batch 8 --rounds 1", "the same to the bit"),
     "quantize.py": ("--only sweep --rounds 1 --codebooks 8", "21 values of N_a"),
-    "oracles.py": ("digits --models 2 --rounds 1 --epoch 0.5", "two models are apart"),
+    "oracles.py": ("digits --models 2 --rounds 1 --epoch 0.5", "with one order"),
     "train.py": ("--only cifar10 --rounds 1 --threads 1", "floor"),
 }
 """Script -> how it is run here, and what it then prints."""

@@ -31,4 +31,4 @@ def test_no_answer_of_an_audit_is_left(tmp_path: Path, workspace: Workspace, mon
     left = list((workspace.root / "oracles").glob("*"))
     assert left == []
     assert done.purge is not None
-    assert {batch.path.name for batch in made} <= set(done.purge.artifacts), "they are named"
+    assert {batch.path.name for batch in made} <= set(done.purge.done.artifacts), "they are named"
