@@ -14,7 +14,7 @@ LINES = """
 __main__
 cli
 commands
-__init__ deletion experiments
+__init__ deletion experiments audit
 stages
 methods embedding inference pages
 training encoders

@@ -68,15 +68,15 @@ class _Steps:
 
     def delete_unfinished(self) -> Iterator[str]:
         """Delete what was begun and not finished, or was shredded in part; the names."""
-        for stage in ("quantize", "train", "unlearn", "retrained"):
+        for stage in ("quantize", "train", "unlearn", "retrained", "oracles"):
             for folder in sorted((self.reach.workspace.root / stage).glob("*")):
                 if folder.is_dir() and not (folder / MANIFEST).is_file():
                     files.shred_folder(folder)
                     yield folder.name
 
     def delete_dependents(self) -> Iterator[str]:
-        """Delete students and retrained models that were trained with the classes, and copies of the features; the
-        names."""
+        """Delete students and retrained models that were trained with the classes, what models of an audit answer to
+        their rows, and copies of the features; the names."""
         reach, lineage = self.reach, Lineage(self.reach.workspace)
         above = {a.fingerprint for a in (reach.features, *reach.quantized, *reach.heads, *reach.covered)}
         for artifact in lineage.all("unlearn"):
@@ -87,6 +87,10 @@ class _Steps:
         for artifact in lineage.all("retrained"):
             with_them = not set(self.classes) <= set(artifact.settings_as(RetrainedSettings).forget)
             if (with_them or reach.request.record.samples) and above & set(artifact.inputs.values()):
+                files.shred_folder(artifact.path)
+                yield artifact.path.name
+        for artifact in lineage.all("oracles"):
+            if above & set(artifact.inputs.values()):
                 files.shred_folder(artifact.path)
                 yield artifact.path.name
         for copy in sorted((reach.workspace.root / "membership").glob(f"*-{reach.features.fingerprint[:8]}-*")):

@@ -68,7 +68,7 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What, again: bo
         DkvbError: the retain set is empty, or a loss that is not finite.
     """
     recipe, seed = trained.recipe, trained.seed
-    rows = np.flatnonzero(_retained(trained, forget))
+    rows = np.flatnonzero(retained_rows(trained, forget))
     if len(rows) == 0:
         raise DkvbError(
             "Nothing is left to retrain on: the forget classes are all there is in the training set. Leave one out."
@@ -88,7 +88,7 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What, again: bo
     if again:
         settings, label = {**settings, "training_seed": start}, f"{label}-again"
     spec = Spec("retrained", label, settings, like.inputs)
-    with trained.workspace.claim(spec, force=_damaged(trained, spec)) as claim:
+    with trained.workspace.claim(spec, force=damaged(trained, spec)) as claim:
         if claim.artifact:
             return claim.artifact
         train = _head if what == "retrain-linear" else _values
@@ -100,7 +100,7 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What, again: bo
         return claim.finish(result)
 
 
-def _damaged(trained: TrainedSeed, spec: Spec) -> bool:
+def damaged(trained: TrainedSeed, spec: Spec) -> bool:
     """Whether the model's files were altered since it was trained: it is then trained again without asking, since
     nothing else was made from it."""
     try:
@@ -129,7 +129,7 @@ def load_bottleneck(
     `Bottleneck.no_mask`. `again`: see `retrained`."""
     artifact = retrained(trained, forget, what, again)
     model = bottleneck(trained, forget, what, load_file(artifact.path / VALUES)["values"])
-    return model, _unmasked(trained, model, forget)
+    return model, unmasked(trained, model, forget)
 
 
 def load_head(trained: TrainedSeed, forget: Sequence[int]) -> dict[str, np.ndarray]:
@@ -137,7 +137,7 @@ def load_head(trained: TrainedSeed, forget: Sequence[int]) -> dict[str, np.ndarr
     return load_file(retrained(trained, forget, "retrain-linear").path / LINEAR)
 
 
-def _retained(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
+def retained_rows(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
     """(N,) bool: the training rows of other classes, without the samples that are left out."""
     kept: np.ndarray = ~np.isin(trained.splits.labels["train"], forget)
     if trained.left_out is not None:
@@ -148,13 +148,14 @@ def _retained(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
 def passed_over(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
     """(C, M) bool: the pairs that none of the rows that stay selects, where the recipe passes over such pairs; else
     none."""
-    return _unmasked(trained, trained.bottleneck, forget) < 0
+    return unmasked(trained, trained.bottleneck, forget) < 0
 
 
-def _unmasked(trained: TrainedSeed, model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
+def unmasked(trained: TrainedSeed, model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
+    """The mask order (C, M) of a model that was trained on the rows that stay, see `Bottleneck.no_mask`."""
     if not model.masks_unused:
         return model.no_mask(np.empty((model.codebooks, model.pairs)))
-    retain = _retained(trained, forget)
+    retain = retained_rows(trained, forget)
     return model.no_mask(selection_counts(model.codes("train")[:, retain], model.pairs))
 
 

@@ -143,7 +143,7 @@ class Artifact:
         Args:
             force: whether that command needs --force; by default, where its stage does not mend single parts itself.
         """
-        forced = self.stage not in ("embed", "quantize", "retrained") if force is None else force
+        forced = self.stage not in ("embed", "quantize", "retrained", "oracles") if force is None else force
         return DamagedArtifact(
             f"{self.path} is damaged: {what}. `dkvb {self.maker}{' --force' if forced else ''}` makes it again."
         )
@@ -153,7 +153,7 @@ class Artifact:
         """The command that makes it: of its stage, or of what needs it where it belongs to none."""
         if self.kind == "membership":
             return "membership"
-        return "unlearn" if self.stage == "retrained" else self.stage
+        return {"retrained": "unlearn", "oracles": "audit"}.get(self.stage, self.stage)
 
     def say_done(self, label: str, more: str = "") -> None:
         """Tell a person that the work of this label was done by an earlier run."""
