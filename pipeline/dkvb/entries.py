@@ -63,6 +63,8 @@ class MethodEntry(Entry):
     """Whether class membership inference attacks it by default (paper, Appendix D)."""
     rival: bool = False
     """Whether it is one of the published methods of docs/rivals.md, which help texts name together."""
+    source: str = ""
+    """Where it was published; "" for this package's own."""
 
 
 @dataclass(frozen=True)

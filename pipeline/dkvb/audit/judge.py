@@ -51,8 +51,19 @@ def judge(outputs: Outputs | Margins, halvings: int = HALVINGS) -> Judgement:
         What was measured, and what was left out and why. A perfect unlearner is at the null of each measure, one that
         does nothing at its do-nothing line.
     """
-    taken = _of_margins(outputs, halvings) if isinstance(outputs, Margins) else _of_logits(outputs, halvings)
-    found = list(taken)
+    if isinstance(outputs, Margins):
+        found = list(_of_margins(outputs, halvings))
+    else:
+        found = list(_of_logits(Scene(outputs), halvings))
+    return _judgement(outputs, found)
+
+
+def judge_scene(scene: Scene, halvings: int = HALVINGS) -> Judgement:
+    """The same of a scene, see `Scene.beside_the_same`."""
+    return _judgement(scene.outputs, list(_of_logits(scene, halvings)))
+
+
+def _judgement(outputs: Outputs | Margins, found: list[Measured | LeftOut]) -> Judgement:
     return Judgement(
         unlearned=len(outputs.unlearned),
         retrained=len(outputs.retrained),
@@ -63,8 +74,8 @@ def judge(outputs: Outputs | Margins, halvings: int = HALVINGS) -> Judgement:
     )
 
 
-def _of_logits(outputs: Outputs, halvings: int) -> Iterator[Measured | LeftOut]:
-    scene = Scene(outputs)
+def _of_logits(scene: Scene, halvings: int) -> Iterator[Measured | LeftOut]:
+    outputs = scene.outputs
     for measure in MEASURES:
         yield _per_model(scene, measure)
     yield _three_sample(scene)
@@ -107,8 +118,10 @@ def _per_model(scene: Scene, measure: PerModel) -> Measured | LeftOut:
     of = values(outputs.unlearned)
     if not len(of):
         return LeftOut(name=measure.name, reason="there is nothing to compare with")
-    null = values(outputs.retrained, oracles=True)
-    nothing = values(outputs.original) if outputs.original is not None else np.empty(0)
+    if measure.name not in scene.kept:
+        idle = values(outputs.original) if outputs.original is not None else np.empty(0)
+        scene.kept[measure.name] = values(outputs.retrained, oracles=True), idle
+    null, nothing = scene.kept[measure.name]
     ends = mean_interval(of)
     note = measure.note
     if ends is None and measure.rows:

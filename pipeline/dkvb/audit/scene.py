@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from dkvb.metrics.proportions import retain_classes, softmax
 AGAINST = 8
 """Retrained models that a model is compared with at most, evenly spaced among them: a mean over more hardly moves."""
 
+SHARED = ("kept", "probabilities", "predicted", "retrained_by_class", "retrained_attacks", "neighbour")
+"""What a scene has computed that does not depend on its unlearned models."""
+
 FEWEST = 10
 """Rows on either side that an attack on membership needs."""
 
@@ -27,6 +31,18 @@ class Scene:
     itself."""
 
     outputs: Outputs
+
+    def beside_the_same(self, unlearned: np.ndarray) -> Scene:
+        """The scene of other unlearned models (S, P, L) beside the same originals and retrained ones; what was computed
+        of those is not computed again."""
+        other = Scene(replace(self.outputs, unlearned=unlearned))
+        other.__dict__.update({name: self.__dict__[name] for name in SHARED if name in self.__dict__})
+        return other
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What measures have found of retrained models and originals, by their names."""
+        return {}
 
     @cached_property
     def forget(self) -> np.ndarray:
@@ -110,7 +126,8 @@ class Scene:
     def probed(self, each: int) -> tuple[np.ndarray, np.ndarray]:
         """Places of rows that a probe learns on, up to `each` of the forgotten classes and twice as many others, and
         which (n,) bool are of the forgotten ones."""
-        rows = [_spaced(self.forget, each), _spaced(self.retain, 2 * each)]
+        known = _spaced(self.forget, each)
+        rows = [known, _spaced(self.retain, 2 * len(known))]
         return np.concatenate(rows), np.repeat([True, False], [len(part) for part in rows])
 
 
