@@ -22,6 +22,7 @@ RUNS = {
     "listing.py": ("--files 200 --classes 4 --rounds 1", "fingerprint"),
     "quantize.py": ("--only sweep --rounds 1 --codebooks 8", "21 values of N_a"),
     "estimator.py": ("--rows 400 --width 16 --codebooks 8", "values the same to the bit"),
+    "oracles.py": ("digits --models 2 --rounds 1 --epoch 0.5", "with one order"),
     "train.py": ("--only cifar10 --rounds 1 --threads 1", "floor"),
     "sources.py": ("--images 200 --per-tar 50", "webdataset"),
 }

@@ -16,7 +16,7 @@ cli
 commands
 __init__
 estimator
-deletion experiments
+deletion experiments audit
 stages
 methods embedding inference pages
 training encoders

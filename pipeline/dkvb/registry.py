@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, distributions
 from typing import Any, TypeVar, get_args
 
-from dkvb.entries import Entry, Family, Group, MethodEntry, SourceEntry
+from dkvb.entries import SOURCES, Entry, Family, Group, MethodEntry, SourceEntry
 from dkvb.errors import UsageError, nearest
 
 _METHODS = (
@@ -60,6 +60,7 @@ _METHODS = (
         default=True,
         dial="epochs",
         trains_on=True,
+        source=SOURCES["scrub"],
     ),
     MethodEntry(
         "logit-mask",
@@ -86,6 +87,7 @@ _METHODS = (
         "the same fine-tuning, on the bottleneck's values",
         dial="epochs",
         trains_on=True,
+        source=SOURCES["scrub"],
     ),
     MethodEntry(
         "scrub-r",
@@ -95,6 +97,7 @@ _METHODS = (
         "SCRUB, rewound to the epoch whose error looks most natural",
         dial="epochs",
         defence=True,
+        source=SOURCES["scrub"],
     ),
     MethodEntry(
         "retrain",
@@ -126,7 +129,8 @@ def _rival(name: str, family: Family, title: str, plain: str) -> MethodEntry:
     """A published method: its file is called as it is."""
     target = f"dkvb.methods.rivals.{name.replace('-', '_')}:METHOD"
     dial = "" if name in ("certified", "pour", "ridge-exact") else "setting"
-    return MethodEntry(name, target, family, title, plain, dial=dial, in_paper=False, rival=True)
+    source = SOURCES[name.removesuffix("-values")]
+    return MethodEntry(name, target, family, title, plain, dial=dial, in_paper=False, rival=True, source=source)
 
 
 _RIVALS = (

@@ -29,7 +29,7 @@ def heal(recipe: Recipe, workspace: Workspace, found: FileCheck) -> FileCheck:
     if found.problems:
         for stage, mend in (("embed", _embed), ("quantize", _quantize), ("train", _train)):
             _attempt(found, stage, lambda mend=mend: mend(recipe, workspace, found))  # type: ignore[misc]
-        for folder in _folders(found, "retrained"):
+        for folder in (folder for stage in ("retrained", "oracles", "audit") for folder in _folders(found, stage)):
             shutil.rmtree(folder)  # nothing else was made from it
             progress.note(f"heal: {folder} is removed: it is made again where it is next needed")
         _attempt(found, "report", lambda: _report(recipe, workspace))

@@ -25,7 +25,7 @@ class Deleted:
     models: list[str]
     """Bottlenecks (of single samples, linear heads as well) that still knew what is purged."""
     others: list[str]
-    """Unfinished artifacts, students, retrained models, and copies of the features."""
+    """Unfinished artifacts, students, retrained models, what audits made, and copies of the features."""
 
 
 def to_delete(reach: Reach, begun: PurgeBegun) -> Deleted:
@@ -40,14 +40,15 @@ def to_delete(reach: Reach, begun: PurgeBegun) -> Deleted:
 
 def _unfinished(reach: Reach) -> Iterator[Path]:
     """What was begun and not finished, or was shredded in part."""
-    for stage in ("quantize", "train", "unlearn", "retrained"):
+    for stage in ("quantize", "train", "unlearn", "retrained", "oracles", "audit"):
         for folder in sorted((reach.workspace.root / stage).glob("*")):
             if folder.is_dir() and not (folder / MANIFEST).is_file():
                 yield folder
 
 
 def _dependents(reach: Reach) -> Iterator[Path]:
-    """Students and retrained models that were trained with the classes, and copies of the features."""
+    """Students and retrained models that were trained with the classes, what models of an audit answer to their rows,
+    and copies of the features."""
     lineage = Lineage(reach.workspace)
     above = {a.fingerprint for a in (reach.features, *reach.quantized, *reach.heads, *reach.covered)}
     known = {model.fingerprint for model in reach.knowing}
@@ -59,5 +60,11 @@ def _dependents(reach: Reach) -> Iterator[Path]:
     for artifact in lineage.all("retrained"):
         with_them = not set(reach.classes) <= set(artifact.settings_as(RetrainedSettings).forget)
         if (with_them or reach.request.record.samples) and above & set(artifact.inputs.values()):
+            yield artifact.path
+    for artifact in (*lineage.all("oracles"), *lineage.all("audit")):
+        if above & set(artifact.inputs.values()):
+            yield artifact.path
+    for artifact in (*lineage.all("oracles"), *lineage.all("audit")):
+        if above & set(artifact.inputs.values()):
             yield artifact.path
     yield from sorted((reach.workspace.root / "membership").glob(f"*-{reach.features.fingerprint[:8]}-*"))

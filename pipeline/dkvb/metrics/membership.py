@@ -49,6 +49,18 @@ def score(validation: Losses, test: Losses) -> tuple[float, float]:
     return right(test), right(validation)
 
 
+def class_membership(unlearned: float, retrained: float) -> float:
+    """How far an attack on an unlearned model is from the same attack on a retrained one: 0 is best.
+
+    An attack need not come out at 50 % on a model that never saw the class, so that the nearer to 50 % is not the
+    better.
+
+    Args:
+        unlearned, retrained: how often the same attacker is right, in [0, 1], see `score` and `forest_score`.
+    """
+    return abs(unlearned - retrained)
+
+
 def seen(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """What the forest sees of samples: (N, 3) loss, confidence (the largest probability) and entropy of the answer."""
     loss = cross_entropy(logits, labels)

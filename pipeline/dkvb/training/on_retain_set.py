@@ -85,7 +85,7 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What, again: bo
     if again:
         settings, label = {**settings, "training_seed": start}, f"{label}-again"
     spec = Spec("retrained", label, settings, like.inputs)
-    with trained.workspace.claim(spec, force=_damaged(trained, spec)) as claim:
+    with trained.workspace.claim(spec, force=damaged(trained, spec)) as claim:
         if claim.artifact:
             return claim.artifact
         train = _head if what == "retrain-linear" else _values
@@ -97,7 +97,7 @@ def retrained(trained: TrainedSeed, forget: Sequence[int], what: What, again: bo
         return claim.finish(result)
 
 
-def _damaged(trained: TrainedSeed, spec: Spec) -> bool:
+def damaged(trained: TrainedSeed, spec: Spec) -> bool:
     """Whether the model's files, or what it was trained on, were altered since: it is then trained again without
     asking, since nothing else was made from it."""
     try:
@@ -126,7 +126,7 @@ def load_bottleneck(
     `Bottleneck.no_mask`. `again`: see `retrained`."""
     artifact = retrained(trained, forget, what, again)
     model = bottleneck(trained, forget, what, artifact.tensors(VALUES)["values"])
-    return model, _unmasked(trained, model, forget)
+    return model, unmasked(trained, model, forget)
 
 
 def load_head(trained: TrainedSeed, forget: Sequence[int]) -> dict[str, np.ndarray]:
@@ -145,10 +145,11 @@ def retained(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
 def passed_over(trained: TrainedSeed, forget: Sequence[int]) -> np.ndarray:
     """(C, M) bool: the pairs that none of the rows that stay selects, where the recipe passes over such pairs; else
     none."""
-    return _unmasked(trained, trained.bottleneck, forget) < 0
+    return unmasked(trained, trained.bottleneck, forget) < 0
 
 
-def _unmasked(trained: TrainedSeed, model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
+def unmasked(trained: TrainedSeed, model: StoredBottleneck, forget: Sequence[int]) -> np.ndarray:
+    """The mask order (C, M) of a model that was trained on the rows that stay, see `Bottleneck.no_mask`."""
     if not model.masks_unused:
         return model.no_mask(np.empty((model.codebooks, model.pairs)))
     retain = retained(trained, forget)

@@ -38,6 +38,9 @@ LINEAR = "linear.safetensors"
 CONVERGED = "converged.safetensors"
 """Train: the same of the head that was trained to convergence."""
 
+LOGITS = "logits"
+"""Oracles: array (models, P, L), what each model of a batch answers."""
+
 MASK = "mask.safetensors"
 """Unlearn and requests: `mask`, the packed pairs, or `excluded`, classes that are never predicted."""
 
