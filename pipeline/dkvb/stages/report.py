@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dkvb.errors import MissingStage
-from dkvb.pages import bottleneck, compare, index, paper
+from dkvb.pages import audit, bottleneck, compare, index, paper
 from dkvb.pages import run as run_page
 from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.runs import Collected
@@ -78,7 +78,7 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
 
 def plan(collected: Collected) -> list[Page]:
     """Every page but the index, in the order in which the index links to them."""
-    return [page for kind in (run_page, compare, bottleneck, paper) for page in kind.pages(collected)]
+    return [page for kind in (run_page, compare, bottleneck, audit, paper) for page in kind.pages(collected)]
 
 
 def _write(folder: Path, page: Page, key: str, listing: Listing) -> None:

@@ -1,0 +1,125 @@
+"""An audit at a glance: how far each method is from retraining, what it keeps, and what it costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dkvb.pages.charts.base import Row, Spec, data, finish, label, off
+from dkvb.pages.charts.lazy import alt
+from dkvb.pages.charts.palette import PENTAGON
+from dkvb.pages.facts.audited import RETAIN, Group, own, seconds
+from dkvb.pages.facts.words import duration, measure
+from dkvb.records.audit import AuditEntry, Kind
+
+COLOURS: dict[Kind, str] = {
+    "values": "@activations",
+    "values-keys": "@scrub-values",
+    "linear": "@examples",
+    "converged": "@scrub",
+    "ridge": "@scrub-r",
+}
+
+RETRAINED = ("retrained without the class", "@retrain", "diamond")
+NOTHING = ("nothing unlearned", "@ink", "square")
+OURS = "ours, not in the paper"
+
+LEAST = 1e-3
+"""Seconds below which marks are no smaller."""
+
+WIDE = {"size": 12, "yOffset": 0}
+
+
+def picture(groups: Sequence[Group], distances: Sequence[str]) -> Spec | None:
+    """Distance from retrained models against accuracy on the classes that stay, cost as size; the distance is chosen
+    beside it. None where no entry has both."""
+    rows = [row for group in groups for entry in group.entries for row in _rows(group, entry, distances)]
+    drawn = [name for name in distances if any(row["m"] == name for row in rows)]
+    if not drawn:
+        return None
+    kinds = [group for group in groups if any(row["kind"] == group.short for row in rows)]
+    entries = [RETRAINED, NOTHING, *((f"on {one.short}", COLOURS[one.kind], "circle") for one in kinds)]
+    shown = {row["shape"] for row in rows}
+    x = alt.X("v:Q", title="distance from retrained models", scale=alt.Scale(zero=True, nice=True, padding=12))
+    y = alt.Y("retain:Q", title="accuracy on the classes that stay", axis=alt.Axis(format=".1~%", tickCount=5))
+    y.scale = alt.Scale(zero=False, nice=True, padding=14)
+    colour = alt.Color("group:N", scale=alt.Scale(domain=[e[0] for e in entries], range=[e[1] for e in entries]))
+    shapes = {"method": "circle", OURS: PENTAGON, "retrained": "diamond", "original": "square"}
+    shape = alt.Shape(
+        "shape:N",
+        legend=None,
+        scale=alt.Scale(domain=[one for one in shapes if one in shown], range=[shapes[o] for o in shapes if o in shown]),
+    )
+    size = alt.Size("size:Q", legend=None, scale=alt.Scale(domain=_costs(rows), range=[55, 520]))
+    base = alt.Chart(data(rows)).transform_filter(f"datum.m === measure && {_shown()}")
+    bars = base.mark_rule(opacity=0.45, strokeWidth=1.5).encode(x=x, x2="high:Q", y=y, color=colour)
+    marks = base.mark_point(filled=True, opacity=0.85, stroke="@page", strokeWidth=1)
+    points = marks.encode(x=x, y=y, color=colour, shape=shape, size=size, tooltip=_tips())
+    chart = alt.layer(bars.encode(x=alt.X("low:Q", title="distance from retrained models")), points, *_named(rows, x, y))
+    chart = chart.add_params(off(), alt.param(name="measure", value=drawn[0])).properties(height=400)
+    choose = ("measure", "Distance", [(name, name) for name in drawn])
+    return finish(chart, _said(rows, drawn[0]), 8, entries, choose=choose)
+
+
+def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row]:
+    kept = entry.measures.get(RETAIN)
+    if kept is None:
+        return []
+    group_name = {"retrained": RETRAINED[0], "original": NOTHING[0]}.get(entry.role, f"on {group.short}")
+    took = group.retraining if entry.role == "retrained" else seconds(entry)
+    about = {
+        "what": entry.label if entry.role == "unlearned" else f"{entry.label}, {group.short}",
+        "kind": group.short,
+        "group": group_name,
+        "shape": OURS if own(entry) else "method" if entry.role == "unlearned" else entry.role,
+        "retain": kept.value,
+        "took": duration(took),
+        "size": math.log10(max(took or 0.0, LEAST)),
+        "named": _is_named(group, entry),
+    }
+    return [about | _place(entry, name) for name in distances if name in entry.measures]
+
+
+def _place(entry: AuditEntry, name: str) -> Row:
+    one = entry.measures[name]
+    ends = (one.value, one.value) if one.low is None or one.high is None else (one.low, one.high)
+    return {"m": name, "v": one.value, "low": ends[0], "high": ends[1], "said": measure(one.value)}
+
+
+def _is_named(group: Group, entry: AuditEntry) -> bool:
+    """Whether its name stands beside its mark: this package's own methods, and the closest of each kind."""
+    return own(entry) or (entry.role == "unlearned" and entry is group.methods[0])
+
+
+def _named(rows: list[Row], x: object, y: object) -> list[object]:
+    named = [{**row, "text": row["what"]} for row in rows if row["named"]]
+    if not named:
+        return []
+    text = label(named, "@ink", align="left", dx=11, dy=-9)
+    return [text.transform_filter(f"datum.m === measure && {_shown()}").encode(x=x, y=y)]
+
+
+def _shown() -> str:
+    return "indexof(off, datum.group) < 0"
+
+
+def _costs(rows: list[Row]) -> list[float]:
+    sizes = [row["size"] for row in rows]
+    return [min(sizes), max(max(sizes), min(sizes) + 0.1)]
+
+
+def _tips() -> list[object]:
+    return [
+        alt.Tooltip("what:N", title="method"),
+        alt.Tooltip("kind:N", title="model"),
+        alt.Tooltip("said:N", title="distance"),
+        alt.Tooltip("retain:Q", title="other classes", format=".2%"),
+        alt.Tooltip("took:N", title="time, settings chosen"),
+    ]
+
+
+def _said(rows: list[Row], name: str) -> str:
+    words = "; ".join(
+        f"{row['what']} {row['said']}, others {100 * row['retain']:.1f}%" for row in rows if row["m"] == name
+    )
+    return f"Scatter plot of distance from retrained models ({name}) against accuracy on the classes that stay: {words}."
