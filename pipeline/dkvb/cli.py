@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dkvb.commands import deletion, experiments, stages, use, verify, workspace
+from dkvb.commands import audit, deletion, experiments, stages, use, verify, workspace
 from dkvb.commands.layout import Group
 from dkvb.commands.signals import end_on_sigterm
 from dkvb.version import __version__
@@ -20,7 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`dkvb run digits` shows all stages in a minute; `dkvb COMMAND --help` has examples.",
 )
-for topic in (stages, deletion, verify, use, experiments, workspace):
+for topic in (stages, deletion, verify, use, experiments, audit, workspace):
     app.registered_commands += topic.app.registered_commands
 
 

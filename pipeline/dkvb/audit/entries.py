@@ -110,7 +110,7 @@ def entry(recipe: Recipe, stand: Stand, subject: Subject) -> AuditEntry:
     trained = stand.trained
     with trained.workspace.claim(_spec(stand, subject), stand.force) as claim:
         if done := claim.reuse(f"audit {subject.key}"):
-            return done.entry(AuditEntry, skipped=True)
+            return _shown(done, skipped=True)
         beside = stand.beside(subject.kind)
         try:
             with progress.silenced():
@@ -122,7 +122,12 @@ def entry(recipe: Recipe, stand: Stand, subject: Subject) -> AuditEntry:
             said = str(error) or type(error).__name__
             models = {"seed": trained.seed, "forget": stand.forget, "models": 0}
             return subject.entry(**models, error=said)
-        return claim.finish(made).entry(AuditEntry, skipped=False)
+        return _shown(claim.finish(made), skipped=False)
+
+
+def _shown(artifact: Artifact, skipped: bool) -> AuditEntry:
+    """Not `Artifact.entry`: seconds of a line, which unlearns nothing, are none."""
+    return artifact.result_as(AuditEntry).model_copy(update={"skipped": skipped, "artifact": str(artifact.path)})
 
 
 def _spec(stand: Stand, subject: Subject) -> Spec:
@@ -222,7 +227,9 @@ def _judged(
 ) -> AuditEntry:
     """The entry of what some models answer, with measures that needed the models themselves in `more`."""
     judgement = judge_scene(beside.scene(logits))
-    measured = {one.name: one for one in judgement.measured} | {one.name: one for one in more if isinstance(one, Measured)}
+    measured = {one.name: one for one in judgement.measured} | {
+        one.name: one for one in more if isinstance(one, Measured)
+    }
     left_out = {one.name: one.reason for one in (*judgement.left_out, *more) if isinstance(one, LeftOut)}
     bench = beside.bench
     return subject.entry(

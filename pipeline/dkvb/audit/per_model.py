@@ -20,8 +20,8 @@ Value = Callable[[Scene, np.ndarray, "int | None"], float]
 """Scene, logits (P, L) of a model, its place among the retrained ones or None -> its value; NaN where it would need
 another retrained model."""
 
-PROBED = 10
-"""Models of each kind that a probe is trained on at most."""
+PROBED = 5
+"""Models of each kind that a classifier is trained for, a probe or an attacker, at most."""
 
 PROBE_ROWS = 500
 """Rows of the forgotten classes that it learns on at most."""
@@ -202,6 +202,7 @@ MEASURES = (
         " were learned from. A weak attack: U-LiRA is the strong one.",
         _membership,
         lacks=_lacks_membership,
+        models=PROBED,
     ),
     PerModel(
         "zero retrain forgetting",

@@ -110,7 +110,7 @@ class ValuesLesson:
     test_labels: np.ndarray
 
     def learner(
-        self, values: np.ndarray, masked: np.ndarray, excluded: Sequence[int] = (), epochs: int = EPOCHS
+        self, values: np.ndarray, masked: np.ndarray, excluded: Sequence[int] | np.ndarray = (), epochs: int = EPOCHS
     ) -> Learner:
         """Of values (C, M, L) under a mask (C, M) bool; classes that were only never answered are answered again once
         it trains."""
@@ -130,7 +130,9 @@ class ValuesLesson:
         return learn
 
 
-def _accuracy(module: torch.nn.Module, test: torch.Tensor, labels: np.ndarray, excluded: Sequence[int] = ()) -> float:
+def _accuracy(
+    module: torch.nn.Module, test: torch.Tensor, labels: np.ndarray, excluded: Sequence[int] | np.ndarray = ()
+) -> float:
     with torch.inference_mode():
         logits = module(test).numpy()
     logits[:, list(excluded)] = -np.inf

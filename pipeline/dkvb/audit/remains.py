@@ -172,8 +172,8 @@ class Remains:
             [one.samples for one in found],
             [one.samples for one in self._retrained_again],
             [one.samples for one in self._originals_again],
-            "Fewest samples of the class, of those tried, that bring it back to within 5 points of the original (Golatkar"
-            " et al. 2020). On frozen features a few are enough for retrained models as well.",
+            "Fewest samples of the class, of those tried, that bring it back to within 5 points of the original"
+            " (Golatkar et al. 2020). On frozen features a few are enough for retrained models as well.",
         )
         over = self._retrained_again
         null = [ain(a, b) for i, a in enumerate(over) for j, b in enumerate(over) if i != j]

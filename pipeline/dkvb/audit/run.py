@@ -38,33 +38,41 @@ def run(
     recipe: Recipe,
     workspace: Workspace,
     oracles: int = ORACLES,
-    kinds: Sequence[str] = (),
-    methods: Sequence[str] = (),
+    audited: Sequence[Subject] | None = None,
     force: bool = False,
 ) -> list[Audit]:
     """Audit methods for each seed and forget set of the recipe.
 
     Args:
         oracles: retrained models of each kind.
-        kinds, methods: see `dkvb.audit.subjects.subjects`.
+        audited: see `dkvb.audit.subjects.subjects`; by default, all that it gives.
         force: run methods and measures again; models that are trained are kept.
 
     Raises:
-        UsageError: too few oracles, an unknown kind, method or class.
+        UsageError: too few oracles, or an unknown class.
         MissingStage: nothing embedded or trained yet.
         DamagedArtifact: something on disk has been altered.
         DkvbError: nothing is left to train on, or a loss that is not finite.
+    """
+    check(oracles)
+    features = need_features(recipe, workspace)
+    seeds = [TrainedSeed(recipe, workspace, features, seed) for seed in recipe.run.seeds]
+    units = [(trained, forget) for trained in seeds for forget in forget_sets(trained, seeds)]
+    wanted = subjects() if audited is None else list(audited)
+    return [_audit(trained, forget, oracles, wanted, force) for trained, forget in units]
+
+
+def check(oracles: int) -> None:
+    """Refuse a number of oracles.
+
+    Raises:
+        UsageError: it is too small for a null.
     """
     if oracles < FEWEST:
         raise UsageError(
             f"--oracles {oracles}: give {FEWEST} or more, 20 to see large differences, {2 * FEW} for KLoM to say"
             " anything."
         )
-    audited = subjects(kinds, methods)
-    features = need_features(recipe, workspace)
-    seeds = [TrainedSeed(recipe, workspace, features, seed) for seed in recipe.run.seeds]
-    units = [(trained, forget) for trained in seeds for forget in forget_sets(trained, seeds)]
-    return [_audit(trained, forget, oracles, audited, force) for trained, forget in units]
 
 
 def models_of(trained: TrainedSeed, kind: Kind, forget: Sequence[int], oracles: int) -> Models:
@@ -128,15 +136,15 @@ def says(oracles: int, unlearned: int) -> list[str]:
     """What so many models can show."""
     halves = min(oracles // 2, unlearned)
     said = [
-        f"{oracles} retrained models and {unlearned} unlearned ones of each kind, every unlearned one from an original of"
-        " its own training seed.",
+        f"{oracles} retrained models and {unlearned} unlearned ones of each kind, every unlearned one from an original"
+        " of its own training seed.",
         f"A difference from retrained models smaller than what {oracles} of them differ by among each other (the null)"
         " shows nothing.",
     ]
     if halves < FEW:
         said.append(
-            f"KLoM is of {halves} models against {halves}: with fewer than {FEW} it is noise, two samples of the same law"
-            f" are as far apart. --oracles {2 * FEW} trains enough."
+            f"KLoM is of {halves} models against {halves}: with fewer than {FEW} it is noise, two samples of the same"
+            f" law are as far apart. --oracles {2 * FEW} trains enough."
         )
     return said
 

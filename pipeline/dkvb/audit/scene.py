@@ -120,8 +120,8 @@ class Scene:
 
     @cached_property
     def retrained_attacks(self) -> np.ndarray:
-        """(N,)."""
-        return np.array([self.attack(logits) for logits in self.outputs.retrained])
+        """(n,), of the first of them, see `dkvb.audit.per_model.PROBED`."""
+        return np.array([self.attack(logits) for logits in self.outputs.retrained[:AGAINST]])
 
     def probed(self, each: int) -> tuple[np.ndarray, np.ndarray]:
         """Places of rows that a probe learns on, up to `each` of the forgotten classes and twice as many others, and

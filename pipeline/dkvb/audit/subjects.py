@@ -80,7 +80,9 @@ def subjects(kinds: Sequence[str] = (), methods: Sequence[str] = ()) -> list[Sub
     for name in methods:
         if name not in {subject.method for subject in found}:
             on = ", ".join(_works_on(known[name]))
-            raise UsageError(f"--methods {name} works on {on}, and --kinds names {', '.join(wanted)}: name one of those.")
+            raise UsageError(
+                f"--methods {name} works on {on}, and --kinds names {', '.join(wanted)}: name one of those."
+            )
     used = [kind for kind in wanted if kinds or any(subject.kind == kind for subject in found)]
     lines = [Subject(name, kind, label) for kind in used for name, label in LINES.items()]
     return lines + found

@@ -17,6 +17,7 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.methods.base import CurvePoint, Method, Outcome, make
 from dkvb.methods.on_head import Head, in_words, on_head, rival, searched
 from dkvb.methods.pair_masking import Masking
+from dkvb.methods.rivals.as_method import RivalMethod
 from dkvb.metrics.accuracy import retain_and_forget, target_accuracy
 
 
@@ -117,7 +118,10 @@ def _chosen(bench: Bench, method: Method) -> Choice:
                 raise UsageError("Settings are chosen on validation data, and they lack forgotten or retained classes.")
             curve.append(CurvePoint(at.n, retain, forget))
     n, note = method.choose(curve, _target(bench))
-    return Choice(n, f"{method.dial} {n:,}", time.perf_counter() - started, note)
+    seconds = time.perf_counter() - started
+    if isinstance(method, RivalMethod):
+        return Choice(n, in_words(method.tried[n - 1]), seconds, note)
+    return Choice(n, f"{method.dial} {n:,}", seconds, note)
 
 
 def _ridge(bench: Bench, model: int) -> Unlearned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dkvb.records.audit import AuditAbout, AuditEntry
 from dkvb.records.base import Record
 from dkvb.records.deletion import ExactPlan, Plan, RequestEntry
 from dkvb.records.embed import EmbedPart, EmbedResult
@@ -124,6 +125,15 @@ class Membership(Record):
     """Of each seed, method and forget set."""
 
 
+class Audits(Record):
+    """An entry a seed, forget set, kind of model and method."""
+
+    audit: list[AuditEntry]
+    """Of each seed and forget set, the two lines of each kind and every method."""
+    about: list[AuditAbout]
+    """Of each seed and forget set, how many models were trained, and what so many can show."""
+
+
 class RecipeWritten(Record):
     """The recipe file that was written."""
 
@@ -164,6 +174,7 @@ ANSWERS: dict[str, type[Record]] = {
     "export": Export,
     "reproduce": Reproduce,
     "membership": Membership,
+    "audit": Audits,
     "init": Init,
     "status": Status,
     "doctor": Doctor,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dkvb.recipe import Recipe
+from dkvb.records.audit import ModelBatch
 from dkvb.records.status import ArtifactStatus, Capacity, RequestStatus, Status
 from dkvb.workspace import arrays, requests
 from dkvb.workspace.artifacts import Workspace
@@ -55,6 +56,7 @@ def _status(recipe: Recipe, workspace: Workspace) -> Status:
     unlearned = [artifact for artifact in workspace.all("unlearn") if artifact.inputs.get("train") in models]
     entries += [_entry("unlearn", artifact.path.name, artifact) for artifact in unlearned]
     entries += [_entry("unlearn", path.name, None, unfinished=True) for path in workspace.unfinished("unlearn")]
+    entries += _audits(workspace, features)
     index = workspace.reports / "index.html"
     entries.append(_report(index))
     following = following or (None if unlearned else "unlearn") or (None if index.is_file() else "report")
@@ -63,6 +65,36 @@ def _status(recipe: Recipe, workspace: Workspace) -> Status:
         requests=_requests(workspace, bottlenecks),
         capacity=_capacity(recipe, workspace, bottlenecks),
         next=f"dkvb {following}" if following else f"open {index}",
+    )
+
+
+def _audits(workspace: Workspace, features: Artifact | None) -> list[ArtifactStatus]:
+    """Models that were trained for audits, together; and each audit, with what its methods left in the last line."""
+    if features is None:
+        return []
+    of = {stage: [a for a in workspace.all(stage) if a.inputs.get("embed") == features.fingerprint] for stage in AUDITS}
+    audits = [artifact for artifact in of["audit"] if artifact.kind == "audit"]
+    models = sum(batch.result_as(ModelBatch).models for batch in of["oracles"])
+    outputs = [artifact for artifact in of["audit"] if artifact.kind != "audit"]
+    entries = [_together("oracles", f"{models:,} models trained for audits", of["oracles"], workspace)]
+    entries += [_entry("audit", artifact.path.name, artifact) for artifact in audits]
+    entries.append(_together("audit", f"outputs of {len(outputs)} audited methods", outputs, workspace))
+    return [entry for entry in entries if entry.bytes]
+
+
+AUDITS = ("oracles", "audit")
+
+
+def _together(stage: str, what: str, artifacts: list[Artifact], workspace: Workspace) -> ArtifactStatus:
+    """One entry for many artifacts."""
+    return ArtifactStatus(
+        stage=stage,
+        what=what,
+        state="unfinished" if workspace.unfinished(stage) else "done",
+        bytes=sum(size_of(artifact.path) for artifact in artifacts),
+        seconds=sum(artifact.seconds for artifact in artifacts),
+        path=str(workspace.root / stage),
+        fingerprint=None,
     )
 
 

@@ -68,7 +68,7 @@ class _Steps:
 
     def delete_unfinished(self) -> Iterator[str]:
         """Delete what was begun and not finished, or was shredded in part; the names."""
-        for stage in ("quantize", "train", "unlearn", "retrained", "oracles"):
+        for stage in ("quantize", "train", "unlearn", "retrained", "oracles", "audit"):
             for folder in sorted((self.reach.workspace.root / stage).glob("*")):
                 if folder.is_dir() and not (folder / MANIFEST).is_file():
                     files.shred_folder(folder)
@@ -89,7 +89,7 @@ class _Steps:
             if (with_them or reach.request.record.samples) and above & set(artifact.inputs.values()):
                 files.shred_folder(artifact.path)
                 yield artifact.path.name
-        for artifact in lineage.all("oracles"):
+        for artifact in (*lineage.all("oracles"), *lineage.all("audit")):
             if above & set(artifact.inputs.values()):
                 files.shred_folder(artifact.path)
                 yield artifact.path.name

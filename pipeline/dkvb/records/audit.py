@@ -13,6 +13,9 @@ Kind = Literal["values", "values-keys", "linear", "converged", "ridge"]
 """What is trained: values on the trained model's keys, values on keys that were fitted without the forgotten classes, a
 linear head by epochs, one to convergence, or ridge regression on random features."""
 
+Audited = Literal[Kind, "given"]
+"""What an entry is of: a kind that is trained here, or outputs of somebody else's models."""
+
 Role = Literal["original", "oracle"]
 """Whether a model learned all classes, or all but the forgotten ones."""
 
@@ -118,7 +121,7 @@ class AuditEntry(Record):
     """What people call it."""
     role: Literal["unlearned", "original", "retrained"]
     """A method; doing nothing; or retrained models that are held out, which no method can better."""
-    model: Kind
+    model: Audited
     """What it unlearns from, and the kind of the retrained models that it is compared with."""
     family: str
     """masking, training or control, see `dkvb.entries.MethodEntry`."""
@@ -193,6 +196,6 @@ class Audit(AuditAbout):
     skipped: bool | None = None
     artifact: str | None = None
 
-    def of(self, method: str, model: Kind | None = None) -> AuditEntry | None:
+    def of(self, method: str, model: Audited | None = None) -> AuditEntry | None:
         """The entry of a method, on a kind of model where it has several."""
         return next((e for e in self.entries if e.method == method and model in (None, e.model)), None)

@@ -12,6 +12,4 @@ def audits(workspace: Workspace) -> list[Audit]:
     Raises:
         SettingsClash: another version of dkvb wrote one of them, with other fields.
     """
-    return [
-        artifact.entry(Audit, skipped=True) for artifact in workspace.all("audit") if artifact.kind == "audit"
-    ]
+    return [artifact.entry(Audit, skipped=True) for artifact in workspace.all("audit") if artifact.kind == "audit"]

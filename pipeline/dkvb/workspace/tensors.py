@@ -19,6 +19,8 @@ MAKERS = {
         "train": "train",
         "unlearn": "unlearn",
         "retrained": "unlearn",
+        "audit": "audit",
+        "oracles": "audit",
     }.items()
 }
 """Folder of artifacts -> what mends them."""
