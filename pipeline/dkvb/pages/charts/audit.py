@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from dkvb.pages.charts.base import Row, Spec, data, finish, label, off
 from dkvb.pages.charts.lazy import alt
@@ -27,8 +29,6 @@ OURS = "ours, not in the paper"
 LEAST = 1e-3
 """Seconds below which marks are no smaller."""
 
-WIDE = {"size": 12, "yOffset": 0}
-
 
 def picture(groups: Sequence[Group], distances: Sequence[str]) -> Spec | None:
     """Distance from retrained models against accuracy on the classes that stay, cost as size; the distance is chosen
@@ -40,7 +40,8 @@ def picture(groups: Sequence[Group], distances: Sequence[str]) -> Spec | None:
     kinds = [group for group in groups if any(row["kind"] == group.short for row in rows)]
     entries = [RETRAINED, NOTHING, *((f"on {one.short}", COLOURS[one.kind], "circle") for one in kinds)]
     shown = {row["shape"] for row in rows}
-    x = alt.X("v:Q", title="distance from retrained models", scale=alt.Scale(zero=True, nice=True, padding=12))
+    buttons = [*entries, *([(OURS, "@ink", PENTAGON)] if OURS in shown else [])]
+    x = alt.X("v:Q", title="distance from retrained models", scale=alt.Scale(domainMin=0, nice=True))
     y = alt.Y("retain:Q", title="accuracy on the classes that stay", axis=alt.Axis(format=".1~%", tickCount=5))
     y.scale = alt.Scale(zero=False, nice=True, padding=14)
     colour = alt.Color("group:N", scale=alt.Scale(domain=[e[0] for e in entries], range=[e[1] for e in entries]))
@@ -48,17 +49,21 @@ def picture(groups: Sequence[Group], distances: Sequence[str]) -> Spec | None:
     shape = alt.Shape(
         "shape:N",
         legend=None,
-        scale=alt.Scale(domain=[one for one in shapes if one in shown], range=[shapes[o] for o in shapes if o in shown]),
+        scale=alt.Scale(
+            domain=[one for one in shapes if one in shown], range=[shapes[o] for o in shapes if o in shown]
+        ),
     )
-    size = alt.Size("size:Q", legend=None, scale=alt.Scale(domain=_costs(rows), range=[55, 520]))
+    size = alt.Size("size:Q", legend=None, scale=alt.Scale(domain=_costs(rows), range=[90, 520]))
     base = alt.Chart(data(rows)).transform_filter(f"datum.m === measure && {_shown()}")
     bars = base.mark_rule(opacity=0.45, strokeWidth=1.5).encode(x=x, x2="high:Q", y=y, color=colour)
     marks = base.mark_point(filled=True, opacity=0.85, stroke="@page", strokeWidth=1)
     points = marks.encode(x=x, y=y, color=colour, shape=shape, size=size, tooltip=_tips())
-    chart = alt.layer(bars.encode(x=alt.X("low:Q", title="distance from retrained models")), points, *_named(rows, x, y))
+    # this package's own lie on top
+    both = [points.transform_filter(f"datum.shape {sign}= {json.dumps(OURS)}") for sign in "!="]
+    chart = alt.layer(bars.encode(x=alt.X("low:Q", title="distance from retrained models")), *both, *_named(rows, x, y))
     chart = chart.add_params(off(), alt.param(name="measure", value=drawn[0])).properties(height=400)
     choose = ("measure", "Distance", [(name, name) for name in drawn])
-    return finish(chart, _said(rows, drawn[0]), 8, entries, choose=choose)
+    return finish(chart, _said(rows, drawn[0]), 8, buttons, choose=choose)
 
 
 def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row]:
@@ -66,7 +71,7 @@ def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row
     if kept is None:
         return []
     group_name = {"retrained": RETRAINED[0], "original": NOTHING[0]}.get(entry.role, f"on {group.short}")
-    took = group.retraining if entry.role == "retrained" else seconds(entry)
+    took = {"unlearned": seconds(entry), "retrained": group.retraining, "original": None}[entry.role]
     about = {
         "what": entry.label if entry.role == "unlearned" else f"{entry.label}, {group.short}",
         "kind": group.short,
@@ -75,9 +80,17 @@ def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row
         "retain": kept.value,
         "took": duration(took),
         "size": math.log10(max(took or 0.0, LEAST)),
-        "named": _is_named(group, entry),
+        "below": _below(group, entry),
     }
     return [about | _place(entry, name) for name in distances if name in entry.measures]
+
+
+def _below(group: Group, entry: AuditEntry) -> int | None:
+    """On which line below its mark its name stands, 0 above; None where it has none."""
+    mine = [one.key for one in group.methods if own(one)]
+    if entry.key in mine:
+        return 1 + mine.index(entry.key)
+    return 0 if entry.role == "unlearned" and entry is group.methods[0] else None
 
 
 def _place(entry: AuditEntry, name: str) -> Row:
@@ -86,21 +99,18 @@ def _place(entry: AuditEntry, name: str) -> Row:
     return {"m": name, "v": one.value, "low": ends[0], "high": ends[1], "said": measure(one.value)}
 
 
-def _is_named(group: Group, entry: AuditEntry) -> bool:
-    """Whether its name stands beside its mark: this package's own methods, and the closest of each kind."""
-    return own(entry) or (entry.role == "unlearned" and entry is group.methods[0])
-
-
-def _named(rows: list[Row], x: object, y: object) -> list[object]:
-    named = [{**row, "text": row["what"]} for row in rows if row["named"]]
-    if not named:
-        return []
-    text = label(named, "@ink", align="left", dx=11, dy=-9)
-    return [text.transform_filter(f"datum.m === measure && {_shown()}").encode(x=x, y=y)]
+def _named(rows: list[Row], x: Any, y: Any) -> list[Any]:
+    """Names beside marks: the closest of each kind above its own; this package's own methods below, each further."""
+    layers: list[Any] = []
+    for shift in sorted({row["below"] for row in rows if row["below"] is not None}):
+        named = [{**row, "text": row["what"]} for row in rows if row["below"] == shift]
+        parts = label(named, "@ink", align="left", dx=10, dy=-10 + 16 * shift + 8 * (shift > 0)).layer
+        layers += [part.transform_filter(f"datum.m === measure && {_shown()}").encode(x=x, y=y) for part in parts]
+    return layers
 
 
 def _shown() -> str:
-    return "indexof(off, datum.group) < 0"
+    return "indexof(off, datum.group) < 0 && indexof(off, datum.shape) < 0"
 
 
 def _costs(rows: list[Row]) -> list[float]:
@@ -108,7 +118,7 @@ def _costs(rows: list[Row]) -> list[float]:
     return [min(sizes), max(max(sizes), min(sizes) + 0.1)]
 
 
-def _tips() -> list[object]:
+def _tips() -> list[Any]:
     return [
         alt.Tooltip("what:N", title="method"),
         alt.Tooltip("kind:N", title="model"),
@@ -122,4 +132,6 @@ def _said(rows: list[Row], name: str) -> str:
     words = "; ".join(
         f"{row['what']} {row['said']}, others {100 * row['retain']:.1f}%" for row in rows if row["m"] == name
     )
-    return f"Scatter plot of distance from retrained models ({name}) against accuracy on the classes that stay: {words}."
+    return (
+        f"Scatter plot of distance from retrained models ({name}) against accuracy on the classes that stay: {words}."
+    )

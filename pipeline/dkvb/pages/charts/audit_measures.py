@@ -37,7 +37,11 @@ def small(groups: Sequence[Group], name: str) -> Spec | None:
         band = alt.Chart(data([row for row in beside if row["low"] is not None]))
         layers.append(_band(band.mark_bar(height=ROW - 10, color="@retrain", opacity=0.28, minBandSize=3), y))
     for field, mark in (("null", {"color": "@retrain"}), ("nothing", {"color": "@ink", "strokeDash": [3, 3]})):
-        there = [{"kind": row["kind"], "v": row[field], "said": row[f"{field}_said"]} for row in beside if row[field] is not None]
+        there = [
+            {"kind": row["kind"], "v": row[field], "said": row[f"{field}_said"]}
+            for row in beside
+            if row[field] is not None
+        ]
         if there:
             tick = alt.Chart(data(there)).mark_tick(size=ROW - 10, thickness=2, **mark)
             layers.append(tick.encode(x=x, y=y, tooltip=alt.Tooltip("said:N", title=None)))

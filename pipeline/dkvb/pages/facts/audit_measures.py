@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dkvb.metrics.per_point import FEW
-from dkvb.pages.facts.audited import Group, common, groups, names, of_retained
+from dkvb.pages.facts.audited import Group, groups, names, of_retained
+from dkvb.pages.facts.words import percent
 from dkvb.records.audit import Audit, AuditEntry, Measured
 
 Works = Literal["yes", "mostly", "no", "unknown"]
@@ -45,12 +46,18 @@ class Described:
     """What too few models make of it; "" where they are enough."""
     working: list[Working]
     missing: dict[str, list[str]]
-    """Why it is missing -> the methods of which it is."""
+    """Why it is missing -> of which methods, or on which models where it is missing on all of a kind."""
 
     @property
-    def tells(self) -> bool:
-        """Whether it tells originals from retrained models of any kind, as far as is known."""
-        return any(one.works != "no" for one in self.working)
+    def separated(self) -> list[str]:
+        """How often it tells an original from a retrained model, for each kind of which that is known."""
+        known = [(one.group.short, one.measured.separates) for one in self.working]
+        return [f"{percent(share)} ({kind})" for kind, share in known if share is not None]
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is known to say nothing of forgetting, on any kind of model, though it is meant to."""
+        return not of_retained(self.name) and all(one.works == "no" for one in self.working)
 
 
 def described(audit: Audit) -> list[Described]:
@@ -69,7 +76,13 @@ def noise(audit: Audit, name: str) -> str:
     models = min(audit.oracles // 2, audit.unlearned)
     if not name.startswith("KLoM") or models >= FEW:
         return ""
-    return f"Noise: {models} models on either side, and it needs about {FEW}"
+    return f"Noise: {models} models a side, and it needs about {FEW}"
+
+
+def apart(note: str, sentence: str) -> str:
+    """What a value's note says beyond what is said of all values."""
+    shared = set(SENTENCES.split(sentence))
+    return " ".join(one for one in SENTENCES.split(note) if one not in shared)
 
 
 def why_missing(entry: AuditEntry, name: str) -> str:
@@ -89,7 +102,6 @@ def working(group: Group, name: str) -> Working | None:
 def _described(audit: Audit, all_groups: list[Group], name: str) -> Described:
     found = [one for group in all_groups if (one := working(group, name))]
     held = [entry.measures[name] for entry in audit.entries if name in entry.measures]
-    lacking = [entry for entry in audit.entries if name not in entry.measures and not entry.error]
     first = held[0]
     return Described(
         name=name,
@@ -98,8 +110,20 @@ def _described(audit: Audit, all_groups: list[Group], name: str) -> Described:
         sentence=_shared([one.note for one in held]),
         noise=noise(audit, name),
         working=found,
-        missing=common(lacking, lambda entry: why_missing(entry, name)),
+        missing=_missing(all_groups, name),
     )
+
+
+def _missing(all_groups: list[Group], name: str) -> dict[str, list[str]]:
+    """Why a measure is missing -> methods, or kinds of model; a method that failed has no measures at all."""
+    found: dict[str, list[str]] = {}
+    for group in all_groups:
+        there = [entry for entry in group.entries if not entry.error]
+        reasons = {why_missing(entry, name) for entry in there if name not in entry.measures}
+        for why in sorted(reasons):
+            mine = [one for one in there if name not in one.measures and why_missing(one, name) == why]
+            found.setdefault(why, []).extend([group.words] if mine == there else [one.label for one in mine])
+    return found
 
 
 def _shared(notes: list[str]) -> str:
@@ -120,9 +144,9 @@ def _words(name: str, works: Works) -> str:
     if works == "unknown":
         return "Not known: too few models, or no originals."
     if of_retained(name):
-        return "Of the classes that stay: it says what unlearning costs them, not whether anything is forgotten."
+        return "Says what unlearning costs the classes that stay, not whether anything is forgotten."
     return {
-        "yes": "Works: it tells originals from retrained models.",
+        "yes": "Works.",
         "mostly": "Mostly works: read it beside others.",
         "no": "Does not work here: it says nothing of unlearned models either.",
     }[works]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from dkvb.pages.facts.audit_measures import Described, why_missing
+from dkvb.pages.facts.audit_measures import Described, apart, why_missing
 from dkvb.pages.facts.audited import Group, own
 from dkvb.records.audit import Audit, AuditEntry, Measured
 
@@ -19,6 +19,8 @@ class Cell:
     measured: Measured | None
     why: str
     """Why it is missing; "" where it is not."""
+    note: str
+    """What is to be known of this value alone."""
     best: bool
     """Whether no other method on the same kind of model is better."""
 
@@ -36,14 +38,16 @@ def rows(group: Group, measures: Sequence[Described]) -> list[TableRow]:
     """The two lines, then methods."""
     best = {one.name: group.best(one.name) for one in measures}
     return [
-        TableRow(entry, own(entry), [_cell(entry, one.name, best[one.name]) for one in measures])
+        TableRow(entry, own(entry), [_cell(entry, one, best[one.name]) for one in measures])
         for entry in [*group.lines, *group.methods]
     ]
 
 
-def _cell(entry: AuditEntry, name: str, best: set[str]) -> Cell:
-    measured = entry.measures.get(name)
-    return Cell(measured, "" if measured else why_missing(entry, name), measured is not None and entry.key in best)
+def _cell(entry: AuditEntry, measure: Described, best: set[str]) -> Cell:
+    measured = entry.measures.get(measure.name)
+    if measured is None:
+        return Cell(None, why_missing(entry, measure.name), "", False)
+    return Cell(measured, "", apart(measured.note, measure.sentence), entry.key in best)
 
 
 def measures_table(audit: Audit) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -125,22 +125,27 @@ def groups(audit: Audit) -> list[Group]:
 
 
 def names(audit: Audit) -> list[str]:
-    """All measures that were taken of any entry, in the order in which they are."""
+    """All measures that were taken of any entry: the distance that ranks methods, then in the order of the record."""
     longest = sorted(audit.entries, key=lambda entry: -len(entry.measures))
-    return list(dict.fromkeys(name for entry in longest for name in entry.measures))
+    taken = list(dict.fromkeys(name for entry in longest for name in entry.measures))
+    return list(dict.fromkeys([*_distances(taken)[:1], *taken]))
 
 
 def distances(audit: Audit) -> list[str]:
     """Measures that are distances from retrained models on rows that are not retained, the one that ranks methods
     first."""
-    mine = [name for name in names(audit) if not of_retained(name)]
+    return _distances(names(audit))
+
+
+def _distances(taken: Iterable[str]) -> list[str]:
+    mine = [name for name in taken if not of_retained(name)]
     return list(dict.fromkeys(name for start in DISTANCES for name in mine if name.startswith(start)))
 
 
 def of_retained(name: str) -> bool:
     """Whether a measure is of the classes that stay: what unlearning costs them, and not whether anything is
     forgotten."""
-    return "retain" in name.replace("zero retrain", "")
+    return "retain" in name
 
 
 def own(entry: AuditEntry) -> bool:
@@ -156,12 +161,3 @@ def seconds(entry: AuditEntry) -> float | None:
 
 def forgotten(audit: Audit) -> str:
     return class_names(audit.forget_names)
-
-
-def common(entries: Iterable[AuditEntry], of: Callable[[AuditEntry], str | None]) -> dict[str, list[str]]:
-    """What is said of entries -> the labels of those of which it is."""
-    said: dict[str, list[str]] = {}
-    for entry in entries:
-        if words := of(entry):
-            said.setdefault(words, []).append(entry.label)
-    return said

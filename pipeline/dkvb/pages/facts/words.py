@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from dkvb.metrics.intervals import FEW, Stat
@@ -163,10 +162,10 @@ def listed(parts: Sequence[str]) -> str:
 
 
 def measure(value: float | None) -> str:
-    """A measure of unknown unit: to a thousandth, or to three digits where it is large."""
+    """A measure of unknown unit: to a thousandth, fewer decimals where it is large."""
     if value is None:
         return "–"
-    decimals = 3 if abs(value) < 1 else max(0, 2 - int(math.log10(abs(value))))
+    decimals = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
     said = f"{value:,.{decimals}f}"
     return said.lstrip("-") if float(said.replace(",", "")) == 0 else said.replace("-", "−")
 
