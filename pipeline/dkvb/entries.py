@@ -11,6 +11,31 @@ from dkvb.errors import UsageError
 Group = Literal["methods", "sources", "metrics"]
 Family = Literal["masking", "training", "control"]
 
+SOURCES = {
+    "scrub": "Kurmanji et al. 2023",
+    "finetune": "baseline of SSD and of OPTML's library",
+    "ascent": "OPTML's library",
+    "neggrad-plus": "Kurmanji et al. 2023",
+    "random-labels": "SalUn's and Amnesiac's code",
+    "salun": "Fan et al. 2024",
+    "bad-teacher": "Chundawat et al. 2023",
+    "boundary-shrink": "Chen et al. 2023",
+    "boundary-expand": "Chen et al. 2023",
+    "unsir": "Tarun et al. 2023",
+    "delete": "DELETE, CVPR 2025",
+    "l1-sparse": "Jia et al. 2023",
+    "ssd": "Foster et al. 2024",
+    "fisher": "Golatkar et al. 2020",
+    "influence": "WoodFisher, as in OPTML's library",
+    "certified": "Guo et al. 2020",
+    "subspace": "Kodge et al. 2024",
+    "esc": "ESC, CVPR 2025",
+    "pour": "arXiv 2511.19339",
+    "tilted": "TREW",
+    "ridge-exact": "arXiv 2505.12239, RanPAC",
+}
+"""Method -> where it was published; docs/rivals.md says what is known of each."""
+
 
 @dataclass(frozen=True)
 class Entry:

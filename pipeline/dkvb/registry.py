@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, distributions
 from typing import Any, TypeVar, get_args
 
-from dkvb.entries import Entry, Family, Group, MethodEntry, SourceEntry
+from dkvb.entries import SOURCES, Entry, Family, Group, MethodEntry, SourceEntry
 from dkvb.errors import UsageError, nearest
 
 _METHODS = (
@@ -60,7 +60,7 @@ _METHODS = (
         default=True,
         dial="epochs",
         trains_on=True,
-        source="Kurmanji et al. 2023",
+        source=SOURCES["scrub"],
     ),
     MethodEntry(
         "logit-mask",
@@ -87,7 +87,7 @@ _METHODS = (
         "the same fine-tuning, on the bottleneck's values",
         dial="epochs",
         trains_on=True,
-        source="Kurmanji et al. 2023",
+        source=SOURCES["scrub"],
     ),
     MethodEntry(
         "scrub-r",
@@ -97,7 +97,7 @@ _METHODS = (
         "SCRUB, rewound to the epoch whose error looks most natural",
         dial="epochs",
         defence=True,
-        source="Kurmanji et al. 2023",
+        source=SOURCES["scrub"],
     ),
     MethodEntry(
         "retrain",
@@ -125,143 +125,38 @@ _METHODS = (
 )
 
 
-def _rival(name: str, family: Family, title: str, source: str, plain: str) -> MethodEntry:
+def _rival(name: str, family: Family, title: str, plain: str) -> MethodEntry:
     """A published method: its file is called as it is."""
     target = f"dkvb.methods.rivals.{name.replace('-', '_')}:METHOD"
     dial = "" if name in ("certified", "pour", "ridge-exact") else "setting"
+    source = SOURCES[name.removesuffix("-values")]
     return MethodEntry(name, target, family, title, plain, dial=dial, in_paper=False, rival=True, source=source)
 
 
 _RIVALS = (
-    _rival(
-        "finetune",
-        "training",
-        "Fine-tuning",
-        "baseline of SSD and of OPTML's library",
-        "trains on with the classes that stay",
-    ),
-    _rival(
-        "ascent",
-        "training",
-        "Gradient ascent",
-        "OPTML's library",
-        "makes the loss on the forgotten class larger, down to chance",
-    ),
-    _rival(
-        "neggrad-plus",
-        "training",
-        "NegGrad+",
-        "Kurmanji et al. 2023",
-        "trains on with the rest and away from the forgotten class",
-    ),
-    _rival(
-        "random-labels",
-        "training",
-        "Random labels",
-        "SalUn's and Amnesiac's code",
-        "trains on with random labels for the forgotten class",
-    ),
-    _rival(
-        "salun", "training", "SalUn", "Fan et al. 2024", "the same, moving only what matters to the forgotten class"
-    ),
-    _rival(
-        "bad-teacher",
-        "training",
-        "Bad Teacher",
-        "Chundawat et al. 2023",
-        "learns the forgotten class from an untrained head",
-    ),
-    _rival(
-        "boundary-shrink",
-        "training",
-        "Boundary Shrink",
-        "Chen et al. 2023",
-        "teaches every forgotten sample the nearest other class",
-    ),
-    _rival(
-        "boundary-expand",
-        "training",
-        "Boundary Expand",
-        "Chen et al. 2023",
-        "moves the class to an output of its own and drops that",
-    ),
-    _rival(
-        "unsir",
-        "training",
-        "UNSIR",
-        "Tarun et al. 2023",
-        "trains on with noise in the class’s place, then repairs the rest",
-    ),
-    _rival(
-        "delete",
-        "training",
-        "DELETE",
-        "DELETE, CVPR 2025",
-        "teaches the class the model’s own answers without the right one",
-    ),
-    _rival("l1-sparse", "training", "l1-sparse", "Jia et al. 2023", "fine-tuning with a penalty on weights"),
-    _rival(
-        "finetune-values",
-        "training",
-        "Fine-tuning on the values",
-        "baseline of SSD and of OPTML's library",
-        "fine-tuning, on the bottleneck’s values",
-    ),
-    _rival(
-        "neggrad-plus-values",
-        "training",
-        "NegGrad+ on the values",
-        "Kurmanji et al. 2023",
-        "NegGrad+, on the bottleneck’s values",
-    ),
-    _rival(
-        "ssd", "control", "SSD", "Foster et al. 2024", "dampens the weights that matter most to the forgotten class"
-    ),
-    _rival(
-        "ssd-values",
-        "control",
-        "SSD on the values",
-        "Foster et al. 2024",
-        "dampens values where masking would hide pairs",
-    ),
-    _rival(
-        "fisher",
-        "control",
-        "Fisher forgetting",
-        "Golatkar et al. 2020",
-        "adds noise to weights that the rest does not need",
-    ),
-    _rival(
-        "influence",
-        "control",
-        "Influence",
-        "WoodFisher, as in OPTML's library",
-        "one Newton step to where the class has no part in training",
-    ),
-    _rival(
-        "certified",
-        "control",
-        "Certified removal",
-        "Guo et al. 2020",
-        "a Newton step, and noise that hides what it leaves",
-    ),
-    _rival(
-        "subspace",
-        "control",
-        "Subspace projection",
-        "Kodge et al. 2024",
-        "takes out what only the class’s features have",
-    ),
-    _rival("esc", "control", "ESC", "ESC, CVPR 2025", "takes out the main directions of the class’s features"),
-    _rival("pour", "control", "POUR", "arXiv 2511.19339", "projects features off the forgotten class’s mean"),
-    _rival("tilted", "control", "Tilted logit mask (TREW)", "TREW", "forbids the answer and leans to classes like it"),
-    _rival(
-        "ridge-exact",
-        "control",
-        "Exact ridge regression",
-        "arXiv 2505.12239, RanPAC",
-        "subtracts the class’s sums: the retrained model",
-    ),
+    _rival("finetune", "training", "Fine-tuning", "trains on with the classes that stay"),
+    _rival("ascent", "training", "Gradient ascent", "makes the loss on the forgotten class larger, down to chance"),
+    _rival("neggrad-plus", "training", "NegGrad+", "trains on with the rest and away from the forgotten class"),
+    _rival("random-labels", "training", "Random labels", "trains on with random labels for the forgotten class"),
+    _rival("salun", "training", "SalUn", "the same, moving only what matters to the forgotten class"),
+    _rival("bad-teacher", "training", "Bad Teacher", "learns the forgotten class from an untrained head"),
+    _rival("boundary-shrink", "training", "Boundary Shrink", "teaches every forgotten sample the nearest other class"),
+    _rival("boundary-expand", "training", "Boundary Expand", "moves the class to an output of its own and drops that"),
+    _rival("unsir", "training", "UNSIR", "trains on with noise in the class’s place, then repairs the rest"),
+    _rival("delete", "training", "DELETE", "teaches the class the model’s own answers without the right one"),
+    _rival("l1-sparse", "training", "l1-sparse", "fine-tuning with a penalty on weights"),
+    _rival("finetune-values", "training", "Fine-tuning on the values", "fine-tuning, on the bottleneck’s values"),
+    _rival("neggrad-plus-values", "training", "NegGrad+ on the values", "NegGrad+, on the bottleneck’s values"),
+    _rival("ssd", "control", "SSD", "dampens the weights that matter most to the forgotten class"),
+    _rival("ssd-values", "control", "SSD on the values", "dampens values where masking would hide pairs"),
+    _rival("fisher", "control", "Fisher forgetting", "adds noise to weights that the rest does not need"),
+    _rival("influence", "control", "Influence", "one Newton step to where the class has no part in training"),
+    _rival("certified", "control", "Certified removal", "a Newton step, and noise that hides what it leaves"),
+    _rival("subspace", "control", "Subspace projection", "takes out what only the class’s features have"),
+    _rival("esc", "control", "ESC", "takes out the main directions of the class’s features"),
+    _rival("pour", "control", "POUR", "projects features off the forgotten class’s mean"),
+    _rival("tilted", "control", "Tilted logit mask (TREW)", "forbids the answer and leans to classes like it"),
+    _rival("ridge-exact", "control", "Exact ridge regression", "subtracts the class’s sums: the retrained model"),
 )
 """Published methods that masking is compared with; only run where they are named."""
 

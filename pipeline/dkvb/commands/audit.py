@@ -76,8 +76,8 @@ def audit(
     """Audit unlearning: every method beside models retrained without the class.
 
     Trains originals and retrained models of other training seeds (kept, and gone on with where it was stopped),
-    unlearns each original by every method, and measures how far what is left is from retrained models. Does the work of `dkvb
-    embed`, `quantize` and `train` first where that is missing. A method that fails is listed with its error.
+    unlearns each original by every method, and measures how far what is left is from retrained models. Does the work of
+    `dkvb embed`, `quantize` and `train` first where that is missing. A method that fails is listed with its error.
     """
     for name, file in (("--csv", csv), ("--parquet", parquet)):
         if file is not None and file.is_dir():
