@@ -50,7 +50,7 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Repor
 def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
     started = time.perf_counter()
     collected = collect(workspace)
-    if not collected.setups:
+    if not collected.setups and not collected.audits:
         raise MissingStage(
             f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages."
         )

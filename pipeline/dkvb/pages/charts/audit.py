@@ -12,19 +12,22 @@ from dkvb.pages.charts.lazy import alt
 from dkvb.pages.charts.palette import PENTAGON
 from dkvb.pages.facts.audited import RETAIN, Group, own, seconds
 from dkvb.pages.facts.words import duration, measure
-from dkvb.records.audit import AuditEntry, Kind
+from dkvb.records.audit import Audited, AuditEntry
 
-COLOURS: dict[Kind, str] = {
+COLOURS: dict[Audited, str] = {
     "values": "@activations",
     "values-keys": "@scrub-values",
     "linear": "@examples",
     "converged": "@scrub",
     "ridge": "@scrub-r",
+    "given": "@other",
 }
 
 RETRAINED = ("retrained without the class", "@retrain", "diamond")
 NOTHING = ("nothing unlearned", "@ink", "square")
 OURS = "ours, not in the paper"
+
+SHAPES = {"method": "circle", OURS: PENTAGON, "retrained": "diamond", "original": "square"}
 
 LEAST = 1e-3
 """Seconds below which marks are no smaller."""
@@ -38,32 +41,36 @@ def picture(groups: Sequence[Group], distances: Sequence[str]) -> Spec | None:
     if not drawn:
         return None
     kinds = [group for group in groups if any(row["kind"] == group.short for row in rows)]
-    entries = [RETRAINED, NOTHING, *((f"on {one.short}", COLOURS[one.kind], "circle") for one in kinds)]
-    shown = {row["shape"] for row in rows}
-    buttons = [*entries, *([(OURS, "@ink", PENTAGON)] if OURS in shown else [])]
-    x = alt.X("v:Q", title="distance from retrained models", scale=alt.Scale(domainMin=0, nice=True))
-    y = alt.Y("retain:Q", title="accuracy on the classes that stay", axis=alt.Axis(format=".1~%", tickCount=5))
-    y.scale = alt.Scale(zero=False, nice=True, padding=14)
-    colour = alt.Color("group:N", scale=alt.Scale(domain=[e[0] for e in entries], range=[e[1] for e in entries]))
-    shapes = {"method": "circle", OURS: PENTAGON, "retrained": "diamond", "original": "square"}
-    shape = alt.Shape(
-        "shape:N",
-        legend=None,
-        scale=alt.Scale(
-            domain=[one for one in shapes if one in shown], range=[shapes[o] for o in shapes if o in shown]
-        ),
+    there = {row["group"] for row in rows}
+    every = [RETRAINED, NOTHING, *((f"on {one.short}", COLOURS[one.kind], "circle") for one in kinds)]
+    entries = [entry for entry in every if entry[0] in there]
+    ours = [(OURS, "@ink", PENTAGON)] if any(row["shape"] == OURS for row in rows) else []
+    layers = _layers(rows, entries)
+    chart = alt.layer(*layers).add_params(off(), alt.param(name="measure", value=drawn[0])).properties(height=400)
+    choose = ("measure", "Distance", [(name, name) for name in drawn])
+    return finish(chart, _said(rows, drawn[0]), 8, [*entries, *ours], choose=choose)
+
+
+def _layers(rows: list[Row], entries: Sequence[tuple[str, str, str]]) -> list[Any]:
+    """Intervals, marks and names. `entries`: name, colour and shape of each group of marks."""
+    title, left = "distance from retrained models", alt.Scale(domainMin=0, nice=True)
+    x = alt.X("v:Q", title=title, scale=left)
+    y = alt.Y(
+        "retain:Q",
+        title="accuracy on the classes that stay",
+        axis=alt.Axis(format=".1~%", tickCount=5),
+        scale=alt.Scale(zero=False, nice=True, padding=14),
     )
+    colour = alt.Color("group:N", scale=alt.Scale(domain=[e[0] for e in entries], range=[e[1] for e in entries]))
+    shape = alt.Shape("shape:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
     size = alt.Size("size:Q", legend=None, scale=alt.Scale(domain=_costs(rows), range=[90, 520]))
-    base = alt.Chart(data(rows)).transform_filter(f"datum.m === measure && {_shown()}")
-    bars = base.mark_rule(opacity=0.45, strokeWidth=1.5).encode(x=x, x2="high:Q", y=y, color=colour)
+    base = alt.Chart(data(rows)).transform_filter(f"datum.m === measure && {_shown()}").encode(y=y, color=colour)
+    bars = base.mark_rule(opacity=0.45, strokeWidth=1.5).encode(x=alt.X("low:Q", title=title, scale=left), x2="high:Q")
     marks = base.mark_point(filled=True, opacity=0.85, stroke="@page", strokeWidth=1)
-    points = marks.encode(x=x, y=y, color=colour, shape=shape, size=size, tooltip=_tips())
+    points = marks.encode(x=x, shape=shape, size=size, tooltip=_tips())
     # this package's own lie on top
     both = [points.transform_filter(f"datum.shape {sign}= {json.dumps(OURS)}") for sign in "!="]
-    chart = alt.layer(bars.encode(x=alt.X("low:Q", title="distance from retrained models")), *both, *_named(rows, x, y))
-    chart = chart.add_params(off(), alt.param(name="measure", value=drawn[0])).properties(height=400)
-    choose = ("measure", "Distance", [(name, name) for name in drawn])
-    return finish(chart, _said(rows, drawn[0]), 8, buttons, choose=choose)
+    return [bars, *both, *_named(rows, x, y)]
 
 
 def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row]:

@@ -36,17 +36,17 @@ def small(groups: Sequence[Group], name: str) -> Spec | None:
     if any(row["low"] is not None for row in beside):
         band = alt.Chart(data([row for row in beside if row["low"] is not None]))
         layers.append(_band(band.mark_bar(height=ROW - 10, color="@retrain", opacity=0.28, minBandSize=3), y))
-    for field, mark in (("null", {"color": "@retrain"}), ("nothing", {"color": "@ink", "strokeDash": [3, 3]})):
+    for field, ink in (("null", "@retrain"), ("nothing", "@ink")):
         there = [
             {"kind": row["kind"], "v": row[field], "said": row[f"{field}_said"]}
             for row in beside
             if row[field] is not None
         ]
         if there:
-            tick = alt.Chart(data(there)).mark_tick(size=ROW - 10, thickness=2, **mark)
+            tick = alt.Chart(data(there)).mark_tick(size=ROW - 10, thickness=2, color=ink)
             layers.append(tick.encode(x=x, y=y, tooltip=alt.Tooltip("said:N", title=None)))
     base = alt.Chart(data(dots)).encode(x=x, y=y, color=colour, shape=shape, tooltip=_tips())
-    dot = {"filled": True, "stroke": "@page", "strokeWidth": 1}
+    dot: dict[str, Any] = {"filled": True, "stroke": "@page", "strokeWidth": 1}
     layers.append(base.transform_filter("!datum.ours").mark_point(size=55, opacity=0.75, **dot))
     layers.append(base.transform_filter("datum.ours").mark_point(size=130, opacity=1, **dot))
     chart = alt.layer(*layers).properties(height=ROW * len(kinds))

@@ -97,7 +97,7 @@ def _costs(group: Group, entry: AuditEntry) -> str:
 
 def _votes(audit: Audit) -> list[Finding]:
     """One for each kind of model that votes was run on; of other people's outputs nothing."""
-    found = [(group, one) for group in groups(audit) for one in group.methods if one.method == VOTES]
+    found = [(group, one) for group in groups(audit) for one in group.methods if one.method == VOTES and group.models]
     if not found and audit.kinds:
         return [Finding("Masking by votes is not in this audit.")]
     return [_stands(audit, group, entry) for group, entry in found]

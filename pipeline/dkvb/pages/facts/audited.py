@@ -10,23 +10,25 @@ from statistics import median
 
 from dkvb import registry
 from dkvb.pages.facts.words import class_names
-from dkvb.records.audit import Audit, AuditEntry, Kind, KindModels, Measured
+from dkvb.records.audit import Audit, Audited, AuditEntry, KindModels, Measured
 
-KINDS: dict[Kind, str] = {
+KINDS: dict[Audited, str] = {
     "values": "the bottleneck’s values",
     "values-keys": "the bottleneck’s values, beside models with keys of their own",
     "linear": "the linear head",
     "converged": "the converged linear head",
     "ridge": "ridge regression",
+    "given": "the models given",
 }
 """What models of a kind are called in a sentence."""
 
-SHORT: dict[Kind, str] = {
+SHORT: dict[Audited, str] = {
     "values": "values",
     "values-keys": "values, own keys",
     "linear": "linear head",
     "converged": "converged head",
     "ridge": "ridge",
+    "given": "given",
 }
 
 VOTES = "votes"
@@ -43,7 +45,7 @@ it needs few models, has a unit, and sees every sample; KLoM needs many models."
 class Group:
     """All entries on models of one kind."""
 
-    kind: Kind
+    kind: Audited
     entries: list[AuditEntry]
     models: KindModels | None
     """None where they were trained elsewhere."""
@@ -115,7 +117,7 @@ def cost(measured: Measured) -> float | None:
 
 def groups(audit: Audit) -> list[Group]:
     """Kinds in the order of the audit."""
-    trained = {one.kind: one for one in audit.kinds}
+    trained: dict[Audited, KindModels] = {one.kind: one for one in audit.kinds}
     kinds = dict.fromkeys(entry.model for entry in audit.entries)
     ranks = distances(audit)
     first = ranks[0] if ranks else None
@@ -151,7 +153,7 @@ def of_retained(name: str) -> bool:
 def own(entry: AuditEntry) -> bool:
     """Whether it is a method of this package that is not in the paper."""
     known = registry.methods().get(entry.method)
-    return known is not None and not (known.in_paper or known.rival or known.foreign)
+    return entry.model != "given" and known is not None and not (known.in_paper or known.rival or known.foreign)
 
 
 def seconds(entry: AuditEntry) -> float | None:
@@ -160,4 +162,5 @@ def seconds(entry: AuditEntry) -> float | None:
 
 
 def forgotten(audit: Audit) -> str:
-    return class_names(audit.forget_names)
+    """What was to be forgotten; of margins alone no classes are known."""
+    return class_names(audit.forget_names) if audit.forget_names else "a class"
