@@ -74,7 +74,9 @@ def test_a_missing_number_is_a_dash_with_its_reason() -> None:
 
 def test_methods_are_ranked_within_their_kind_and_own_ones_marked() -> None:
     page = html()
-    names = re.findall(r'<th scope="row" data-value="(\w+)', page.split('<div class="scroll matrix"')[1].split("</table>")[0])
+    names = re.findall(
+        r'<th scope="row" data-value="(\w+)', page.split('<div class="scroll matrix"')[1].split("</table>")[0]
+    )
     assert names == ["retrained", "original", "activations", "Masking", "retrained", "POUR", "esc"]
     assert page.count('<span class="tag">not in the paper</span>') == 1
     assert "<i>N</i><sub>v</sub> 1,000" in page

@@ -33,13 +33,15 @@ def test_where_votes_stands_and_loses_is_said() -> None:
         "Masking by votes (ours) is 2nd closest of 2 on the bottleneck’s values. It recognises 97.0% of the samples of"
         " the classes that stay; 98.0% were recognised before. In 2 of 5 measures it cannot be told from retraining."
         # membership does not work, and KLoM is of too few models
-        " It loses, beyond intervals and to most others, in destinations, each (0.300; activations: 0.200); tug of war"
-        " (0.900; activations: 0.980)."
+        " Where it loses, intervals apart, to most others: destinations, each (0.300; best, activations: 0.200); tug of"
+        " war (0.900; best, activations: 0.980)."
     )
 
 
 def test_enough_models_make_klom_count() -> None:
-    assert "KLoM, forgotten rows (8.000; activations: 7.000)" in str(verdict(audit(oracles=100, unlearned=50))[-1])
+    assert "KLoM, forgotten rows (8.000; best, activations: 7.000)" in str(
+        verdict(audit(oracles=100, unlearned=50))[-1]
+    )
 
 
 def test_votes_may_win() -> None:
@@ -59,7 +61,7 @@ def test_a_lead_within_intervals_is_no_loss() -> None:
     votes, other = ({DISTANCE: measured(DISTANCE, value, 0.02)} for value in (0.3, 0.29))
     found = said(entry("votes", {}, measures=votes), entry("pour", {}, measures=other))
     assert "2nd closest of 2" in found[1]
-    assert "It loses" not in found[1]
+    assert "Where it loses" not in found[1]
 
 
 def test_others_that_cannot_be_told_from_retraining_are_named() -> None:

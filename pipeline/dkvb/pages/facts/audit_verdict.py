@@ -132,11 +132,11 @@ def _loses(audit: Audit, group: Group, entry: AuditEntry, taken: list[str]) -> s
         return "In no measure that works is another method on the same models nearer to retraining beyond its interval."
     behind.sort(key=lambda one: -one[0])
     worst = [
-        f"{name} ({measure(entry.measures[name].value)}; {first.label}: {measure(first.measures[name].value)})"
+        f"{name} ({measure(entry.measures[name].value)}; best, {first.label}: {measure(first.measures[name].value)})"
         for _, name, first in behind[:SAID]
     ]
     more = f", and in {len(behind) - SAID} more" if len(behind) > SAID else ""
-    return f"It loses, beyond intervals and to most others, in {'; '.join(worst)}{more}."
+    return f"Where it loses, intervals apart, to most others: {'; '.join(worst)}{more}."
 
 
 def _counts(audit: Audit, group: Group, name: str) -> bool:
