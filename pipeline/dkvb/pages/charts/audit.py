@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from dkvb.pages.charts.base import Row, Spec, data, finish, label, off
+from dkvb.pages.charts.base import Row, Spec, data, finish, off
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.charts.palette import PENTAGON
 from dkvb.pages.facts.audited import RETAIN, Group, own, seconds
@@ -37,6 +36,8 @@ def picture(groups: Sequence[Group], distances: Sequence[str]) -> Spec | None:
     """Distance from retrained models against accuracy on the classes that stay, cost as size; the distance is chosen
     beside it. None where no entry has both."""
     rows = [row for group in groups for entry in group.entries for row in _rows(group, entry, distances)]
+    # this package's own lie on top
+    rows.sort(key=lambda row: row["shape"] == OURS)
     drawn = [name for name in distances if any(row["m"] == name for row in rows)]
     if not drawn:
         return None
@@ -64,13 +65,13 @@ def _layers(rows: list[Row], entries: Sequence[tuple[str, str, str]]) -> list[An
     colour = alt.Color("group:N", scale=alt.Scale(domain=[e[0] for e in entries], range=[e[1] for e in entries]))
     shape = alt.Shape("shape:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
     size = alt.Size("size:Q", legend=None, scale=alt.Scale(domain=_costs(rows), range=[90, 520]))
-    base = alt.Chart(data(rows)).transform_filter(f"datum.m === measure && {_shown()}").encode(y=y, color=colour)
-    bars = base.mark_rule(opacity=0.45, strokeWidth=1.5).encode(x=alt.X("low:Q", title=title, scale=left), x2="high:Q")
+    base = alt.Chart(data(rows)).transform_filter(f"datum.m === measure && {_shown()}").encode(y=y)
+    bars = base.mark_rule(opacity=0.45, strokeWidth=1.5)
+    bars = bars.encode(x=alt.X("low:Q", title=title, scale=left), x2="high:Q", color=colour)
     marks = base.mark_point(filled=True, opacity=0.85, stroke="@page", strokeWidth=1)
-    points = marks.encode(x=x, shape=shape, size=size, tooltip=_tips())
-    # this package's own lie on top
-    both = [points.transform_filter(f"datum.shape {sign}= {json.dumps(OURS)}") for sign in "!="]
-    return [bars, *both, *_named(rows, x, y)]
+    points = marks.encode(x=x, color=colour, shape=shape, size=size, tooltip=_tips())
+    halo, names = _named(base, x)
+    return [bars, halo, points, names]
 
 
 def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row]:
@@ -79,6 +80,7 @@ def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row
         return []
     group_name = {"retrained": RETRAINED[0], "original": NOTHING[0]}.get(entry.role, f"on {group.short}")
     took = {"unlearned": seconds(entry), "retrained": group.retraining, "original": None}[entry.role]
+    below = _below(group, entry)
     about = {
         "what": entry.label if entry.role == "unlearned" else f"{entry.label}, {group.short}",
         "kind": group.short,
@@ -87,7 +89,8 @@ def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row
         "retain": kept.value,
         "took": duration(took),
         "size": math.log10(max(took or 0.0, LEAST)),
-        "below": _below(group, entry),
+        "below": below or 0,
+        "text": "" if below is None else entry.label,
     }
     return [about | _place(entry, name) for name in distances if name in entry.measures]
 
@@ -106,14 +109,11 @@ def _place(entry: AuditEntry, name: str) -> Row:
     return {"m": name, "v": one.value, "low": ends[0], "high": ends[1], "said": measure(one.value)}
 
 
-def _named(rows: list[Row], x: Any, y: Any) -> list[Any]:
-    """Names beside marks: the closest of each kind above its own; this package's own methods below, each further."""
-    layers: list[Any] = []
-    for shift in sorted({row["below"] for row in rows if row["below"] is not None}):
-        named = [{**row, "text": row["what"]} for row in rows if row["below"] == shift]
-        parts = label(named, "@ink", align="left", dx=10, dy=-10 + 16 * shift + 8 * (shift > 0)).layer
-        layers += [part.transform_filter(f"datum.m === measure && {_shown()}").encode(x=x, y=y) for part in parts]
-    return layers
+def _named(base: Any, x: Any) -> list[Any]:
+    """Names beside marks, readable where a line runs behind them."""
+    text = {"align": "left", "dx": 10, "dy": alt.ExprRef("datum.below ? 16 * datum.below + 2 : -10")}
+    halo = base.mark_text(stroke="@page", strokeWidth=5, strokeJoin="round", fill="@page", **text)
+    return [mark.encode(x=x, text="text:N") for mark in (halo, base.mark_text(fill="@ink", **text))]
 
 
 def _shown() -> str:

@@ -45,10 +45,11 @@ def small(groups: Sequence[Group], name: str) -> Spec | None:
         if there:
             tick = alt.Chart(data(there)).mark_tick(size=ROW - 10, thickness=2, color=ink)
             layers.append(tick.encode(x=x, y=y, tooltip=alt.Tooltip("said:N", title=None)))
-    base = alt.Chart(data(dots)).encode(x=x, y=y, color=colour, shape=shape, tooltip=_tips())
-    dot: dict[str, Any] = {"filled": True, "stroke": "@page", "strokeWidth": 1}
-    layers.append(base.transform_filter("!datum.ours").mark_point(size=55, opacity=0.75, **dot))
-    layers.append(base.transform_filter("datum.ours").mark_point(size=130, opacity=1, **dot))
+    # this package's own lie on top, and are larger
+    base = alt.Chart(data(sorted(dots, key=lambda row: row["ours"])))
+    size = alt.condition("datum.ours", alt.value(130), alt.value(55))
+    dot = base.mark_point(filled=True, opacity=0.85, stroke="@page", strokeWidth=1)
+    layers.append(dot.encode(x=x, y=y, color=colour, shape=shape, size=size, tooltip=_tips()))
     chart = alt.layer(*layers).properties(height=ROW * len(kinds))
     return finish(chart, _said(kinds, dots, name), 4)
 
