@@ -114,11 +114,13 @@ def test_each_measure_has_a_sentence_and_says_whether_it_works() -> None:
     works = page.split("Do the measures work?")[1].split("What so many models can show")[0]
     # name, kind, null, threshold, do-nothing line, separation, what follows
     assert "destinations, each values 0.100 0.080 to 0.120 0.900 100.0% Works." in works
-    assert "membership values 0.040 0.010 to 0.090 0.050 62.0% Does not work here" in works
-    assert "tug of war values 0.990 0.980 to 1.000 0.000 90.0% Mostly works" in works
-    assert "retain accuracy values 0.970 0.960 to 0.980 0.980 70.0% Says what unlearning costs" in works
+    assert "membership values 0.040 0.010 to 0.090 0.050 62.0% Does not work here." in works
+    assert "tug of war values 0.990 0.980 to 1.000 0.000 90.0% Mostly works." in works
+    assert "retain accuracy values 0.970 0.960 to 0.980 0.980 70.0% Says what the others pay." in works
+    assert f"{KLOM} Noise: 10 models a side, and it needs about 50 values 5.000 4.000 to 6.000 10.0 – Noise." in works
     # without a separation of its own, doing nothing is held against retrained models
-    assert f"{KLOM} Noise: 10 models a side, and it needs about 50 values 5.000 4.000 to 6.000 10.0 – Works." in works
+    enough = text(html(audit(oracles=100, unlearned=50)))
+    assert f"{KLOM} values 5.000 4.000 to 6.000 10.0 – Works." in enough
 
 
 def test_too_few_models_are_said_beside_the_number_and_enough_are_not() -> None:
@@ -128,13 +130,15 @@ def test_too_few_models_are_said_beside_the_number_and_enough_are_not() -> None:
 
 def test_somebody_elses_outputs_make_a_page_of_what_there_is() -> None:
     klom = measured(KLOM, 7.0, nothing=None, null_low=None, null_high=None)
-    given = entry("theirs", {}, "given", measures={KLOM: klom}, seconds=None)
+    name = "Wasserstein-1 of margins, all points"
+    other = klom.model_copy(update={"name": name})
+    given = entry("theirs", {}, "given", measures={KLOM: klom, name: other}, seconds=None)
     page = html(audit(kinds=[], entries=[given], forget=[], forget_names=[], oracles=1, unlearned=1))
     assert "Forgetting a class : how close" in text(page)
     assert "Beside it stands 1 model that was retrained" in text(page)
     assert "Masking by votes" not in text(page)
     assert "picture" not in payload(page)["charts"]
-    assert "Not known: too few models, or no originals." in text(page)
+    assert f"{name} given 5.000 – – – Not known: there is no threshold." in text(page)
 
 
 def test_nothing_measured_makes_a_page_that_says_so() -> None:

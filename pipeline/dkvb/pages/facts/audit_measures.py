@@ -90,17 +90,17 @@ def why_missing(entry: AuditEntry, name: str) -> str:
     return entry.left_out.get(name) or (f"it failed: {entry.error}" if entry.error else "it was not taken")
 
 
-def working(group: Group, name: str) -> Working | None:
+def working(audit: Audit, group: Group, name: str) -> Working | None:
     """None where no model of the kind has the measure."""
     measured = group.beside(name)
     if measured is None:
         return None
     found = _works(measured)
-    return Working(group, measured, found, _words(name, found))
+    return Working(group, measured, found, "Noise." if noise(audit, name) else _words(name, found))
 
 
 def _described(audit: Audit, all_groups: list[Group], name: str) -> Described:
-    found = [one for group in all_groups if (one := working(group, name))]
+    found = [one for group in all_groups if (one := working(audit, group, name))]
     held = [entry.measures[name] for entry in audit.entries if name in entry.measures]
     first = held[0]
     return Described(
@@ -142,11 +142,11 @@ def _works(measured: Measured) -> Works:
 
 def _words(name: str, works: Works) -> str:
     if works == "unknown":
-        return "Not known: too few models, or no originals."
+        return "Not known: there is no threshold."
     if of_retained(name):
-        return "Says what unlearning costs the classes that stay, not whether anything is forgotten."
+        return "Says what the others pay."
     return {
         "yes": "Works.",
-        "mostly": "Mostly works: read it beside others.",
-        "no": "Does not work here: it says nothing of unlearned models either.",
+        "mostly": "Mostly works.",
+        "no": "Does not work here.",
     }[works]

@@ -141,7 +141,7 @@ def _loses(audit: Audit, group: Group, entry: AuditEntry, taken: list[str]) -> s
 
 def _counts(audit: Audit, group: Group, name: str) -> bool:
     """Whether a measure says anything: it works, or is of what unlearning costs, and is of enough models."""
-    found = working(group, name)
+    found = working(audit, group, name)
     works = of_retained(name) or (found is not None and found.works in ("yes", "mostly"))
     return works and not noise(audit, name)
 
