@@ -35,9 +35,7 @@ def audit(forgetting: Recipe, workspace: Workspace) -> Audit:
     return made
 
 
-def test_lines_and_methods_stand_beside_the_same_models(
-    audit: Audit, forgetting: Recipe, workspace: Workspace
-) -> None:
+def test_lines_and_methods_stand_beside_the_same_models(audit: Audit, forgetting: Recipe, workspace: Workspace) -> None:
     assert (audit.oracles, audit.unlearned, audit.forget, audit.forget_names) == (4, 2, [1], ["bird"])
     lines = ["original", "retrained"]
     assert [entry.method for entry in audit.entries] == lines * 3 + ["logit-mask", "pour", "ridge-exact"]
