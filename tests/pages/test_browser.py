@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from audited import audit, entries, entry, stored
 from browser import Browser, program
 from dkvb.pages.charts.palette import COLOURS
 from dkvb.recipe import Recipe
@@ -168,6 +169,48 @@ def test_long_commands_and_names_fit_a_phone(browser, tmp_path):
         browser.open(path, 390)
         browser.ask(OPEN)
         assert browser.width(390) <= 390, path.name
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_an_audit_draws_and_scrolls_in_its_own_box(browser, tmp_path, width):
+    workspace = workspace_at(tmp_path)
+    stored(workspace, audit())
+    report.run(Recipe(), workspace)
+    [path] = workspace.reports.glob("audit-*.html")
+    browser.open(path, width)
+    browser.ask(OPEN)
+    assert browser.complaints() == []
+    assert browser.width(width) <= width
+    assert browser.ask(STICKING_OUT) == []
+    marks = "document.querySelectorAll('#chart-picture .mark-symbol path').length"
+    # two lines and two methods on values, one of each on heads; KLoM was not taken of heads
+    assert browser.ask(marks) == 6
+    names = "[...document.querySelectorAll('#chart-picture .mark-text.role-mark text')].map((one) => one.textContent)"
+    assert sorted(set(browser.ask(names)) - {""}) == ["Masking by votes (ours)", "POUR", "activations"]
+    browser.ask("""(() => { const select = document.querySelector('.choice select'); select.selectedIndex = 1;
+      select.dispatchEvent(new Event('change')); return new Promise((done) => setTimeout(done, 100)); })()""")
+    assert browser.ask(marks) == 4
+    assert browser.complaints() == []
+    # the name of a method stays where it is while its row scrolls
+    left = "document.querySelector('.matrix tbody tr.line th').getBoundingClientRect().left"
+    before = browser.ask(left)
+    browser.ask("document.querySelector('.matrix').scrollLeft = 300")
+    assert browser.ask(left) == pytest.approx(before, abs=1)
+    csv = browser.ask("window.dkvbCsv(document.querySelector('.matrix table'))")
+    assert '"retrained","0.1","0.97","5.0","0.04","0.99","2.5","","",""' in csv
+
+
+@pytest.mark.parametrize("made", ["given", "masking"])
+def test_an_audit_of_little_draws_without_complaint(browser, tmp_path, made):
+    """Of somebody else's one method without a time; and of methods that are all this package's own."""
+    given = entry("theirs", {"destinations, each": 0.2, "retain accuracy": 0.9}, "given", seconds=None)
+    workspace, kept = workspace_at(tmp_path), [given] if made == "given" else entries()[2:3]
+    stored(workspace, audit(entries=kept, kinds=[]))
+    report.run(Recipe(), workspace)
+    [path] = workspace.reports.glob("audit-*.html")
+    browser.open(path, 800)
+    assert browser.complaints() == []
+    assert browser.ask("document.querySelectorAll('#chart-picture .mark-symbol path').length") == 1
 
 
 def test_charts_follow_the_system_into_the_dark(browser, made_up):

@@ -52,7 +52,9 @@ class Figure:
 
 
 def pages(collected: Collected) -> list[Page]:
-    """One page, of everything that has been trained."""
+    """One page, of everything that has been trained; none where nothing has."""
+    if not collected.setups:
+        return []
     parts = all_parts(collected)
     inputs = [
         [artifact.fingerprint, artifact.created]

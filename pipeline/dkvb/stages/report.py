@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dkvb.errors import MissingStage
-from dkvb.pages import bottleneck, compare, index, paper, requests, written
+from dkvb.pages import audit, bottleneck, compare, index, paper, requests, written
 from dkvb.pages import run as run_page
 from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.runs import Collected
@@ -51,7 +51,7 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Repor
 def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
     started = time.perf_counter()
     collected = collect(workspace)
-    if not collected.setups:
+    if not collected.setups and not collected.audits:
         raise MissingStage(
             f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages."
         )
@@ -85,8 +85,8 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
 
 
 def plan(collected: Collected) -> list[Page]:
-    """Every page of models and runs, in the order in which the index links to them."""
-    return [page for kind in (run_page, compare, bottleneck, paper) for page in kind.pages(collected)]
+    """Every page of models, runs and audits, in the order in which the index links to them."""
+    return [page for kind in (run_page, compare, bottleneck, audit, paper) for page in kind.pages(collected)]
 
 
 def _write(folder: Path, page: Page, key: str, listing: Listing) -> None:

@@ -13,6 +13,7 @@ from dkvb.pages.facts.sweeps import Swept
 from dkvb.records.experiments import MembershipResult
 from dkvb.records.unlearn import Sweep, TrainOn, UnlearnResult
 from dkvb.workspace.artifacts import Workspace
+from dkvb.workspace.audits import audits
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.settings import UnlearnSettings
@@ -48,6 +49,7 @@ def collect(workspace: Workspace) -> Collected:
         sorted(runs, key=lambda run: (run.made, run.slug), reverse=True),
         attacks=[Attack(one, one.result_as(MembershipResult)) for one, _ in unlearned if one.kind == "membership"],
         orphans=lost + sum(artifact.kind in KINDS and setup is None for artifact, setup in unlearned),
+        audits=audits(workspace),
     )
 
 

@@ -13,6 +13,7 @@ from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.setups import Made, Setup
 from dkvb.pages.facts.sweeps import Swept
+from dkvb.records.audit import Audit
 from dkvb.records.experiments import MembershipResult
 from dkvb.records.unlearn import Sweep, TrainOn, UnlearnResult
 from dkvb.workspace.files import canonical_hash
@@ -191,6 +192,7 @@ class Collected:
     attacks: list[Attack]
     orphans: int
     """Artifacts left out because what they were made from is gone."""
+    audits: list[Audit] = field(default_factory=list)
 
     def heads(self, setup: Setup) -> list[Setup]:
         """Linear heads on the same embedding, most recent last."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dkvb.metrics.intervals import FEW, Stat
 from dkvb.pages.facts.runs import ReportRun
@@ -89,9 +89,14 @@ def counts(stat: Stat | None) -> str:
 
 
 def seconds(stat: Stat | None) -> str:
-    if stat is None:
+    """A mean duration over seeds."""
+    return duration(stat.mean if stat else None)
+
+
+def duration(value: float | None) -> str:
+    """Seconds as people say them."""
+    if value is None:
         return "–"
-    value = stat.mean
     if value < 0.095:
         return f"{1000 * value:.0f} ms" if value >= 0.001 else "< 1 ms"
     if value < 90:
@@ -139,8 +144,37 @@ def others(run: ReportRun) -> str:
 
 
 def forgotten(run: ReportRun, limit: int = 60) -> str:
-    """The forgotten classes, by name; a bare number is called a class."""
-    names = [short(f"class {name}" if name.isdecimal() else name, limit) for name in run.names]
-    if len(names) > 4:
-        return f"{', '.join(names[:3])} and {len(names) - 3} more classes"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    """The forgotten classes of a run, see `class_names`."""
+    return class_names(run.names, limit)
+
+
+def class_names(names: Sequence[str], limit: int = 60) -> str:
+    """Classes by name; a bare number is called a class, and of many classes the first few are named."""
+    named = [short(f"class {name}" if name.isdecimal() else name, limit) for name in names]
+    if len(named) > 4:
+        return f"{', '.join(named[:3])} and {len(named) - 3} more classes"
+    return listed(named)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def measure(value: float | None) -> str:
+    """A measure of unknown unit: to a thousandth, fewer decimals where it is large."""
+    if value is None:
+        return "–"
+    decimals = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+    said = f"{value:,.{decimals}f}"
+    return said.lstrip("-") if float(said.replace(",", "")) == 0 else said.replace("-", "−")
+
+
+def size(value: float | None) -> str:
+    """Bytes: `1.2 MB`."""
+    if value is None:
+        return "–"
+    for unit, of in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= of:
+            return f"{value / of:.1f} {unit}"
+    return f"{value:.0f} B"
