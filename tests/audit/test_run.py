@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from conftest import trained_seed
+from conftest import TOML, prepare, trained_seed
 from dkvb.audit import entries, run
 from dkvb.audit.bench import Bench
 from dkvb.audit.oracles import answers, rows_of, train_models
@@ -14,7 +16,7 @@ from dkvb.audit.table import frame
 from dkvb.audit.unlearned import Choice, Unlearned
 from dkvb.errors import DkvbError, UsageError
 from dkvb.methods.logit_mask import LogitMask
-from dkvb.recipe import Recipe
+from dkvb.recipe import Recipe, load
 from dkvb.records.audit import Audit
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
@@ -29,13 +31,25 @@ def forgetting(trained: Recipe) -> Recipe:
     return trained.with_(unlearn={"forget": ["bird"]})
 
 
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> tuple[Recipe, Workspace, Audit]:
+    """An audit that tests only read, and what it was made with."""
+    folder = tmp_path_factory.mktemp("audited")
+    text = TOML.replace('"tiny-data"', f'"{tiny_data.as_posix()}"')
+    (folder / "tiny.toml").write_text(text, encoding="utf-8")
+    recipe, workspace = load(str(folder / "tiny.toml")), Workspace(folder / "data", folder / "reports")
+    recipe = prepare(recipe, workspace).with_(unlearn={"forget": ["bird"]})
+    (made,) = run.run(recipe, workspace, 4, subjects((), METHODS))
+    return recipe, workspace, made
+
+
 @pytest.fixture
-def audit(forgetting: Recipe, workspace: Workspace) -> Audit:
-    (made,) = run.run(forgetting, workspace, 4, subjects((), METHODS))
-    return made
+def audit(audited: tuple[Recipe, Workspace, Audit]) -> Audit:
+    return audited[2]
 
 
-def test_lines_and_methods_stand_beside_the_same_models(audit: Audit, forgetting: Recipe, workspace: Workspace) -> None:
+def test_lines_and_methods_stand_beside_the_same_models(audited: tuple[Recipe, Workspace, Audit]) -> None:
+    forgetting, workspace, audit = audited
     assert (audit.oracles, audit.unlearned, audit.forget, audit.forget_names) == (4, 2, [1], ["bird"])
     lines = ["original", "retrained"]
     assert [entry.method for entry in audit.entries] == lines * 3 + ["logit-mask", "pour", "ridge-exact"]
@@ -89,8 +103,9 @@ def test_hiding_a_class_is_undone_by_relearning_and_the_original_has_it(audit: A
 
 
 def test_what_is_done_is_not_done_again_and_pages_find_it(
-    audit: Audit, forgetting: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    audited: tuple[Recipe, Workspace, Audit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    forgetting, workspace, audit = audited
     monkeypatch.setattr(entries, "unlearn", lambda *given: 1 / 0)
     (again,) = run.run(forgetting, workspace, 4, subjects((), METHODS))
     assert again.skipped

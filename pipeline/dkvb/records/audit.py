@@ -99,6 +99,7 @@ class KindModels(Record):
     """How many models of a kind an audit trained, and what that took."""
 
     kind: Kind
+    """What the models are."""
     originals: int
     """Each with a training seed of its own; methods start from these."""
     oracles: int
@@ -106,8 +107,9 @@ class KindModels(Record):
     held_out: int
     """More retrained models, which stand in for a perfect method and are compared with the others."""
     seconds_originals: list[float]
+    """What each took to train, whenever that was."""
     seconds_oracles: list[float]
-    """What each took to train, whenever that was; oracles and those held out together."""
+    """The same of oracles, and after them of those held out."""
 
 
 class AuditEntry(Record):
