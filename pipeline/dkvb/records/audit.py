@@ -35,11 +35,13 @@ class Measured(Record):
     """The same of retrained models, each beside the other ones: what a perfect unlearner has. None where there are too
     few of them."""
     null_low: float | None = None
+    """Where the middle 95 % of retrained models begins."""
     null_high: float | None = None
-    """The middle 95 % of retrained models."""
+    """Where it ends."""
     nothing: float | None = None
     """The same of the originals: what doing nothing has."""
     direction: Direction
+    """Which way is better: lower, higher, or nearer to the null."""
     separates: float | None = None
     """How well the measure tells an original from a retrained model: 1 always, 0.5 never. Where it does not, it says
     nothing of unlearned models either."""
@@ -68,9 +70,11 @@ class Judgement(Record):
     """All measures that the outputs of some models allow."""
 
     unlearned: int
+    """Unlearned models."""
     retrained: int
+    """Retrained ones."""
     originals: int
-    """Models of each kind."""
+    """Models from which nothing was unlearned."""
     points: int
     """Rows that they were asked about."""
     measured: list[Measured]
@@ -81,12 +85,15 @@ class ModelBatch(Record):
     """A batch of models that were trained for an audit."""
 
     kind: Kind
+    """What was trained."""
     role: Role
+    """original or oracle."""
     forget: list[int]
     """Ids of the classes that they never saw; empty for originals."""
     seed: int
     """Of the data, the keys and the first model."""
     first: int
+    """The place of its first model among all of the kind and role."""
     models: int
     """The models `first` to `first + models - 1`."""
     seconds: list[float]
