@@ -27,7 +27,7 @@ HEADING = "Experiments"
     "recipe data_root seed data_dir device workers scheduler force",
     FORGET,
     examples="""
-    dkvb audit digits                    # every method beside 20 retrained models, in two minutes
+    dkvb audit digits                    # every method beside 20 retrained models
     dkvb audit cifar10 --forget dog --oracles 100 --workers 8
     dkvb audit --kinds values --methods votes,own-votes,logit-mask
     dkvb audit --model outputs.npz       # somebody else's models: what they answered
@@ -73,7 +73,7 @@ def audit(
     ] = None,
     parquet: Annotated[Path | None, typer.Option("--parquet", help="The same as Parquet.", metavar="FILE")] = None,
 ) -> None:
-    """Audit unlearning: every method beside models retrained without the class.
+    """Measure all methods beside models retrained without the class.
 
     Trains originals and retrained models of other training seeds (kept, and gone on with where it was stopped),
     unlearns each original by every method, and measures how far what is left is from retrained models. Does the work of

@@ -26,22 +26,24 @@ class Measured(Record):
     absent: ClassVar[frozenset[str]] = frozenset({"null_low", "null_high", "nothing", "separates"})
 
     name: str
+    """Of the measure."""
     value: float
     """Mean over the unlearned models, or over points."""
     low: float | None
+    """Lower end of its 95 % interval; None where there is none, as the note then says."""
     high: float | None
-    """Ends of its 95 % interval; None where there is none, as the note then says."""
+    """Upper end of it."""
     null: float | None
     """The same of retrained models, each beside the other ones: what a perfect unlearner has. None where there are too
     few of them."""
     null_low: float | None = None
-    """Where the middle 95 % of retrained models begins."""
+    """Lower end of the middle 95 % of retrained models."""
     null_high: float | None = None
-    """Where it ends."""
+    """Upper end of it."""
     nothing: float | None = None
     """The same of the originals: what doing nothing has."""
     direction: Direction
-    """Which way is better: lower, higher, or nearer to the null."""
+    """Which way is better: lower, higher, or the nearer to the null."""
     separates: float | None = None
     """How well the measure tells an original from a retrained model: 1 always, 0.5 never. Where it does not, it says
     nothing of unlearned models either."""
@@ -62,6 +64,7 @@ class LeftOut(Record):
     """A measure that could not be taken."""
 
     name: str
+    """Of the measure."""
     reason: str
     """Why, and what would be needed."""
 
@@ -70,11 +73,9 @@ class Judgement(Record):
     """All measures that the outputs of some models allow."""
 
     unlearned: int
-    """Unlearned models."""
     retrained: int
-    """Retrained ones."""
     originals: int
-    """Models from which nothing was unlearned."""
+    """Models of each kind."""
     points: int
     """Rows that they were asked about."""
     measured: list[Measured]
@@ -85,15 +86,12 @@ class ModelBatch(Record):
     """A batch of models that were trained for an audit."""
 
     kind: Kind
-    """What was trained."""
     role: Role
-    """original or oracle."""
     forget: list[int]
     """Ids of the classes that they never saw; empty for originals."""
     seed: int
     """Of the data, the keys and the first model."""
     first: int
-    """The place of its first model among all of the kind and role."""
     models: int
     """The models `first` to `first + models - 1`."""
     seconds: list[float]
