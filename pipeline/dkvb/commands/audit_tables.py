@@ -73,7 +73,8 @@ def _cell(entry: AuditEntry, name: str) -> str:
     if found is None:
         return "-"
     value = percent(found.value) if name in SHARES else f"{found.value:.2f}"
-    return f"{value} =" if found.at_null and entry.role == "unlearned" else value
+    marked = found.at_null and entry.role == "unlearned" and "this is noise" not in found.note
+    return f"{value} =" if marked else value
 
 
 def _seconds(seconds: float | None) -> str:
