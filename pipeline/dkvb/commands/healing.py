@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dkvb.commands.checking import check
+from dkvb.deletion import receipt_files
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe
 from dkvb.records.status import FileCheck, Problem
@@ -32,6 +33,7 @@ def heal(recipe: Recipe, workspace: Workspace, found: FileCheck) -> FileCheck:
         for folder in _folders(found, "retrained"):
             shutil.rmtree(folder)  # nothing else was made from it
             progress.note(f"heal: {folder} is removed: it is made again where it is next needed")
+        _attempt(found, "receipts", lambda: receipt_files.dress_again(workspace))
         _attempt(found, "report", lambda: _report(recipe, workspace))
     again = check(workspace)
     healed = [problem for problem in found.problems if problem not in again.problems]
