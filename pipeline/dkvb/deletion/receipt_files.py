@@ -17,7 +17,7 @@ from dkvb.pages import receipt as pages
 from dkvb.records.ledger import LedgerEntry, Receipt
 from dkvb.workspace import requests, signing
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import atomic, sha256, write_json
+from dkvb.workspace.files import atomic, remove_leftovers_of, sha256, write_json
 from dkvb.workspace.names import RECEIPTS
 from dkvb.workspace.requests import Request
 
@@ -27,9 +27,16 @@ ENVELOPE = ".dsse.json"
 
 def dress(workspace: Workspace, request: Request, receipt: Receipt, entry: LedgerEntry, path: Path) -> None:
     """Lay beside a receipt, the file at `path`, its page and its signature, and copies of all into the reports."""
+    tidy(path)
     envelope = _signed(workspace, request, receipt, path.with_suffix(ENVELOPE))
     page = pages.write(path.with_suffix(".html"), receipt, entry)
     _copy(workspace, [path, page, *([envelope] if envelope else [])])
+
+
+def tidy(path: Path) -> None:
+    """Delete what a killed process left half-written of a receipt, the file at `path`, and of what lies beside it. Call
+    with requests held."""
+    remove_leftovers_of(path.parent, f"{path.stem}.*")
 
 
 def dress_again(workspace: Workspace) -> None:
@@ -93,6 +100,7 @@ def _copy(workspace: Workspace, files: Sequence[Path]) -> None:
     """Lay a receipt's files into the reports as well, where the index links to them."""
     folder = workspace.reports / RECEIPTS
     folder.mkdir(parents=True, exist_ok=True)
+    tidy(folder / files[0].name)
     for stale in folder.glob(f"{files[0].stem}.*"):
         stale.unlink()
     for file in files:

@@ -71,6 +71,17 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def remove_leftovers_of(folder: Path, names: str) -> None:
+    """Delete what a killed process left half-written of some files of one folder. Call only where no other process may
+    be writing these.
+
+    Args:
+        names: a pattern of their names.
+    """
+    for path in folder.glob(f"{TEMPORARY}*-{names}"):
+        path.unlink(missing_ok=True)
+
+
 def sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
