@@ -13,6 +13,8 @@ import forked
 from attacked import Site, copied
 from dkvb.workspace import requests
 
+pytestmark = pytest.mark.timeout(900)
+
 TIME = 240
 """Seconds within which all must have ended, on a loaded machine."""
 
