@@ -29,7 +29,8 @@ def at_random(site: Site, rng: np.random.Generator) -> tuple[str, str]:
     every = [one for one in sorted(site.folder.rglob("*")) if one.is_file() and ".locks" not in one.parts]
     every = [one for one in every if one.name != "tiny.toml"]
     folders = sorted({one.parent for one in every})  # else nearly all are chunks
-    inside = [one for one in every if one.parent == folders[rng.integers(len(folders))]]
+    folder = folders[rng.integers(len(folders))]
+    inside = [one for one in every if one.parent == folder]
     path = inside[rng.integers(len(inside))]
     other = every[rng.integers(len(every))]
     held = path.read_bytes()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dkvb.deletion import ledger, receipt_files
 from dkvb.errors import DkvbError
-from dkvb.inference.export import CONFIG
+from dkvb.inference.export_files import CONFIG, LABELS, TENSORS
 from dkvb.inference.exported import read_export
 from dkvb.pages import written
 from dkvb.records.status import FileCheck, Problem, Unchecked
@@ -163,13 +163,24 @@ def _report(workspace: Workspace) -> Iterator[Problem]:
 
 def _exports(workspace: Workspace) -> Iterator[Problem]:
     """Exports that lie within the workspace, at its top or one folder below."""
-    for file in sorted([*workspace.root.glob(f"*/{CONFIG}"), *workspace.root.glob(f"*/*/{CONFIG}")]):
+    folders = {
+        file.parent
+        for depth in ("*", "*/*")
+        for name in (CONFIG, TENSORS)
+        for file in workspace.root.glob(f"{depth}/{name}")
+    }
+    for folder in sorted(filter(_is_export, folders)):
         try:
-            if json.loads(file.read_text(encoding="utf-8")).get("kind") != "dkvb":
-                continue
-        except (OSError, ValueError, AttributeError):
-            continue  # nothing says that it is an export
-        try:
-            read_export(file.parent)
+            read_export(folder)
         except DkvbError as error:
-            yield _of_error("export", file.parent, error)
+            yield _of_error("export", folder, error)
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether `dkvb export` wrote a folder: its config says so or, where that is damaged or gone, the other files."""
+    try:
+        if json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("kind") == "dkvb":
+            return True
+    except (OSError, ValueError, AttributeError):
+        pass
+    return (folder / TENSORS).is_file() and (folder / LABELS).is_file()
