@@ -6,7 +6,7 @@ import importlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +37,47 @@ def _purge(data: Path, reports: Path, recipe: Path, request: str, last: int, mod
     purge.run(load(str(recipe)), Workspace(data, reports), request)
 
 
-def die_at(last: int) -> None:
-    """From now on, die at the last-th time that a file is put in place, synchronised or removed."""
+PLACED = ("replace", "fsync", "unlink")
+"""Functions of `os` that put a file in place, synchronise or remove it."""
+
+OPERATIONS = (*PLACED, "rename", "mkdir", "rmdir", "truncate", "utime", "link", "symlink")
+"""All by which Python changes what lies on a disk, but for opening and writing."""
+
+
+def die_at(last: int, names: Sequence[str] = PLACED) -> Callable[[], int]:
+    """From now on, die at the last-th time that a file is put in place, synchronised or removed.
+
+    Args:
+        last: never, where it is 0.
+        names: the functions of `os` that count.
+
+    Returns:
+        Says how many there have been.
+    """
+
+    def at(calls: int) -> None:
+        if calls == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return _count(at, names)
+
+
+def _count(at: Callable[[int], None], names: Sequence[str]) -> Callable[[], int]:
+    """Have `at` called with its number before every call of some functions of `os`."""
     calls = 0
 
-    def dying(real: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
             nonlocal calls
             calls += 1
-            if calls == last:
-                os.kill(os.getpid(), signal.SIGKILL)
+            at(calls)
             return real(*arguments, **named)
 
         return call
 
-    for name in ("replace", "fsync", "unlink"):
-        setattr(os, name, dying(getattr(os, name)))
+    for name in names:
+        setattr(os, name, counted(getattr(os, name)))
+    return lambda: calls
 
 
 def purge_paused(workspace: Workspace, recipe: Path, request: str, call: int) -> tuple[forked.Forked, Path]:
@@ -70,20 +95,11 @@ def _purge_and_wait(data: Path, reports: Path, recipe: Path, request: str, at: i
     from dkvb.deletion import purge
     from dkvb.recipe import load
 
-    calls = 0
+    def pause(calls: int) -> None:
+        if calls == at:
+            print("paused", flush=True)
+            while not go.exists():
+                time.sleep(0.01)
 
-    def slow(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == at:
-                print("paused", flush=True)
-                while not go.exists():
-                    time.sleep(0.01)
-            return real(*arguments, **named)
-
-        return call
-
-    for name in ("replace", "fsync", "unlink"):
-        setattr(os, name, slow(getattr(os, name)))
+    _count(pause, PLACED)
     purge.run(load(str(recipe)), Workspace(data, reports), request)

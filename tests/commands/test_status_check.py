@@ -84,6 +84,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str, bool]] = {
     "labels": ("data/embed/*/train/labels/c/0", flip, "embed", True),
     "values": ("data/train/*dkvb*/values.safetensors", values, "train", True),
     "counts": ("data/train/*dkvb*/counts/c/1/0/0", flip, "train", True),
+    "metadata of counts": ("data/train/*dkvb*/counts/zarr.json", lambda file: file.write_bytes(b"\xff"), "train", True),
     "a head": ("data/train/*linear*/linear.safetensors", flip, "train", True),
     "a retrained model": ("data/retrained/*/values.safetensors", values, "retrained", True),
     "a page": ("reports/compare-*.html", flip, "report", True),
@@ -92,8 +93,14 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str, bool]] = {
     "a mask of unlearning": ("data/unlearn/*activations*/mask.safetensors", flip, "unlearn", False),
     "a manifest": ("data/train/*dkvb*/manifest.json", flip, "train", False),
     "a request's mask": ("data/requests/*/mask.safetensors", flip, "requests", False),
+    "a receipt's page": ("data/receipts/*.html", flip, "receipts", True),
+    "a copy of a receipt": ("reports/receipts/*.json", flip, "receipts", True),
+    "a copy of a receipt's page": ("reports/receipts/*.html", flip, "receipts", True),
+    "the hashes of pages": ("reports/data/hashes.json", lambda file: file.write_text("{"), "report", True),
     "a receipt": ("data/receipts/*.json", flip, "receipts", False),
     "the ledger": ("data/ledger.jsonl", flip, "ledger", False),
+    "an export's config": ("data/exported/config.json", lambda file: file.write_text("{"), "export", False),
+    "an export's config, gone": ("data/exported/config.json", Path.unlink, "export", False),
     "an export": ("data/exported/model.safetensors", flip, "export", False),
 }
 

@@ -143,3 +143,22 @@ def test_a_backdated_entry_is_named(workspace: Workspace, lines: list[str]) -> N
     head = {"entries": 3, "hash": early["hash"], "pending": None}
     (workspace.root / ledger.HEAD).write_text(json.dumps(head), encoding="utf-8")
     assert "entry 3 is dated 2001" in problem(workspace, [*lines[:2], json.dumps(early) + "\n"])
+
+
+def test_an_announced_entry_is_not_made_a_second_time(
+    workspace: Workspace, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the announcement of a line and the line itself, the next command finishes it, and adds none."""
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    request = request_writing.change(requests.find(workspace, "r0001"), state="restored", unrecorded="restored")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(chain, "_add", killed)
+        ledger.record(workspace, "restored", request)
+    assert len(ledger.entries(workspace)) == 3
+    ledger.catch_up(workspace)
+    assert [entry.event for entry in ledger.entries(workspace)] == ["masked"] * 3 + ["restored"]
+    assert requests.find(workspace, "r0001").record.unrecorded is None
+    assert ledger.verify(workspace).problems == []

@@ -252,6 +252,19 @@ def test_a_receipt_that_was_being_written_is_finished(two: Recipe, workspace: Wo
     assert path.is_file()
 
 
+def test_what_killed_processes_left_half_written_goes(two: Recipe, workspace: Workspace) -> None:
+    left = [
+        workspace.root / "receipts" / ".tmp-1-r0001-cat.json.new",
+        workspace.reports / "receipts" / ".tmp-1-r0001-cat.html",
+        workspace.root / ".tmp-1-ledger.head.json",
+    ]
+    for path in left:
+        path.write_text("half")
+    receipt.run(workspace, "r0001")
+    forget.run(two, workspace, ["bird"])
+    assert [path for path in left if path.exists()] == []
+
+
 def test_a_ledger_of_an_earlier_version_is_valid_and_says_what_was_not_checked(tmp_path: Path) -> None:
     with tarfile.open(GOLDEN / "workspace.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")

@@ -7,9 +7,11 @@ import re
 import statistics
 from html import unescape
 
+import altair as alt
 import polars as pl
 import pytest
 
+from dkvb.pages.charts import base
 from fakes import Fake, workspace_at
 from page_text import Loads, payload, text, written
 
@@ -126,3 +128,9 @@ def test_features_have_a_name_and_no_path(tmp_path):
     for html in (index, page):
         assert "cifar10-mobilenet · precomputed features" in text(html)
         assert "secret" not in html
+
+
+def test_the_data_of_a_chart_have_one_order():
+    """That of sets differs from process to process, and with it the bytes of a page."""
+    chart = alt.layer(*(alt.Chart(base.data([{"x": place}])).mark_point() for place in range(12)))
+    assert list(base.finish(chart, "twelve points")["datasets"]) == [f"rows{place}" for place in range(12)]

@@ -8,17 +8,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from dkvb.deletion import ledger
+from dkvb.deletion import ledger, receipt_files
 from dkvb.errors import DkvbError
-from dkvb.inference.export import CONFIG
+from dkvb.inference.export_files import CONFIG, LABELS, TENSORS
 from dkvb.inference.exported import read_export
 from dkvb.pages import written
 from dkvb.records.status import FileCheck, Problem, Unchecked
 from dkvb.runtime import progress
-from dkvb.workspace import arrays, content, requests
+from dkvb.workspace import arrays, content, last_recipe, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
-from dkvb.workspace.names import MANIFEST, RECEIPTS
+from dkvb.workspace.names import LAST_RECIPE, MANIFEST, RECEIPTS
 from dkvb.workspace.requests import Request
 
 EARLIER = "written by an earlier version, without hashes of the chunks of arrays"
@@ -44,11 +44,12 @@ def check(workspace: Workspace) -> FileCheck:
             except DkvbError as error:
                 problems.append(_of_error(folder.parent.name, folder / MANIFEST, error))
             task.advance(1)
-    for looked in (_requests, _ledger, _report, _exports):
+    for looked in (_requests, _ledger, _receipts, _report, _exports, _last_recipe):
         problems += looked(workspace)
-    pages = written.hashes(workspace.reports)
-    if (workspace.reports / "index.html").is_file() and not pages:
+    if (workspace.reports / "index.html").is_file() and not (workspace.reports / written.HASHES).is_file():
         unchecked.append(Unchecked(where=str(workspace.reports), why="pages of an earlier version, without hashes"))
+    for page in receipt_files.unhashed(workspace):
+        unchecked.append(Unchecked(where=str(page), why="a page of an earlier version, without a hash"))
     return FileCheck(
         files=files,
         bytes=size,
@@ -139,6 +140,21 @@ def _ledger(workspace: Workspace) -> Iterator[Problem]:
             yield Problem(stage="ledger", where=checked.path, what=what, remedy=remedy)
 
 
+def _receipts(workspace: Workspace) -> Iterator[Problem]:
+    """Pages and copies of receipts that are as they were issued."""
+    for identity, file, what in receipt_files.wrong(workspace):
+        yield Problem(stage="receipts", where=str(file), what=what, remedy=f"`dkvb receipt {identity}` makes it again.")
+
+
+def _last_recipe(workspace: Workspace) -> Iterator[Problem]:
+    try:
+        last_recipe.read(workspace.root)
+    except DkvbError:
+        file, remedy = workspace.root / LAST_RECIPE, "The next command that is given --recipe and writes mends it."
+        what = f"{LAST_RECIPE}, which says what recipe was last used here, is damaged"
+        yield Problem(stage="recipe", where=str(file), what=what, remedy=remedy)
+
+
 def _report(workspace: Workspace) -> Iterator[Problem]:
     for name, what in written.wrong(workspace.reports).items():
         remedy = "`dkvb report` makes it again."
@@ -147,13 +163,24 @@ def _report(workspace: Workspace) -> Iterator[Problem]:
 
 def _exports(workspace: Workspace) -> Iterator[Problem]:
     """Exports that lie within the workspace, at its top or one folder below."""
-    for file in sorted([*workspace.root.glob(f"*/{CONFIG}"), *workspace.root.glob(f"*/*/{CONFIG}")]):
+    folders = {
+        file.parent
+        for depth in ("*", "*/*")
+        for name in (CONFIG, TENSORS)
+        for file in workspace.root.glob(f"{depth}/{name}")
+    }
+    for folder in sorted(filter(_is_export, folders)):
         try:
-            if json.loads(file.read_text(encoding="utf-8")).get("kind") != "dkvb":
-                continue
-        except (OSError, ValueError, AttributeError):
-            continue  # nothing says that it is an export
-        try:
-            read_export(file.parent)
+            read_export(folder)
         except DkvbError as error:
-            yield _of_error("export", file.parent, error)
+            yield _of_error("export", folder, error)
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether `dkvb export` wrote a folder: its config says so or, where that is damaged or gone, the other files."""
+    try:
+        if json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("kind") == "dkvb":
+            return True
+    except (OSError, ValueError, AttributeError):
+        pass
+    return (folder / TENSORS).is_file() and (folder / LABELS).is_file()

@@ -59,8 +59,8 @@ def _explain(error: Exception, folder: Path) -> tuple[int, str | None]:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether an error is torch's or FAISS's way of saying that memory has run out, on the processor or a GPU."""
-    signs = ("can't allocate memory", "std::bad_alloc", "out of memory")
+    """Whether an error is torch's, FAISS's or Python's way of saying that memory has run out, also that of a GPU."""
+    signs = ("can't allocate memory", "std::bad_alloc", "out of memory", "can't start new thread")
     return type(error).__name__ == "OutOfMemoryError" or any(sign in str(error) for sign in signs)
 
 

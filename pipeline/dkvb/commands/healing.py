@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dkvb.commands.checking import check
+from dkvb.deletion import receipt_files
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe
 from dkvb.records.status import FileCheck, Problem
@@ -32,6 +33,8 @@ def heal(recipe: Recipe, workspace: Workspace, found: FileCheck) -> FileCheck:
         for folder in (folder for stage in ("retrained", "oracles", "audit") for folder in _folders(found, stage)):
             shutil.rmtree(folder)  # nothing else was made from it
             progress.note(f"heal: {folder} is removed: it is made again where it is next needed")
+        _attempt(found, "receipts", lambda: receipt_files.dress_again(workspace))
+        _attempt(found, "recipe", workspace.remember_recipe)
         _attempt(found, "report", lambda: _report(recipe, workspace))
     again = check(workspace)
     healed = [problem for problem in found.problems if problem not in again.problems]
@@ -105,9 +108,21 @@ def _train(recipe: Recipe, workspace: Workspace, found: FileCheck) -> None:
         if any(one.lost_rows for one in mine):
             continue  # it cannot be made again as it was, as the check says
         for one in mine:
+            for name in one.wrong_files(chunks=True):
+                _drop(one.path, name)
             one.reopen()
         if mine:
             train.run(recipe.with_(run={"seeds": [seed]}), workspace)
+
+
+def _drop(folder: Path, name: str) -> None:
+    """Delete a file of an artifact that is wrong, or the whole array whose metadata it holds: training writes into an
+    array that is there, as it is."""
+    path = folder / name
+    if path.name == "zarr.json" and path.parent != folder:
+        shutil.rmtree(path.parent)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _report(recipe: Recipe, workspace: Workspace) -> None:
@@ -118,8 +133,12 @@ def _report(recipe: Recipe, workspace: Workspace) -> None:
 
 def _seal(workspace: Workspace, found: FileCheck) -> None:
     """Give what earlier versions wrote hashes of its files, where nothing is wrong with it."""
+    if any(one.where.endswith(".html") for one in found.unchecked):
+        receipt_files.dress_again(workspace)  # pages of receipts
     for one in found.unchecked:
         folder = Path(one.where)
+        if not folder.is_dir():
+            continue
         inner = Workspace(folder.parent.parent, workspace.reports)
         if folder == workspace.reports or any(Path(p.where).is_relative_to(folder) for p in found.problems):
             continue

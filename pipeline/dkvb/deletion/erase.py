@@ -17,6 +17,7 @@ import numpy as np
 import zarr
 from safetensors.numpy import save_file
 
+from dkvb.workspace.files import like_others
 from dkvb.workspace.names import MANIFEST
 from dkvb.workspace.tensors import load_file
 
@@ -93,4 +94,5 @@ def rewrite_tensors(path: Path, change: Callable[[dict[str, np.ndarray]], None],
     change(arrays)
     staging.mkdir(parents=True, exist_ok=True)
     save_file(arrays, staging / path.name)
+    like_others(staging / path.name)
     replace(path, staging / path.name)

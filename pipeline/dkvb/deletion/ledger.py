@@ -115,6 +115,7 @@ def catch_up(workspace: Workspace) -> None:
         UsageError: the signing key cannot be used: said before anything is done that has to be signed.
     """
     signing.signer(workspace)
+    _finished(workspace)
     for request in all_requests(workspace):
         event = request.record.unrecorded
         if event == TOPPED_UP:
@@ -123,6 +124,13 @@ def catch_up(workspace: Workspace) -> None:
             if not _recorded(workspace, event, request):
                 append(workspace, event, request)
             change(request, unrecorded=None)
+
+
+def _finished(workspace: Workspace) -> None:
+    """Write the entry to its end that a killed process had announced: whoever looks for it must find it."""
+    if (workspace.root / HEAD).is_file():
+        with workspace.hold("ledger", "the ledger"), locks.unless_read_only(workspace.root):
+            chain.read(workspace, mend=True)
 
 
 def _recorded(workspace: Workspace, event: str, request: Request) -> bool:

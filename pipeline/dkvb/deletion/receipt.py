@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from dkvb.deletion import ledger
-from dkvb.deletion.statements import of_receipt
-from dkvb.pages import receipt as pages
+from dkvb.deletion.receipt_files import ENVELOPE, dress
 from dkvb.records.deletion import RequestRecord
 from dkvb.records.ledger import (
     LedgerEntry,
@@ -29,14 +25,11 @@ from dkvb.records.proportions import Accuracy
 from dkvb.records.purges import PurgeRecord
 from dkvb.runtime import progress
 from dkvb.runtime.versions import versions
-from dkvb.workspace import locks, requests, signing
+from dkvb.workspace import locks, requests
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import atomic, sha256, write_json
+from dkvb.workspace.files import sha256, write_json
 from dkvb.workspace.names import RECEIPTS
 from dkvb.workspace.requests import PURGED, RESTORED, Request
-
-ENVELOPE = ".dsse.json"
-"""Ending of a signed receipt."""
 
 
 def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
@@ -62,7 +55,7 @@ def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
             new.replace(path)  # killed before this line, the next call does it
         receipt = Receipt.model_validate_json(path.read_bytes())
         with locks.unless_read_only(workspace.root) if skipped else nullcontext():
-            _dress(workspace, request, receipt, entry, path)
+            dress(workspace, request, receipt, entry, path)
         envelope, page = path.with_suffix(ENVELOPE), path.with_suffix(".html")
         progress.note(f"receipt of {request.id}: {page}")
         return ReceiptEntry(
@@ -75,40 +68,6 @@ def run(workspace: Workspace, wanted: str) -> ReceiptEntry:
             page=str(page),
             skipped=skipped,
         )
-
-
-def _dress(workspace: Workspace, request: Request, receipt: Receipt, entry: LedgerEntry, path: Path) -> None:
-    """Lay beside a receipt, the file at `path`, its page and its signature, and copies of all into the reports."""
-    envelope = _signed(workspace, request, receipt, path.with_suffix(ENVELOPE))
-    page = pages.write(path.with_suffix(".html"), receipt, entry)
-    _copy(workspace, [path, page, *([envelope] if envelope else [])])
-
-
-def _signed(workspace: Workspace, request: Request, receipt: Receipt, path: Path) -> Path | None:
-    """The receipt as a signed statement, in a file beside it; None where there is no key to sign it with."""
-    said = receipt.model_dump(mode="json")
-    try:
-        held = json.loads(path.read_bytes())
-        there = json.loads(base64.b64decode(held["payload"]))["predicate"] == said
-    except (OSError, ValueError, KeyError, TypeError):
-        there = False
-    key = signing.signer(workspace)
-    if key and not there:
-        write_json(path, key.envelope(of_receipt(workspace, request, receipt)))
-    elif not there:
-        path.unlink(missing_ok=True)  # of a receipt that this one takes the place of
-    return path if key or there else None
-
-
-def _copy(workspace: Workspace, files: Sequence[Path]) -> None:
-    """Lay a receipt's files into the reports as well, where the index links to them."""
-    folder = workspace.reports / RECEIPTS
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob(f"{files[0].stem}.*"):
-        stale.unlink()
-    for file in files:
-        with atomic(folder / file.name) as temporary:
-            shutil.copyfile(file, temporary)
 
 
 def _standing(workspace: Workspace, request: Request, path: Path) -> LedgerEntry | None:

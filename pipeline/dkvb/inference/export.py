@@ -32,7 +32,7 @@ from dkvb.version import __version__
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.beside_purge import reading
-from dkvb.workspace.files import TEMPORARY, canonical_hash, named, sha256, write_json, write_text
+from dkvb.workspace.files import TEMPORARY, canonical_hash, like_others, named, sha256, write_json, write_text
 from dkvb.workspace.rows import labels, present
 
 STAGING = f"{TEMPORARY}export"
@@ -166,6 +166,7 @@ def _write(model: Model, folder: Path, now: Measured | None, head: str) -> Expor
     config = _config(model, kept, tensors, now)
     with named(folder / TENSORS):
         save_file(tensors, folder / TENSORS, metadata={"format": "pt", BINDING: said_of_the_model(config)})
+        like_others(folder / TENSORS)
         with open(folder / TENSORS, "rb+") as file:
             os.fsync(file.fileno())
     write_text(folder / CARD, head + card(config))

@@ -42,6 +42,8 @@ def intact(folder: Path, name: str) -> bool:
 def wrong(folder: Path) -> dict[str, str]:
     """Files of the report that are missing or were altered, and what is wrong with each."""
     known = hashes(folder)
+    if not known and (folder / HASHES).is_file():
+        return {HASHES: f"{HASHES}, which holds the hashes of all pages, is damaged"}
     return {
         name: f"the content of {name} has changed since it was written"
         if (folder / name).is_file()

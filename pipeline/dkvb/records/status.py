@@ -71,7 +71,7 @@ class Problem(Record):
     """Something that is not as it was written, or that does not fit what it was made from."""
 
     stage: str
-    """The stage; or requests, ledger, receipts, report or export."""
+    """The stage; or requests, ledger, receipts, recipe, report or export."""
     where: str
     """The file, or the folder where more than one is concerned."""
     what: str

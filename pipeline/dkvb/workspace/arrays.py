@@ -4,6 +4,7 @@ are done."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,11 +38,11 @@ def create(
     """A new array `name` below a folder of groups, or the one that is there already from an interrupted run."""
     group = zarr.open_group(folder / Path(name).parent, mode="a", zarr_format=3)
     leaf = Path(name).name
-    if leaf in group:
-        try:
+    try:
+        if leaf in group:
             return group[leaf]  # type: ignore[return-value]
-        except (ValueError, KeyError):  # metadata half-written by a killed process
-            del group[leaf]
+    except (ValueError, KeyError):  # metadata half-written by a killed process, or damaged
+        shutil.rmtree(folder / name)
     # text and counts compress well; features and codes hardly do
     codecs = [ZstdCodec(), Crc32cCodec()] if packed else [Crc32cCodec()]
     return group.create_array(leaf, shape=shape, dtype=dtype, chunks=chunks, shards=shards, compressors=codecs)

@@ -15,7 +15,7 @@ from typing import Any
 
 from dkvb.records.ledger import LedgerEntry, LedgerHead
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import canonical_hash, write_json
+from dkvb.workspace.files import canonical_hash, remove_leftovers_of, write_json
 from dkvb.workspace.ledger_mark import LEDGER, START
 
 HEAD, SIGNATURES = "ledger.head.json", "ledger.sig.jsonl"
@@ -82,6 +82,7 @@ def write(workspace: Workspace, entry: LedgerEntry, envelope: Mapping[str, Any] 
 
 
 def _write_head(workspace: Workspace, head: LedgerHead) -> None:
+    remove_leftovers_of(workspace.root, HEAD)
     write_json(workspace.root / HEAD, head.model_dump(mode="json"))
 
 

@@ -40,6 +40,8 @@ def read(folder: Path, exact: ExactValues) -> tuple[np.ndarray, np.ndarray]:
             raise ValueError
         arrays = load_file(file)
         return arrays["values"], unpack(arrays["mask"], int(arrays["shape"][1]))
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, SafetensorError):
         raise DamagedArtifact(
             f"{file} is damaged: `dkvb restore {folder.name}` closes the request without it, then `dkvb forget --exact`"
@@ -65,6 +67,8 @@ def read_rows(folder: Path, samples: ForgottenSamples) -> np.ndarray:
         if sha256(file) != samples.rows_sha256:
             raise ValueError
         rows: np.ndarray = np.load(file, allow_pickle=False)
+    except PermissionError:
+        raise
     except (OSError, ValueError):
         raise DamagedArtifact(
             f"{file} is damaged, and with it is lost which samples request {folder.name} forgets: put it back from a"

@@ -16,6 +16,10 @@ from dkvb.runtime.visible import json_text
 
 TEMPORARY = ".tmp-"
 
+UMASK = os.umask(0)
+"""Permissions that this process takes from what it makes; asking for them means setting them."""
+os.umask(UMASK)
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -29,11 +33,19 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         with named(path):
             yield temporary
+            like_others(temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def like_others(path: Path) -> None:
+    """Give a file the permissions that this process gives to every other: safetensors makes its own for their owner
+    alone, so that nobody else could read a workspace."""
+    if os.name == "posix" and path.stat().st_mode & 0o777 == 0o600:
+        path.chmod(0o666 & ~UMASK)
 
 
 @contextmanager
@@ -69,6 +81,17 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.rglob("*"):
         if leftover(path):
             path.unlink(missing_ok=True)
+
+
+def remove_leftovers_of(folder: Path, names: str) -> None:
+    """Delete what a killed process left half-written of some files of one folder. Call only where no other process may
+    be writing these.
+
+    Args:
+        names: a pattern of their names.
+    """
+    for path in folder.glob(f"{TEMPORARY}*-{names}"):
+        path.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:

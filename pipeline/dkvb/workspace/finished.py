@@ -175,6 +175,8 @@ class Artifact:
             raise self.damaged(f"{name} is missing")
         try:
             found = found_in(self.path).of(name)
+        except PermissionError:
+            raise
         except OSError:
             raise self.damaged(f"{name} is missing") from None
         if found != recorded.get("sha256", found):

@@ -115,12 +115,17 @@ def hash_all(folder: Path, names: Iterable[str], afresh: bool = False) -> Iterat
 
     Args:
         afresh: hash all of them, whatever is remembered.
+
+    Raises:
+        PermissionError: this user may not read one.
     """
     found = found_in(folder)
 
     def one(name: str) -> tuple[str, str | None]:
         try:
             return name, sha256(folder / name) if afresh else found.of(name)
+        except PermissionError:
+            raise  # this user may not read it: that is no damage
         except OSError:
             return name, None
 
@@ -151,11 +156,16 @@ def differences(
     Args:
         chunks: look into chunks of arrays as well; they are checked when they are read.
         afresh: hash all of them, whatever is remembered.
+
+    Raises:
+        PermissionError: this user may not read one.
     """
     wrong, hashed = {}, []
     for name, recorded in listed.items():
         try:
             size = (folder / name).stat().st_size
+        except PermissionError:
+            raise
         except OSError:
             wrong[name] = f"{name} is missing"
             continue

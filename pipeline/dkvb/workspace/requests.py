@@ -128,6 +128,8 @@ class Request:
                 raise ValueError
             arrays = load_file(file)
             return unpack(arrays["mask"], int(arrays["shape"][1]))
+        except PermissionError:
+            raise
         except (OSError, ValueError, KeyError, SafetensorError):
             raise DamagedArtifact(
                 f"{file} is damaged: `dkvb restore {self.id}` closes the request without it, then `dkvb forget` opens"

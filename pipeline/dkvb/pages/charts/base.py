@@ -49,7 +49,8 @@ def finish(
     chart = chart.properties(width="container", autosize=fit, description=description, padding=padding)
     # checking a spec against Vega-Lite's schema takes longer than making it; the tests draw them all in a browser
     spec: Spec = chart.to_dict(validate=False)
-    spec["datasets"] = {name: _ROWS[name] for name in _named(spec)}
+    named = _named(spec)
+    spec["datasets"] = {name: rows for name, rows in _ROWS.items() if name in named}  # the same order in every process
     _ROWS.clear()
     meta: dict[str, Any] = {"zoom": zoom}
     if legend:
