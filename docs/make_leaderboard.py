@@ -88,11 +88,9 @@ def _order(entries: list[Entry]) -> tuple[bool, float]:
 
 def _at_null(measured: dict[str, Any]) -> bool:
     """Whether its interval meets the middle 95 % of retrained models."""
-    ends = [measured.get(name) for name in ("low", "high", "null_low", "null_high")]
-    if any(end is None for end in ends):
+    if any(measured.get(name) is None for name in ("low", "high", "null_low", "null_high")):
         return False
-    low, high, null_low, null_high = ends
-    return bool(low <= null_high and null_low <= high)
+    return bool(measured["low"] <= measured["null_high"] and measured["null_low"] <= measured["high"])
 
 
 def _mean(values: Sequence[float]) -> float | None:
