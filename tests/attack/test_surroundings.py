@@ -87,6 +87,15 @@ def test_a_user_who_is_not_root(
     ended("named" if code else "harmless")
 
 
+LIMITED = """
+import resource, runpy, sys
+kind, most = map(int, sys.argv[1:3])
+resource.setrlimit(kind, (most, most))
+sys.argv = ["dkvb", *sys.argv[3:]]
+runpy.run_module("dkvb", run_name="__main__", alter_sys=True)
+"""
+"""A command with a limit on what it may use."""
+
 LIMITS = {
     "6 GiB of address space": (resource.RLIMIT_AS, 6 * GIB),
     "40 open files": (resource.RLIMIT_NOFILE, 40),
@@ -104,8 +113,7 @@ def test_limits(limit: str, line: str, requested: Site, tmp_path: Path, ended: A
     words = site.words(line.replace("OUT", str(tmp_path / "out")))
     kind, most = LIMITS[limit]
     done = subprocess.run(  # a process of its own: a forked one has imported more than it needs
-        [sys.executable, "-m", "dkvb", *words],
-        preexec_fn=lambda: resource.setrlimit(kind, (most, most)),
+        [sys.executable, "-c", LIMITED, str(kind), str(most), *words],
         capture_output=True,
         text=True,
         cwd=tmp_path,
