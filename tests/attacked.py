@@ -116,9 +116,9 @@ def requested(built: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.fixture(scope="session")
-def full(requested: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
+def attacked(requested: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The same with a receipt, an export in data/exported, and pages."""
-    site = copied(requested, tmp_path_factory.mktemp("full"))
+    site = copied(requested, tmp_path_factory.mktemp("attacked"))
     recipe, workspace = load(str(site.folder / "tiny.toml")), site.workspace
     receipt.run(workspace, "r0001")
     export.run(load_seed(recipe, workspace, 0, "cpu"), workspace.root / "exported", workspace)

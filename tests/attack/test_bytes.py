@@ -39,8 +39,8 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize("number", cases())
-def test_a_byte_that_changed_is_named(number: int, full: Site, tmp_path: Path, ended: Any) -> None:
-    site = copied(full, tmp_path / "site")
+def test_a_byte_that_changed_is_named(number: int, attacked: Site, tmp_path: Path, ended: Any) -> None:
+    site = copied(attacked, tmp_path / "site")
     rng = np.random.default_rng([SEED, 100, number])
     every = kinds(site)
     of_kind = every[sorted(every)[number % len(every)]]  # each kind in its turn
@@ -53,14 +53,14 @@ def test_a_byte_that_changed_is_named(number: int, full: Site, tmp_path: Path, e
     print(name, at)
     if problems := site.problems():
         assert any(name.split("/")[-1].split(".")[0] in str(one) for one in problems) or "ledger" in str(problems)
-        ended(named_or_healed(site, full) if number % HEALED_EACH == 0 else "named")
+        ended(named_or_healed(site, attacked) if number % HEALED_EACH == 0 else "named")
         return
     assert name in OF_NO_MATTER, f"byte {at} of {name} is {held[at]}, and nothing says so"
-    assert reads(site) == reads(full)
+    assert reads(site) == reads(attacked)
     ended("harmless")
 
 
 @pytest.mark.slow
-def test_all_kinds_of_files_are_among_them(full: Site) -> None:
-    assert len(kinds(full)) > 40
-    assert len(kinds(full)) <= FLIPS
+def test_all_kinds_of_files_are_among_them(attacked: Site) -> None:
+    assert len(kinds(attacked)) > 40
+    assert len(kinds(attacked)) <= FLIPS

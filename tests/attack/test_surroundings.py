@@ -67,10 +67,16 @@ AS_NOBODY = {
 )
 @pytest.mark.parametrize("owned", [False, True])
 def test_a_user_who_is_not_root(
-    line: str, owned: bool, full: Site, open_folder: Path, tmp_path: Path, ended: Any, monkeypatch: pytest.MonkeyPatch
+    line: str,
+    owned: bool,
+    attacked: Site,
+    open_folder: Path,
+    tmp_path: Path,
+    ended: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # which that user may not write
-    site, warm = copied(full, open_folder), copied(full, tmp_path / "warm")
+    site, warm = copied(attacked, open_folder), copied(attacked, tmp_path / "warm")
     if owned:
         for path in [open_folder, *open_folder.rglob("*")]:
             os.chown(path, NOBODY, NOBODY)
@@ -86,6 +92,15 @@ def test_a_user_who_is_not_root(
     site.sound()
     ended("named" if code else "harmless")
 
+
+LIMITED = """
+import resource, runpy, sys
+kind, most = map(int, sys.argv[1:3])
+resource.setrlimit(kind, (most, most))
+sys.argv = ["dkvb", *sys.argv[3:]]
+runpy.run_module("dkvb", run_name="__main__", alter_sys=True)
+"""
+"""A command with a limit on what it may use."""
 
 LIMITS = {
     "6 GiB of address space": (resource.RLIMIT_AS, 6 * GIB),
@@ -104,8 +119,7 @@ def test_limits(limit: str, line: str, requested: Site, tmp_path: Path, ended: A
     words = site.words(line.replace("OUT", str(tmp_path / "out")))
     kind, most = LIMITS[limit]
     done = subprocess.run(  # a process of its own: a forked one has imported more than it needs
-        [sys.executable, "-m", "dkvb", *words],
-        preexec_fn=lambda: resource.setrlimit(kind, (most, most)),
+        [sys.executable, "-c", LIMITED, str(kind), str(most), *words],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -134,13 +148,15 @@ HOMES: dict[str, dict[str, str | None]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("line", ["status --check", "forget dog", "report --force"])
 @pytest.mark.parametrize("home", HOMES)
-def test_homes(home: str, line: str, full: Site, tmp_path: Path, ended: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_homes(
+    home: str, line: str, attacked: Site, tmp_path: Path, ended: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in HOMES[home].items():
         if value is None:
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
-    site = copied(full, tmp_path / "site")
+    site = copied(attacked, tmp_path / "site")
     process = forked.dkvb(*site.words(line), folder=tmp_path)
     assert process.end() == 0, process.said
     site.sound()
@@ -160,9 +176,9 @@ class Earlier(datetime):
     "line", ["restore r0001", "purge r0001 --yes", "forget dog", "receipt r0001", "report --force"]
 )
 def test_a_clock_that_was_set_back(
-    line: str, full: Site, tmp_path: Path, ended: Any, monkeypatch: pytest.MonkeyPatch
+    line: str, attacked: Site, tmp_path: Path, ended: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = copied(full, tmp_path / "site")
+    site = copied(attacked, tmp_path / "site")
     for path in site.folder.rglob("*"):
         os.utime(path, (0, 0))
     if line.startswith("purge"):

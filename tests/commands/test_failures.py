@@ -36,6 +36,7 @@ RAISED: dict[str, tuple[Exception, int, str]] = {
         1,
         "disk quota is used up",
     ),
+    "Python, no room for a thread": (RuntimeError("can't start new thread"), 1, "out of memory: lower keys.codebooks"),
     "safetensors, a broken file": (
         SafetensorError("Error while deserializing header: header too large"),
         *(5, "a tensor file is damaged (Error while deserializing header: header too large)"),

@@ -104,3 +104,11 @@ def test_a_remembered_recipe_that_is_gone_or_damaged_is_asked_for(used: Path) ->
     assert "give --recipe NAME or FILE" in said
     dkvb("embed", "--recipe", "mine.toml")
     assert names(dkvb("status", "--json")) == "tiny-data"
+
+
+def test_one_that_a_killed_process_was_writing_does_not_stay(used: Path) -> None:
+    (used / "recipe.json").unlink()
+    (used / ".tmp-1-recipe.json").write_text("half", encoding="utf-8")
+    dkvb("embed", "--recipe", "tiny.toml")
+    assert not (used / ".tmp-1-recipe.json").exists()
+    assert json.loads((used / "recipe.json").read_text(encoding="utf-8"))["recipe"].endswith("tiny.toml")

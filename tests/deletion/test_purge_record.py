@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from conftest import TOML, blobs
 from dkvb.cli import app
-from dkvb.deletion import erase_artifacts, forget, purge, receipt
+from dkvb.deletion import erase_artifacts, forget, made_from, purge, receipt
 from dkvb.deletion.reinit import Reinit
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe, load
@@ -136,6 +136,16 @@ def test_models_of_former_keys_are_in_the_record(made: Path, tmp_path: Path) -> 
     fields = told(workspace)
     assert any("retrain" in name for name in fields["done"]["artifacts"])
     assert len(fields["deleted"]) == 1
+
+
+def test_masks_for_former_keys_go_and_are_in_the_record(made: Path, tmp_path: Path) -> None:
+    workspace, recipe = a_copy(made, tmp_path), load(str(made / "tiny.toml"))
+    unlearn.run(recipe.with_(unlearn={**BY_COUNTS, "forget": ["dog"]}, run={"seeds": [0]}), workspace)
+    (mask,) = [one for one in workspace.all("unlearn") if "activations" in one.path.name]
+    purge.run(recipe, workspace, "r0001", Reinit(recipe, workspace))
+    assert not mask.path.exists()
+    assert mask.path.name in told(workspace)["done"]["artifacts"]
+    assert made_from.unfit(workspace) == []
 
 
 def test_the_marks_go_at_the_end(made: Path, recipe: Recipe, tmp_path: Path) -> None:

@@ -46,13 +46,17 @@ class Reinit:
                 )
 
     def replaced(self, request: Request) -> list[str]:
-        """Names of the models of the former keys, which are deleted."""
-        return [model.path.name for model in self._of_former_keys(request)]
+        """Names of what belongs to the former keys, which is deleted."""
+        return [one.path.name for one in self._of_former_keys(request)]
 
     def _of_former_keys(self, request: Request) -> list[Artifact]:
+        """Masks and measures of models of the former keys, that of the request among them; then those models
+        themselves, but for that of the request, which is trained again."""
         codes = self._codes(request)
-        models = [one for one in self.workspace.all("train") if one.fingerprint != request.train]
-        return [one for one in (*models, *self.workspace.all("retrained")) if one.inputs.get("quantize") == codes]
+        everything = [one for stage in ("train", "retrained") for one in self.workspace.all(stage)]
+        models = {one.fingerprint: one for one in everything if one.inputs.get("quantize") == codes}
+        made = [one for one in self.workspace.all("unlearn") if one.inputs.get("train") in {*models, request.train}]
+        return [*made, *(one for one in models.values() if one.fingerprint != request.train)]
 
     def run(self, request: Request) -> None:
         """Fit and train again under the same names. The masks of the model's purged requests become empty: no pair

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from dkvb.errors import UsageError
 from dkvb.records.base import Record
-from dkvb.workspace.files import write_json
+from dkvb.workspace import locks
+from dkvb.workspace.files import remove_leftovers_of, write_json
 from dkvb.workspace.names import LAST_RECIPE
 
 
@@ -46,4 +47,6 @@ def write(root: Path, used: LastRecipe) -> None:
     except UsageError:
         known = None
     if known != used:
-        write_json(root / LAST_RECIPE, used.model_dump(mode="json"))
+        with locks.hold(root / ".locks", "recipe", "the recipe last used"):
+            remove_leftovers_of(root, LAST_RECIPE)
+            write_json(root / LAST_RECIPE, used.model_dump(mode="json"))

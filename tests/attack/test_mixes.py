@@ -40,10 +40,10 @@ ALSO = {"verify --quick": (1,), "predict NEW": (), "export OUT": ()}
     "mix", [pytest.param(mix, marks=[] if mix == "receipt x 2" else pytest.mark.slow) for mix in MIXES]
 )
 def test_all_end_and_what_they_leave_fits(
-    mix: str, built: Site, requested: Site, full: Site, tmp_path: Path, ended: Any
+    mix: str, built: Site, requested: Site, attacked: Site, tmp_path: Path, ended: Any
 ) -> None:
     kind, commands, expected = MIXES[mix]
-    before = {"nothing": built, "trained": built, "requested": requested, "full": full}[kind]
+    before = {"nothing": built, "trained": built, "requested": requested, "full": attacked}[kind]
     site = copied(before, tmp_path / "site") if kind != "nothing" else bare(built, tmp_path / "site")
     data = built.folder / "tiny-data/test.npz"
     lines = [line.replace("NEW", str(data)).replace("OUT", str(tmp_path / "out")) for line in commands]
