@@ -107,6 +107,7 @@ def test_the_documented_package_is_found_run_and_shown(tmp_path: Path) -> None:
         assert text in run
 
 
+@pytest.mark.slow
 def test_a_package_that_cannot_be_imported_is_named_and_stops_nothing_else(
     trained: Recipe, workspace: Workspace, tmp_path: Path
 ) -> None:

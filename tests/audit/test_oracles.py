@@ -133,6 +133,7 @@ def test_a_killed_batch_goes_on_with_the_model_at_which_it_stopped(
     assert (answers(train_models(seed, "linear", 4, FORGET)) == resumed).all(), "made again where it was altered"
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_models(trained: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = answers(train_models(trained_seed(trained, workspace), "linear", 3))
     two = trained.with_(run={"workers": 2})

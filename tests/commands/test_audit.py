@@ -56,6 +56,7 @@ def test_audit_does_the_missing_stages_and_prints_json(tmp_path: Path) -> None:
         assert "a rule on answers" in missing["missing"][0]
 
 
+@pytest.mark.slow
 def test_tables_say_what_is_noise_and_status_lists_audits() -> None:
     done = dkvb(*AUDIT)
     assert done.exit_code == 0, done.stderr

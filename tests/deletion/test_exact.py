@@ -369,6 +369,7 @@ def run(*words: str, code: int = 0) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_the_commands(trained: Recipe, workspace: Workspace, tmp_path: Path) -> None:
     os.rename("tiny.toml", "dkvb.toml")
     np.savez("rows.npz", rows=[0, 1, 2])

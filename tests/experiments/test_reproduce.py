@@ -80,6 +80,7 @@ def test_a_dry_run_writes_nothing_and_a_run_does_all_and_a_rerun_nothing(
     assert shown["measured"][0] == pytest.approx(change)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unmeasured")
 def test_what_stopped_half_way_goes_on(own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = paper_plan.recipes([], 1, load(str(own)))[0].with_(unlearn={"method": ["activations", "logit-mask"]})

@@ -33,6 +33,7 @@ def test_a_linear_probe_reaches_what_the_law_allows() -> None:
     assert found.samples == 1000
 
 
+@pytest.mark.slow
 def test_only_the_forest_finds_a_ring() -> None:
     x, of_class = ring()
     linear, forest = probe(x, of_class), probe(x, of_class, "forest")

@@ -100,6 +100,7 @@ def test_a_run_killed_at_twenty_instants_ends_with_the_same_bits(whole: tuple[Pa
     kill_and_resume(whole, kills=20)
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_workspace_share_the_work(whole: tuple[Path, float]) -> None:
     folder, _ = whole
     both = [start(folder, "both") for _ in range(2)]

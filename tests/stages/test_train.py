@@ -209,6 +209,7 @@ def test_training_needs_embeddings_and_sound_codes(recipe: Recipe, workspace: Wo
     assert load_file(values)["values"].shape == (20, 32, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forked_workers")
 def test_seeds_spread_over_processes_give_the_same_bits(recipe: Recipe, workspace: Workspace, tmp_path: Path) -> None:
     seeds = recipe.with_(run={"seeds": [0, 1]}, unlearn={"method": ["activations", "scrub"]})
