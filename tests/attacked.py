@@ -37,6 +37,13 @@ OUTCOMES = ("named", "healed", "harmless", "wrong")
 """How an attack ends: dkvb says what is wrong; what is made again is as it was; nothing that is read has changed in
 meaning; or it went through in silence, ended in a traceback, or lost a record."""
 
+HARMLESS = {
+    "data/recipe.json": "which recipe a command without --recipe takes: it says so, and one that is not there is named",
+    "reports/data/pages.json": "by what a report tells whether a page is still valid: if not, it is written anew",
+    "data/exported/README.md": "a note says so when the export is loaded; nothing is read from it",
+}
+"""File -> why an edit of it that nothing names changes nothing."""
+
 SEED = 14
 """Of all that attacks choose at random."""
 
@@ -159,7 +166,10 @@ def told(site: Site) -> dict[str, Any]:
     for path in sorted(site.folder.glob("data/**/*")) + sorted(site.folder.glob("reports/**/*")):
         name = path.relative_to(site.folder).as_posix()
         if path.is_file() and not name.startswith("data/.locks/"):
-            said[name] = _content(path, str(site.folder))
+            try:
+                said[name] = _content(path, str(site.folder))
+            except (ValueError, pl.exceptions.ComputeError):  # an attack has made something else of it
+                said[name] = sha256(path)
     return said
 
 

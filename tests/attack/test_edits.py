@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from attacked import SEED, Site, copied, differing, named_or_healed, reads, told
+from attacked import HARMLESS, SEED, Site, copied, differing, named_or_healed, reads, told
 from dkvb.bottleneck.mask_order import pack
 from dkvb.workspace.files import sha256
 from random_edits import at_random
@@ -177,13 +177,6 @@ def test_any_edit_is_named_healed_or_of_no_matter(number: int, attacked: Site, t
     assert path in HARMLESS, what
     assert reads(site) == reads(attacked), what
     ended("harmless")
-
-
-HARMLESS: dict[str, str] = {
-    "data/recipe.json": "which recipe a command without --recipe takes: it says so, and one that is not there is named",
-    "reports/data/pages.json": "which pages the index links to: the next report writes it anew",
-}
-"""File -> why an edit of it that nothing names changes nothing."""
 
 
 def test_what_reads_the_attacked_sees_a_difference(attacked: Site, tmp_path: Path) -> None:
