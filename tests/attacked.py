@@ -99,7 +99,7 @@ def copied(site: Site, folder: Path) -> Site:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Site:
+def built_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The data of the tiny recipe, embedded and trained."""
     progress.silence()
     site = Site(tmp_path_factory.mktemp("built"))
@@ -113,9 +113,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.fixture(scope="session")
-def requested(built: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
+def requested_site(built_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The same with a request for cat, r0001-cat, and what unlearning dog made."""
-    site = copied(built, tmp_path_factory.mktemp("requested"))
+    site = copied(built_site, tmp_path_factory.mktemp("requested"))
     recipe = load(str(site.folder / "tiny.toml"))
     unlearn.run(recipe.with_(unlearn={"forget": ["dog"], "method": ["activations"]}), site.workspace)
     forget.run(recipe.with_(unlearn={"method": "votes"}), site.workspace, ["cat"])
@@ -123,9 +123,9 @@ def requested(built: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.fixture(scope="session")
-def attacked(requested: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
+def full_site(requested_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The same with a receipt, an export in data/exported, and pages."""
-    site = copied(requested, tmp_path_factory.mktemp("attacked"))
+    site = copied(requested_site, tmp_path_factory.mktemp("full"))
     recipe, workspace = load(str(site.folder / "tiny.toml")), site.workspace
     receipt.run(workspace, "r0001")
     export.run(load_seed(recipe, workspace, 0, "cpu"), workspace.root / "exported", workspace)

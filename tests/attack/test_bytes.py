@@ -33,8 +33,8 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize("number", cases())
-def test_a_byte_that_changed_is_named(number: int, attacked: Site, tmp_path: Path, ended: Any) -> None:
-    site = copied(attacked, tmp_path / "site")
+def test_a_byte_that_changed_is_named(number: int, full_site: Site, tmp_path: Path, ended: Any) -> None:
+    site = copied(full_site, tmp_path / "site")
     rng = np.random.default_rng([SEED, 100, number])
     every = kinds(site)
     of_kind = every[sorted(every)[number % len(every)]]  # each kind in its turn
@@ -48,14 +48,14 @@ def test_a_byte_that_changed_is_named(number: int, attacked: Site, tmp_path: Pat
     if problems := site.problems():
         where = [one["where"] for one in problems if one["stage"] not in ("ledger", "report")]
         assert not where or any(path.is_relative_to(one) for one in where), problems
-        ended(named_or_healed(site, attacked) if number % HEALED_EACH == 0 else "named")
+        ended(named_or_healed(site, full_site) if number % HEALED_EACH == 0 else "named")
         return
     assert name in HARMLESS, f"byte {at} of {name} is {held[at]}, and nothing says so"
-    assert reads(site) == reads(attacked)
+    assert reads(site) == reads(full_site)
     ended("harmless")
 
 
 @pytest.mark.slow
-def test_all_kinds_of_files_are_among_them(attacked: Site) -> None:
-    assert len(kinds(attacked)) > 40
-    assert len(kinds(attacked)) <= FLIPS
+def test_all_kinds_of_files_are_among_them(full_site: Site) -> None:
+    assert len(kinds(full_site)) > 40
+    assert len(kinds(full_site)) <= FLIPS

@@ -141,17 +141,17 @@ def cases(names: list[Any], quick: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("what", cases(list(EDITS), "a receipt's page edited"))
-def test_an_edit_by_hand_is_named(what: str, attacked: Site, tmp_path: Path, ended: Any) -> None:
+def test_an_edit_by_hand_is_named(what: str, full_site: Site, tmp_path: Path, ended: Any) -> None:
     edit, expected = EDITS[what]
-    site = copied(attacked, tmp_path / "site")
+    site = copied(full_site, tmp_path / "site")
     edit(site)
     assert expected in said_of(site.problems())
-    ended(named_or_healed(site, attacked))
+    ended(named_or_healed(site, full_site))
 
 
 @pytest.mark.slow
-def test_keys_deleted_after_a_purge_are_not_made_again(attacked: Site, tmp_path: Path, ended: Any) -> None:
-    site = copied(attacked, tmp_path / "site")
+def test_keys_deleted_after_a_purge_are_not_made_again(full_site: Site, tmp_path: Path, ended: Any) -> None:
+    site = copied(full_site, tmp_path / "site")
     shutil.rmtree(site.folder / "data/exported")
     assert site.says("purge r0001 --yes")[0] == 0
     shutil.rmtree(the(site, "data/quantize/*"))
@@ -163,27 +163,27 @@ def test_keys_deleted_after_a_purge_are_not_made_again(attacked: Site, tmp_path:
 
 
 @pytest.mark.parametrize("number", [pytest.param(n, marks=pytest.mark.slow) for n in range(RANDOM)])
-def test_any_edit_is_named_healed_or_of_no_matter(number: int, attacked: Site, tmp_path: Path, ended: Any) -> None:
-    site = copied(attacked, tmp_path / "site")
+def test_any_edit_is_named_healed_or_of_no_matter(number: int, full_site: Site, tmp_path: Path, ended: Any) -> None:
+    site = copied(full_site, tmp_path / "site")
     what, path = at_random(site, np.random.default_rng([SEED, number]))
     print(what)
     if site.problems():
-        ended(named_or_healed(site, attacked))
+        ended(named_or_healed(site, full_site))
         return
     code, _ = site.says("report")  # it makes again what it can
-    if code == 0 and differing(told(site), told(attacked)) == {}:
+    if code == 0 and differing(told(site), told(full_site)) == {}:
         ended("healed")
         return
     assert path in HARMLESS, what
-    assert reads(site) == reads(attacked), what
+    assert reads(site) == reads(full_site), what
     ended("harmless")
 
 
-def test_what_reads_the_attacked_sees_a_difference(attacked: Site, tmp_path: Path) -> None:
+def test_what_reads_the_attacked_sees_a_difference(full_site: Site, tmp_path: Path) -> None:
     """So that nothing is called harmless because nobody looked."""
-    site = copied(attacked, tmp_path / "site")
-    assert reads(site) == reads(attacked)
+    site = copied(full_site, tmp_path / "site")
+    assert reads(site) == reads(full_site)
     shutil.rmtree(the(site, "data/requests/*"))
     (site.folder / "data/ledger.jsonl").unlink()
     (site.folder / "data/ledger.head.json").unlink()
-    assert set(differing(reads(site), reads(attacked))) == {"workspace", "requests", "ledger"}
+    assert set(differing(reads(site), reads(full_site))) == {"workspace", "requests", "ledger"}

@@ -50,10 +50,10 @@ def _started(what: str, site: Site, last: int) -> forked.Forked:
     return forked.call(_run, site.words(_line(what, site)), last, folder=site.folder)
 
 
-def whole(what: str, requested: Site, factory: pytest.TempPathFactory) -> tuple[int, dict[str, Any]]:
+def whole(what: str, requested_site: Site, factory: pytest.TempPathFactory) -> tuple[int, dict[str, Any]]:
     """How many file operations a command has, and what there is after it and its receipt."""
     if what not in _WHOLE:
-        site = copied(requested, factory.mktemp("whole"))
+        site = copied(requested_site, factory.mktemp("whole"))
         process = _started(what, site, 0)
         assert process.end() == 0, process.said
         _WHOLE[what] = _operations(process), _ended(what, site)
@@ -84,15 +84,15 @@ def cases() -> list[Any]:
 
 @pytest.mark.parametrize(("what", "kill"), cases())
 def test_killed_and_run_again_it_is_as_if_it_had_not_been(
-    what: str, kill: int, requested: Site, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, ended: Any
+    what: str, kill: int, requested_site: Site, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, ended: Any
 ) -> None:
-    count, expected = whole(what, requested, tmp_path_factory)
+    count, expected = whole(what, requested_site, tmp_path_factory)
     at = chosen(what, count)[kill]
-    site = copied(requested, tmp_path / "site")
+    site = copied(requested_site, tmp_path / "site")
     process = _started(what, site, at)
     if process.end() == 0:  # it has fewer where what it remembers of files is written less often
         count = _operations(process)
-        at, site = 1 + at % count, copied(requested, tmp_path / "another")
+        at, site = 1 + at % count, copied(requested_site, tmp_path / "another")
         process = _started(what, site, at)
     assert process.end() == -signal.SIGKILL, f"at {at} of {count}: {process.said}"
     code, said = site.says(_line(what, site))

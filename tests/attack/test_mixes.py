@@ -40,12 +40,12 @@ ALSO = {"verify --quick": (1,), "predict NEW": (), "export OUT": ()}
     "mix", [pytest.param(mix, marks=[] if mix == "receipt x 2" else pytest.mark.slow) for mix in MIXES]
 )
 def test_all_end_and_what_they_leave_fits(
-    mix: str, built: Site, requested: Site, attacked: Site, tmp_path: Path, ended: Any
+    mix: str, built_site: Site, requested_site: Site, full_site: Site, tmp_path: Path, ended: Any
 ) -> None:
     kind, commands, expected = MIXES[mix]
-    before = {"nothing": built, "trained": built, "requested": requested, "full": attacked}[kind]
-    site = copied(before, tmp_path / "site") if kind != "nothing" else bare(built, tmp_path / "site")
-    data = built.folder / "tiny-data/test.npz"
+    before = {"nothing": built_site, "trained": built_site, "requested": requested_site, "full": full_site}[kind]
+    site = copied(before, tmp_path / "site") if kind != "nothing" else bare(built_site, tmp_path / "site")
+    data = built_site.folder / "tiny-data/test.npz"
     lines = [line.replace("NEW", str(data)).replace("OUT", str(tmp_path / "out")) for line in commands]
     started = time.monotonic()
     running = [forked.dkvb(*site.words(line), folder=site.folder) for line in lines]
@@ -66,20 +66,20 @@ def test_all_end_and_what_they_leave_fits(
     ended("healed")
 
 
-def bare(built: Site, folder: Path) -> Site:
+def bare(built_site: Site, folder: Path) -> Site:
     """The recipe alone."""
     folder.mkdir()
-    text = (built.folder / "tiny.toml").read_text(encoding="utf-8")
+    text = (built_site.folder / "tiny.toml").read_text(encoding="utf-8")
     (folder / "tiny.toml").write_text(text, encoding="utf-8")
     return Site(folder)
 
 
 @pytest.mark.slow
-def test_three_runs_take_little_longer_than_one(built: Site, tmp_path: Path, ended: Any) -> None:
+def test_three_runs_take_little_longer_than_one(built_site: Site, tmp_path: Path, ended: Any) -> None:
     """The other two wait, and find all of it done."""
     took = {}
     for count in (1, 3):
-        site = bare(built, tmp_path / f"site{count}")
+        site = bare(built_site, tmp_path / f"site{count}")
         started = time.monotonic()
         running = [forked.dkvb(*site.words("run"), folder=site.folder) for _ in range(count)]
         assert [process.end(TIME) for process in running] == [0] * count, [process.said for process in running]

@@ -84,12 +84,12 @@ FORGERIES: list[Callable[[Site, Lines], Lines]] = [dropped, reordered, backdated
 )
 def test_a_rewritten_history_is_shown_by_the_key_and_by_a_hash_alone(
     forge: Callable[[Site, Lines], Lines],
-    requested: Site,
+    requested_site: Site,
     tmp_path: Path,
     ended: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    site = copied(requested, tmp_path / "site")
+    site = copied(requested_site, tmp_path / "site")
     private, public = signing.keygen(site.workspace, tmp_path / "key")
     with monkeypatch.context() as patched:
         patched.setenv("DKVB_SIGNING_KEY", str(private))

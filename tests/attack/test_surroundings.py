@@ -69,14 +69,14 @@ AS_NOBODY = {
 def test_a_user_who_is_not_root(
     line: str,
     owned: bool,
-    attacked: Site,
+    full_site: Site,
     open_folder: Path,
     tmp_path: Path,
     ended: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # which that user may not write
-    site, warm = copied(attacked, open_folder), copied(attacked, tmp_path / "warm")
+    site, warm = copied(full_site, open_folder), copied(full_site, tmp_path / "warm")
     if owned:
         for path in [open_folder, *open_folder.rglob("*")]:
             os.chown(path, NOBODY, NOBODY)
@@ -114,8 +114,8 @@ LINES = ["train --force", "forget dog", "purge r0001 --yes", "export OUT", "repo
 @pytest.mark.slow
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.parametrize("limit", LIMITS)
-def test_limits(limit: str, line: str, requested: Site, tmp_path: Path, ended: Any) -> None:
-    site = copied(requested, tmp_path / "site")
+def test_limits(limit: str, line: str, requested_site: Site, tmp_path: Path, ended: Any) -> None:
+    site = copied(requested_site, tmp_path / "site")
     words = site.words(line.replace("OUT", str(tmp_path / "out")))
     kind, most = LIMITS[limit]
     done = subprocess.run(  # a process of its own: a forked one has imported more than it needs
@@ -149,14 +149,14 @@ HOMES: dict[str, dict[str, str | None]] = {
 @pytest.mark.parametrize("line", ["status --check", "forget dog", "report --force"])
 @pytest.mark.parametrize("home", HOMES)
 def test_homes(
-    home: str, line: str, attacked: Site, tmp_path: Path, ended: Any, monkeypatch: pytest.MonkeyPatch
+    home: str, line: str, full_site: Site, tmp_path: Path, ended: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in HOMES[home].items():
         if value is None:
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
-    site = copied(attacked, tmp_path / "site")
+    site = copied(full_site, tmp_path / "site")
     process = forked.dkvb(*site.words(line), folder=tmp_path)
     assert process.end() == 0, process.said
     site.sound()
@@ -176,9 +176,9 @@ class Earlier(datetime):
     "line", ["restore r0001", "purge r0001 --yes", "forget dog", "receipt r0001", "report --force"]
 )
 def test_a_clock_that_was_set_back(
-    line: str, attacked: Site, tmp_path: Path, ended: Any, monkeypatch: pytest.MonkeyPatch
+    line: str, full_site: Site, tmp_path: Path, ended: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = copied(attacked, tmp_path / "site")
+    site = copied(full_site, tmp_path / "site")
     for path in site.folder.rglob("*"):
         os.utime(path, (0, 0))
     if line.startswith("purge"):
