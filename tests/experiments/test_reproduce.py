@@ -44,6 +44,7 @@ def run(*args: str, code: int = 0) -> list[PlanStep]:
     return [PlanStep.model_validate(step) for step in json.loads(result.stdout)["reproduce"]] if code == 0 else []
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing_and_a_run_does_all_and_a_rerun_nothing(
     own: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "there",
-    ["nothing", *(pytest.param(there, marks=pytest.mark.slow) for there in ("an empty folder", "an export"))],
+    [pytest.param(there, marks=pytest.mark.slow) for there in ("nothing", "an empty folder", "an export")],
 )
 def test_an_export_goes_on_without_force(recipe: Recipe, workspace: Workspace, tmp_path: Path, there: str) -> None:
     prepare(recipe, workspace)

@@ -85,6 +85,7 @@ def cluster(many: Path) -> Iterator[tuple[str, list[Forked]]]:
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing(many: Path, whole: dict[str, bytes], cluster: tuple[str, list[Forked]]) -> None:
     address, workers = cluster
     run = start(many, "spread", "--scheduler", address)
