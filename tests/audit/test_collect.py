@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from conftest import trained_seed
-from dkvb.audit.collect import own_outputs, read_outputs, widened
+from dkvb.audit.collect import read_outputs, widened
 from dkvb.audit.judge import judge
+from dkvb.audit.oracles import answers, rows_of, tensors_of, train_models
 from dkvb.audit.outputs import Margins, Outputs
 from dkvb.audit.rows import Rows
 from dkvb.errors import DkvbError, UsageError
@@ -133,7 +134,16 @@ def test_own_heads_are_judged(trained: Recipe, workspace: Workspace) -> None:
         logits[:, 1] = -np.inf
         return logits
 
-    outputs = own_outputs(seed, "linear", [1], 3, cut_off)
+    oracles, originals, rows = train_models(seed, "linear", 3, [1]), train_models(seed, "linear", 3), rows_of(seed, [1])
+    outputs = Outputs(
+        unlearned=np.stack([cut_off(tensors_of(seed, originals[0], place), rows) for place in range(3)]),
+        retrained=answers(oracles),
+        labels=rows.labels,
+        forget=(1,),
+        original=answers(originals)[:, rows.within(rows_of(seed))],
+        split=rows.split,
+        names=tuple(seed.splits.classes),
+    )
     assert outputs.unlearned.shape == outputs.retrained.shape == (3, 120 + 64 + 64, 4)
     assert outputs.original is not None
     kept = [0, 2, 3]

@@ -1,50 +1,21 @@
-"""Where outputs come from: this package's own models (`own_outputs`), or a file of somebody else's (`read_outputs`)."""
+"""Outputs of somebody else's models, from a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from dkvb.audit.oracles import answers, rows_of, tensors_of, train_models
 from dkvb.audit.outputs import Margins, Outputs
-from dkvb.audit.rows import Rows
 from dkvb.errors import DkvbError, UsageError, nearest
-from dkvb.evaluation.seed import TrainedSeed
-from dkvb.records.audit import Kind, ModelBatch
 from dkvb.sources.npz import read_npz
 
 LOGITS = ("unlearned", "retrained", "labels", "forget")
 MORE = ("original", "split", "classes", "untrained", "member")
 MARGINS = ("unlearned_margins", "retrained_margins")
 MORE_MARGINS = ("original_margins", "part")
-
-Unlearn = Callable[[dict[str, np.ndarray], Rows], np.ndarray]
-"""What an original consists of (`Model.tensors`), and the P rows -> what it answers once it is unlearned, (P, L)."""
-
-
-def own_outputs(trained: TrainedSeed, kind: Kind, forget: Sequence[int], models: int, unlearn: Unlearn) -> Outputs:
-    """What models of this package answer, each original unlearned by itself; originals and oracles are trained now as
-    far as no earlier run has done that. Raises as `train_models` does."""
-    oracles = train_models(trained, kind, models, forget)
-    originals = train_models(trained, "values" if kind == "values-keys" else kind, models)
-    rows = rows_of(trained, forget)
-    unlearned = [
-        unlearn(tensors_of(trained, batch, place), rows)
-        for batch in originals
-        for place in range(batch.result_as(ModelBatch).models)
-    ]
-    return Outputs(
-        unlearned=np.stack(unlearned),
-        retrained=answers(oracles),
-        labels=rows.labels,
-        forget=tuple(sorted(forget)),
-        original=answers(originals)[:, rows.within(rows_of(trained))],
-        split=rows.split,
-        names=tuple(trained.splits.classes),
-    )
 
 
 def read_outputs(path: Path) -> Outputs | Margins:

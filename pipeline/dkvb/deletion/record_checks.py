@@ -35,6 +35,9 @@ MAY_CHANGE = {
 """Kind of fact -> the events of its request that may change it; of those not named here, see `FIXED`, and `REWRITING`
 of what a mask was made on."""
 
+OF_ITS_OWN = tuple(kind for kind in WORDS if kind != "model")
+"""Kinds that nothing but events of the request itself changes."""
+
 REWRITING = (PURGED, REINIT)
 """Events of any request by which values or keys, on which masks of others were made as well, become other ones."""
 
@@ -161,14 +164,13 @@ def _facts(request: Request, mine: Sequence[LedgerEntry], busy: bool) -> Iterato
     if not bound:
         return
     for (before, was), (after, then) in pairwise(bound):
-        for kind in (kind for kind in WORDS if kind != "model"):
+        for kind in OF_ITS_OWN:
             events = () if kind in FIXED else MAY_CHANGE[kind]
             if was.get(kind) != then.get(kind) and after.event not in events:
                 yield f"request {request.id}: between entries {before.number} and {after.number}, {WORDS[kind]}"
     last, said = bound[-1]
     now = facts(request.record)
-    kinds = FIXED if busy or request.record.unrecorded else tuple(WORDS)
-    for kind in (kind for kind in kinds if kind != "model"):
+    for kind in FIXED if busy or request.record.unrecorded else OF_ITS_OWN:
         if now[kind] != said.get(kind):
             yield f"request {request.id}: {WORDS[kind]} from entry {last.number}"
     if busy:

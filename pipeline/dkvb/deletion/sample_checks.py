@@ -31,15 +31,25 @@ def forgotten_samples(trained: TrainedSeed, mask: np.ndarray, requests: Sequence
     for request in requests:
         if request.record.samples:
             detail = _detail(trained, mask, request, request.record.samples, differing)
-            yield Check(
-                name=f"samples forgotten: {request.id}",
-                passed=differing == 0,
-                state="failed" if differing else "passed",
-                value=differing,
-                threshold=0.0,
-                sentence=f"{detail[0].upper()}{detail[1:]}.",
-                detail=detail,
-            )
+            yield samples_forgotten(f"samples forgotten: {request.id}", differing, detail)
+
+
+def samples_forgotten(name: str, differing: float, detail: str) -> Check:
+    """Passed where values are to the bit those of a model that never had the samples.
+
+    Args:
+        differing: share of the values, in [0, 1], that are not.
+        detail: what was found, in words that begin a sentence but for their case.
+    """
+    return Check(
+        name=name,
+        passed=differing == 0,
+        state="failed" if differing else "passed",
+        value=differing,
+        threshold=0.0,
+        sentence=f"{detail[0].upper()}{detail[1:]}.",
+        detail=detail,
+    )
 
 
 def _differing(trained: TrainedSeed, standing: Stand, requests: Sequence[Request]) -> float:

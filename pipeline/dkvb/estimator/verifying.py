@@ -11,6 +11,7 @@ import numpy as np
 
 from dkvb.deletion import comparison
 from dkvb.deletion.membership import losses
+from dkvb.deletion.sample_checks import samples_forgotten
 from dkvb.deletion.verdict import Known, UnderMask, concluded, measured
 from dkvb.errors import UsageError
 from dkvb.estimator.fitting import Retrained, retrained_without
@@ -76,12 +77,4 @@ def _samples(model: Forgetting, now: ArraySeed, known: Retrained) -> Check:
         f"values are {same} a model that never had the {len(rows):,} samples; their mean loss is {loss.mean():.3f}, and"
         f" {before.mean():.3f} while they were known"
     )
-    return Check(
-        name="samples forgotten",
-        passed=differing == 0,
-        state="failed" if differing else "passed",
-        value=differing,
-        threshold=0.0,
-        sentence=f"{detail[0].upper()}{detail[1:]}.",
-        detail=detail,
-    )
+    return samples_forgotten("samples forgotten", differing, detail)
