@@ -257,3 +257,12 @@ def test_killed_before_ids_go_examples_are_still_taken_out(
             purge.run(recipe, workspace, "r0001")
     purge.run(recipe, workspace, "r0001")
     assert "cat-portrait" not in str(need_features(recipe, workspace).manifest)
+
+
+def test_nothing_is_said_of_names_where_none_could_be_looked_for(made: Path, recipe: Recipe, tmp_path: Path) -> None:
+    workspace = a_copy(made, tmp_path)
+    scan = purge.run(recipe, workspace, "r0001").purge.scan  # type: ignore[union-attr]
+    assert scan.names == 0, "rows of .npz files have no names"
+    done = receipt.run(workspace, "r0001").done
+    assert not any("ids and file names" in line for line in done)
+    assert "The marks were overwritten afterwards." in done

@@ -203,11 +203,13 @@ def _erased(purge: PurgeRecord, exactly: bool = False) -> list[str]:
         f"All {purge.scan.files:,} files of workspace and reports ({purge.scan.bytes:,} bytes, unpacked ones included)"
         f" were scanned for {purge.scan.needles:,} marks of the erased rows and values: none was found."
     )
-    if purge.scan.names is not None:
+    if purge.scan.names:  # where none can be looked for, nothing is said to have been
         said.append(
             f"They were scanned for the ids and file names of {purge.scan.names:,} erased samples as well: none was"
-            " found. The marks were overwritten afterwards."
+            " found."
         )
+    if purge.scan.names is not None:
+        said.append("The marks were overwritten afterwards.")
     if purge.shared_rows:
         said.append(
             f"{purge.shared_rows:,} erased samples are equal to samples that stay, and could not be looked for."
