@@ -11,7 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from dkvb.bottleneck.decoder import Decoder
-from dkvb.methods.on_head import Head, HeadData
+from dkvb.methods.on_head import Head, HeadData, searched
 from dkvb.methods.rivals import certified, fisher, ridge_exact, tilted
 from dkvb.methods.rivals.certified import Budget, Certified
 from dkvb.methods.rivals.fisher import Fisher
@@ -22,6 +22,7 @@ from dkvb.methods.rivals.ssd import Ssd
 from dkvb.methods.rivals.ssd_values import SsdOfValues
 from dkvb.methods.rivals.student import Student
 from dkvb.methods.rivals.tilted import Tilted
+from dkvb.training.linear_head import converged_head
 from rival_toys import recognised, softmax, toy
 
 
@@ -167,6 +168,20 @@ def test_the_tilt_is_the_logit_mask_at_zero_and_leans_to_the_nearest_class() -> 
     )
     near = np.array([[1, 0, 0.1], [0.9, 0, 0], [-1, 0.2, 0], [0, -1, 0]], np.float32)
     assert tilted.similarities(near, [0])[0].argmax() == 1
+
+
+def test_the_tilt_is_taken_that_answers_as_a_retrained_head_does() -> None:
+    head, data = toy(spread=1.5)
+    keep = ~data.forgotten
+    weight, bias, _ = converged_head(data.train[keep], data.labels[keep], 4)
+    mine = data.validation[data.validation_labels == 2]
+    wanted = (mine @ weight.T + bias).argmax(1)
+    left = [Tilted().unlearn(head, data, setting) for setting in Tilted.settings_tried]
+    differ = [float((one.logits(mine).argmax(1) != wanted).mean()) for one in left]
+    assert differ == [Tilted().apart(one, data) for one in left]
+    assert min(differ) < differ[0], "the strongest tilt is not the nearest here"
+    found = searched(Tilted(), head, data)
+    assert differ[found.at.n - 1] == min(differ)
 
 
 def test_the_budget_of_certified_removal_runs_out_as_computed_by_hand() -> None:

@@ -154,6 +154,11 @@ class Rival:
     def _unlearn(self, head: Head, data: HeadData, setting: Setting) -> Unlearned:
         raise NotImplementedError
 
+    def apart(self, unlearned: Unlearned, data: HeadData) -> float:
+        """By what settings that forget are told apart before their retain accuracies: the least is taken. Here nothing
+        is."""
+        return 0.0
+
     def flops(self, size: Size, setting: Setting) -> int:
         """Floating-point operations of unlearning with one setting, at most; see `dkvb.metrics.flops`."""
         raise NotImplementedError
@@ -169,13 +174,19 @@ class Found:
     note: str | None
 
 
-def best_setting(curve: Sequence[CurvePoint], target: float) -> tuple[int, str | None]:
+def best_setting(
+    curve: Sequence[CurvePoint], target: float, apart: Callable[[int], float] = lambda n: 0.0
+) -> tuple[int, str | None]:
     """The n, from 1 on, that brings forget accuracy to the target with the best retain accuracy; failing that, the one
-    with the lowest forget accuracy, and a note. The first of equals."""
+    with the lowest forget accuracy, and a note. The first of equals.
+
+    Args:
+        apart: see `Rival.apart`, of the setting n.
+    """
     tried = [at for at in curve if at.n > 0]
     reached = [at for at in tried if at.forget <= target]
     if reached:
-        return max(reached, key=lambda at: at.retain).n, None
+        return min(reached, key=lambda at: (apart(at.n), -at.retain)).n, None
     lowest = min(tried, key=lambda at: (at.forget, -at.retain))
     return lowest.n, f"no setting brings forget accuracy to {target:.1%}; the lowest is {lowest.forget:.1%}"
 
@@ -194,7 +205,7 @@ def searched(rival: Rival, head: Head, data: HeadData, target: float = 0.0) -> F
     for n, unlearned in enumerate(results, start=1):
         correct = unlearned.logits(data.validation).argmax(1) == data.validation_labels
         curve.append(CurvePoint(n, float(correct[~forgotten].mean()), float(correct[forgotten].mean())))
-    n, note = best_setting(curve, target)
+    n, note = best_setting(curve, target, lambda n: rival.apart(results[n - 1], data))
     return Found(curve[n - 1], results[n - 1], note)
 
 

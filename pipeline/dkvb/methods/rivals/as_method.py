@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -50,13 +51,17 @@ class RivalMethod:
             raise UsageError(f"{self.name} tries {len(self.tried)} settings: there is no setting {n}.")
 
     def choose(self, curve: Sequence[CurvePoint], target: float) -> tuple[int, str | None]:
-        n, missed = best_setting(curve, target)
+        n, missed = best_setting(curve, target, self._apart)
         said = f"setting {n} of {len(self.tried)}: {in_words(self.tried[n - 1])}"
         return n, f"{said}; {missed}" if missed else said
 
     def _at(self, n: int) -> Callable[[str], np.ndarray]:
         """Predicted classes (N,) of a split, by the model at n."""
         raise NotImplementedError
+
+    def _apart(self, n: int) -> float:
+        """See `dkvb.methods.on_head.Rival.apart`."""
+        return 0.0
 
     def sweep(self, grid: Sequence[int], advance: Callable[[int], None]) -> list[Point]:
         points = []
@@ -75,13 +80,13 @@ class OnHead(RivalMethod):
 
     def __init__(self, rival: Rival, trained: TrainedSeed, forget: Sequence[int]) -> None:
         super().__init__(rival.name, rival, trained, forget)
-        self.rival, self._kept = rival, dict[str, Any]()
+        self.rival, self._kept = rival, dict[str, np.ndarray]()
 
     def _features(self, split: str) -> np.ndarray:
         """(N, D) float32, in line."""
         if split not in self._kept:
             self._kept[split] = self.trained.in_line(self.trained.splits.features_of(split))
-        return self._kept[split]  # type: ignore[no-any-return]
+        return self._kept[split]
 
     def _head(self) -> Head:
         """The trained head."""
@@ -94,10 +99,16 @@ class OnHead(RivalMethod):
             self._features("train"), labels["train"], held_out, labels["validation"], self.forgotten, self.trained.seed
         )
 
+    @cached_property
+    def _swept(self) -> HeadData:
+        """What a search shares."""
+        return self._data()
+
+    def _apart(self, n: int) -> float:
+        return self.rival.apart(self.rival.unlearn(self._head(), self._swept, self.tried[n - 1]), self._swept)
+
     def _at(self, n: int) -> Callable[[str], np.ndarray]:
-        if "data" not in self._kept:
-            self._kept["data"] = self._data()
-        data, head = self._kept["data"], self._head()
+        data, head = self._swept, self._head()
         left = self.rival.unlearn(head, data, self.tried[n - 1]) if n else self.rival.original(head, data)
         return lambda split: left.logits(self._features(split)).argmax(1)
 
