@@ -108,7 +108,7 @@ def entry(recipe: Recipe, stand: Stand, subject: Subject) -> AuditEntry:
         DamagedArtifact, MissingStage, SettingsClash: something of the workspace is not as it has to be.
     """
     trained = stand.trained
-    with trained.workspace.claim(_spec(stand, subject), stand.force) as claim:
+    with trained.workspace.claim(entry_spec(stand, subject), stand.force) as claim:
         if done := claim.reuse(f"audit {subject.key}"):
             return _shown(done, skipped=True)
         beside = stand.beside(subject.kind)
@@ -130,7 +130,8 @@ def _shown(artifact: Artifact, skipped: bool) -> AuditEntry:
     return artifact.result_as(AuditEntry).model_copy(update={"skipped": skipped, "artifact": str(artifact.path)})
 
 
-def _spec(stand: Stand, subject: Subject) -> Spec:
+def entry_spec(stand: Stand, subject: Subject) -> Spec:
+    """What names an entry, and what it was made from."""
     trained, models = stand.trained, stand.models[subject.kind]
     batches = [*models.originals, *models.retrained]
     settings = {
@@ -188,6 +189,12 @@ def _chosen(bench: Bench, subject: Subject, marks: arrays.Marks) -> Choice | Non
         held = {"choice": vars(chosen) if chosen else None}
         marks.set("chosen", held)
     return Choice(**held["choice"]) if held["choice"] else None
+
+
+def chosen_before(stand: Stand, subject: Subject) -> Choice | None:
+    """What an entry that is there was made with; None where each model chose its own."""
+    marks = arrays.Marks(stand.trained.workspace.path(entry_spec(stand, subject)))
+    return _chosen(stand.beside(subject.kind).bench, subject, marks)
 
 
 def _costs(made: Unlearned) -> dict[str, Any]:

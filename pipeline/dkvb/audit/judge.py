@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from dkvb.audit.outputs import Margins, Outputs
 from dkvb.audit.per_model import MEASURES, PerModel
 from dkvb.audit.scene import Scene
-from dkvb.metrics.half_splits import ulira
+from dkvb.metrics.half_splits import Ulira, ulira
 from dkvb.metrics.over_models import mean_interval, percentiles
 from dkvb.metrics.per_point import FEW, HALVINGS, Distance, Lines, klom, lines, margins, references, wasserstein
 from dkvb.metrics.proportions import softmax, wilson
@@ -18,6 +18,8 @@ from dkvb.metrics.separation import separates
 from dkvb.metrics.three_sample import FEWEST as TRIPLES
 from dkvb.metrics.three_sample import closer
 from dkvb.records.audit import Judgement, LeftOut, Measured
+
+U_LIRA = "U-LiRA"
 
 ONE = " One model: no interval over models."
 
@@ -100,7 +102,7 @@ def _of_margins(outputs: Margins, halvings: int) -> Iterator[Measured | LeftOut]
         rows = parts == part
         original = None if outputs.original is None else outputs.original[:, rows]
         yield from _per_point(str(part), outputs.unlearned[:, rows], outputs.retrained[:, rows], original, halvings)
-    names = [measure.name for measure in MEASURES] + ["three-sample test", "U-LiRA"]
+    names = [measure.name for measure in MEASURES] + ["three-sample test", U_LIRA]
     yield from (LeftOut(name=name, reason="needs logits; there are margins alone") for name in names)
     yield from (LeftOut(name=name, reason=reason) for name, reason in NEEDS_MODEL.items())
 
@@ -206,22 +208,41 @@ def _three_sample(scene: Scene) -> Measured | LeftOut:
 
 
 def _half_splits(scene: Scene) -> Measured | LeftOut:
-    outputs, name = scene.outputs, "U-LiRA"
+    outputs = scene.outputs
     if outputs.member is None:
-        return LeftOut(name=name, reason="needs `member`, of shadow models that were each trained on a random half")
+        return LeftOut(
+            name=U_LIRA, reason="needs shadow models, each trained on a random half: --shadows 64, or `member`"
+        )
     rows = np.flatnonzero(outputs.forgotten)
     taken = references(outputs.retrained, outputs.labels, outputs.forget)[rows]
-    scores = np.clip(margins(outputs.unlearned[:, rows], taken, outputs.forget), -100, 100)
+    return half_splits(outputs.unlearned[:, rows], None, taken, outputs.forget, outputs.member[:, rows])
+
+
+def half_splits(
+    unlearned: np.ndarray, original: np.ndarray | None, taken: np.ndarray, forget: Sequence[int], member: np.ndarray
+) -> Measured | LeftOut:
+    """U-LiRA on P rows of the forgotten classes.
+
+    Args:
+        unlearned: (T, P, L) logits of shadow models; original: the same before they were unlearned.
+        taken: (P,), see `dkvb.metrics.per_point.references`.
+        member: (T, P) bool, whether each model had learned from the row.
+    """
+
+    def attacked(logits: np.ndarray) -> Ulira:
+        return ulira(np.clip(margins(logits, taken, forget), -100, 100), member)
+
     try:
-        found = ulira(scores, outputs.member[:, rows])
+        found, idle = attacked(unlearned), None if original is None else attacked(original)
     except ValueError as error:
-        return LeftOut(name=name, reason=str(error))
+        return LeftOut(name=U_LIRA, reason=str(error))
     return Measured(
-        name=name,
+        name=U_LIRA,
         value=found.accuracy,
         low=found.low,
         high=found.high,
         null=0.5,
+        nothing=idle.accuracy if idle else None,
         direction="null",
         note="How often an attacker with shadow models is right on which of the forgotten rows a model had learned"
         f" (Hayes et al. 2024). AUC {found.auc:.2f}, {found.tpr:.1%} true positives at 1 % false ones; {found.models}"

@@ -8,7 +8,7 @@ with the model at which it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from dkvb.audit.ridge import PENALTY, WIDTH
 from dkvb.audit.rows import Rows
-from dkvb.audit.trainers import trainer
+from dkvb.audit.trainers import Model, trainer
 from dkvb.errors import DkvbError, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.recipe import Recipe
@@ -100,7 +100,7 @@ def tensors_of(trained: TrainedSeed, batch: Artifact, model: int) -> dict[str, n
     """
     result = batch.result_as(ModelBatch)
     if result.kept:
-        return batch.tensors(_file(batch.path, model).name)
+        return batch.tensors(model_file(batch.path, model).name)
     seed = training_seed(result.seed, result.role, result.first + model)
     rows = rows_of(trained, result.forget)
     return trainer(trained, result.kind, result.forget, rows).train(seed).tensors
@@ -111,7 +111,8 @@ def training_seed(seed: int, role: Role, model: int) -> int:
     return seed + model + (APART if role == "original" and model else 0)
 
 
-def _file(folder: Path, model: int) -> Path:
+def model_file(folder: Path, model: int) -> Path:
+    """Where a model of a batch is kept."""
     return folder / f"model-{model}.safetensors"
 
 
@@ -119,7 +120,7 @@ def _batch(
     recipe: Recipe, trained: TrainedSeed, kind: Kind, forget: tuple[int, ...], batch: tuple[int, int]
 ) -> Artifact:
     first, count = batch
-    spec = _spec(trained, kind, forget, first, count)
+    spec = batch_spec(trained, kind, forget, first, count)
     with trained.workspace.claim(spec, force=damaged(trained, spec)) as claim:
         if claim.artifact:
             return claim.artifact
@@ -129,23 +130,13 @@ def _batch(
 def _train(trained: TrainedSeed, claim: Claim, kind: Kind, forget: tuple[int, ...], first: int, count: int) -> Artifact:
     role: Role = "oracle" if forget else "original"
     rows = rows_of(trained, forget)
-    maker, marks = trainer(trained, kind, forget, rows), arrays.Marks(claim.path)
+    maker = trainer(trained, kind, forget, rows)
+
+    def make(model: int) -> Model:
+        return maker.train(training_seed(trained.seed, role, first + model))
+
     shape = (count, len(rows), len(trained.splits.classes))
-    dtype = np.float16 if 4 * np.prod(shape) > HALF else np.float32
-    stored = arrays.create(claim.path, LOGITS, shape, dtype, (1, *shape[1:]))
-    with progress.task(f"audit: {role}s, {kind}", count, "models") as task:
-        for model in range(count):
-            if marks.get(str(model)) is None:
-                with progress.silenced():
-                    made = maker.train(training_seed(trained.seed, role, first + model))
-                stored[model] = made.logits
-                kept = role == "original" and 0 < sum(part.nbytes for part in made.tensors.values()) <= LARGE
-                if kept:
-                    with atomic(_file(claim.path, model)) as temporary:
-                        save_file(made.tensors, temporary)
-                marks.set(str(model), {"seconds": made.seconds, "kept": kept})
-            task.advance()
-    done = [marks.get(str(model)) or {} for model in range(count)]
+    seconds, kept = stored_models(claim, f"audit: {role}s, {kind}", shape, make, keep=role == "original")
     result = ModelBatch(
         kind=kind,
         role=role,
@@ -153,13 +144,45 @@ def _train(trained: TrainedSeed, claim: Claim, kind: Kind, forget: tuple[int, ..
         seed=trained.seed,
         first=first,
         models=count,
-        seconds=[of["seconds"] for of in done],
-        kept=all(of["kept"] for of in done),
+        seconds=seconds,
+        kept=kept,
     )
     return claim.finish(result)
 
 
-def _spec(trained: TrainedSeed, kind: Kind, forget: tuple[int, ...], first: int, count: int) -> Spec:
+def stored_models(
+    claim: Claim, label: str, shape: tuple[int, int, int], make: Callable[[int], Model], keep: bool
+) -> tuple[list[float], bool]:
+    """Make models, as far as an earlier run has not, and store what they answer; the models themselves too if asked
+    for and not too large.
+
+    Args:
+        shape: models, rows, classes.
+
+    Returns:
+        What each took, and whether the models are kept.
+    """
+    marks = arrays.Marks(claim.path)
+    dtype = np.float16 if 4 * np.prod(shape) > HALF else np.float32
+    stored = arrays.create(claim.path, LOGITS, shape, dtype, (1, *shape[1:]))
+    with progress.task(label, shape[0], "models") as task:
+        for model in range(shape[0]):
+            if marks.get(str(model)) is None:
+                with progress.silenced():
+                    made = make(model)
+                stored[model] = made.logits
+                kept = keep and 0 < sum(part.nbytes for part in made.tensors.values()) <= LARGE
+                if kept:
+                    with atomic(model_file(claim.path, model)) as temporary:
+                        save_file(made.tensors, temporary)
+                marks.set(str(model), {"seconds": made.seconds, "kept": kept})
+            task.advance()
+    done = [marks.get(str(model)) or {} for model in range(shape[0])]
+    return [of["seconds"] for of in done], all(of["kept"] for of in done)
+
+
+def batch_spec(trained: TrainedSeed, kind: Kind, forget: tuple[int, ...], first: int, count: int) -> Spec:
+    """What names a batch, and what it was made from."""
     recipe, seed, features = trained.recipe, trained.seed, trained.features
     if kind in ("values", "values-keys"):
         without = forget if kind == "values-keys" else ()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from dkvb.audit.entries import Models, Stand, entry
 from dkvb.audit.oracles import rows_of, train_models
+from dkvb.audit.shadows import LEAST, Shadows, attacked
 from dkvb.audit.subjects import Subject, subjects
 from dkvb.errors import UsageError
 from dkvb.evaluation.forget_sets import forget_sets
@@ -40,11 +41,13 @@ def run(
     oracles: int = ORACLES,
     audited: Sequence[Subject] | None = None,
     force: bool = False,
+    shadows: int = 0,
 ) -> list[Audit]:
     """Audit methods for each seed and forget set of the recipe.
 
     Args:
         oracles: retrained models of each kind.
+        shadows: models of each kind that each learn half of the rows, for U-LiRA; without any it is left out.
         audited: see `dkvb.audit.subjects.subjects`; by default, all that it gives.
         force: run methods and measures again; models that are trained are kept.
 
@@ -54,20 +57,24 @@ def run(
         DamagedArtifact: something on disk has been altered.
         DkvbError: nothing is left to train on, or a loss that is not finite.
     """
-    check(oracles)
+    check(oracles, shadows)
     features = need_features(recipe, workspace)
     seeds = [TrainedSeed(recipe, workspace, features, seed) for seed in recipe.run.seeds]
     units = [(trained, forget) for trained in seeds for forget in forget_sets(trained, seeds)]
     wanted = subjects() if audited is None else list(audited)
-    return [_audit(trained, forget, oracles, wanted, force) for trained, forget in units]
+    return [_audit(trained, forget, oracles, wanted, force, shadows) for trained, forget in units]
 
 
-def check(oracles: int) -> None:
-    """Refuse a number of oracles.
+def check(oracles: int, shadows: int = 0) -> None:
+    """Refuse a number of oracles, or of shadow models.
 
     Raises:
-        UsageError: it is too small for a null.
+        UsageError: it is too small for a null, or for an attack.
     """
+    if shadows and shadows < LEAST:
+        raise UsageError(
+            f"--shadows {shadows}: give {LEAST} or more, or leave it out; 64 for an attack that says much."
+        )
     if oracles < FEWEST:
         raise UsageError(
             f"--oracles {oracles}: give {FEWEST} or more, 20 to see large differences, {2 * FEW} for KLoM to say"
@@ -85,7 +92,9 @@ def models_of(trained: TrainedSeed, kind: Kind, forget: Sequence[int], oracles: 
     return Models(originals, retrained, 1 if kind == "converged" else oracles, unlearned)
 
 
-def _audit(trained: TrainedSeed, forget: list[int], oracles: int, audited: list[Subject], force: bool) -> Audit:
+def _audit(
+    trained: TrainedSeed, forget: list[int], oracles: int, audited: list[Subject], force: bool, shadows: int
+) -> Audit:
     started, recipe = time.perf_counter(), trained.recipe
     kinds = list(dict.fromkeys(subject.kind for subject in audited))
     models = {kind: models_of(trained, kind, forget, oracles) for kind in kinds}
@@ -100,6 +109,11 @@ def _audit(trained: TrainedSeed, forget: list[int], oracles: int, audited: list[
             for subject in audited:
                 entries.append(entry(recipe, stand, subject))
                 task.advance()
+    if shadows:
+        for kind in kinds:  # here, so that workers find them
+            if kind != "converged":
+                _ = Shadows.of(stand, kind, shadows).artifact
+        entries = each_unit(attacked, entries, recipe, stand, shadows)
     about = AuditAbout(
         name=recipe.data_name,
         data=recipe.data.source,

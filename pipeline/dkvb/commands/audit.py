@@ -29,6 +29,7 @@ HEADING = "Experiments"
     examples="""
     dkvb audit digits                    # every method beside 20 retrained models
     dkvb audit cifar10 --forget dog --oracles 100 --workers 8
+    dkvb audit digits --shadows 32       # and how well an attacker with shadow models does
     dkvb audit --kinds values --methods votes,own-votes,logit-mask
     dkvb audit --model outputs.npz       # somebody else's models: what they answered
     """,
@@ -40,6 +41,15 @@ def audit(
         int,
         typer.Option("--oracles", help="Retrained models of each kind; 100 for KLoM to say anything.", metavar="N"),
     ] = 20,
+    shadows: Annotated[
+        int,
+        typer.Option(
+            "--shadows",
+            help="Models of each kind that each learn half of the rows, for the attack U-LiRA: 64, say. 0 leaves it"
+            " out.",
+            metavar="N",
+        ),
+    ] = 0,
     kinds: Annotated[
         list[str] | None,
         typer.Option(
@@ -82,9 +92,9 @@ def audit(
     for name, file in (("--csv", csv), ("--parquet", parquet)):
         if file is not None and file.is_dir():
             raise UsageError(f"{name} {file} is a folder: give a file.")
-    if model is not None and (which or kinds or methods):
-        raise UsageError("--model audits outputs as they are: leave RECIPE, --kinds and --methods out.")
-    done = _given(options, model) if model is not None else _own(options, which, oracles, kinds, methods)
+    if model is not None and (which or kinds or methods or shadows):
+        raise UsageError("--model audits outputs as they are: leave RECIPE, --shadows, --kinds and --methods out.")
+    done = _given(options, model) if model is not None else _own(options, which, oracles, shadows, kinds, methods)
     _write(done, csv, parquet)
     from dkvb.commands import audit_tables
     from dkvb.commands.answers import Audits
@@ -103,7 +113,12 @@ def _given(options: Options, model: Path) -> list[Audit]:
 
 
 def _own(
-    options: Options, which: str | None, oracles: int, kinds: list[str] | None, methods: list[str] | None
+    options: Options,
+    which: str | None,
+    oracles: int,
+    shadows: int,
+    kinds: list[str] | None,
+    methods: list[str] | None,
 ) -> list[Audit]:
     from dkvb.evaluation.forget_sets import check_names
 
@@ -114,12 +129,12 @@ def _own(
     from dkvb.stages import embed, quantize, train
 
     audited = subjects(_names(kinds), _names(methods))  # refused before the work
-    run.check(oracles)
+    run.check(oracles, shadows)
     embed.run(recipe, workspace)
     check_names(recipe, workspace)
     quantize.run(recipe, workspace)
     train.run(recipe, workspace)
-    return run.run(recipe, workspace, oracles, audited, force=options.force)
+    return run.run(recipe, workspace, oracles, audited, options.force, shadows)
 
 
 def _names(given: list[str] | None) -> list[str]:

@@ -94,7 +94,7 @@ def _audits(workspace: Workspace, features: Artifact | None) -> list[ArtifactSta
     of = {stage: [a for a in workspace.all(stage) if a.inputs.get("embed") == features.fingerprint] for stage in AUDITS}
     audits = [artifact for artifact in of["audit"] if artifact.kind == "audit"]
     models = sum(batch.result_as(ModelBatch).models for batch in of["oracles"])
-    outputs = [artifact for artifact in of["audit"] if artifact.kind != "audit"]
+    outputs = [artifact for artifact in of["audit"] if artifact.kind == "audit entry"]
     entries = [_together("oracles", f"{models:,} models trained for audits", of["oracles"], workspace)]
     entries += [_entry("audit", artifact.path.name, artifact) for artifact in audits]
     entries.append(_together("audit", f"outputs of {len(outputs)} audited methods", outputs, workspace))

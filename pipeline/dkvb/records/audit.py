@@ -16,8 +16,8 @@ linear head by epochs, one to convergence, or ridge regression on random feature
 Audited = Literal[Kind, "given"]
 """What an entry is of: a kind that is trained here, or outputs of somebody else's models."""
 
-Role = Literal["original", "oracle"]
-"""Whether a model learned all classes, or all but the forgotten ones."""
+Role = Literal["original", "oracle", "shadow"]
+"""Whether a model learned all classes, all but the forgotten ones, or a random half of the rows."""
 
 
 class Measured(Record):
@@ -88,7 +88,7 @@ class ModelBatch(Record):
     kind: Kind
     role: Role
     forget: list[int]
-    """Ids of the classes that they never saw; empty for originals."""
+    """Ids of the classes that they never saw, or of shadow models are asked about; empty for originals."""
     seed: int
     """Of the data, the keys and the first model."""
     first: int
@@ -98,6 +98,17 @@ class ModelBatch(Record):
     """What each took to train."""
     kept: bool
     """Whether the models themselves are kept beside what they answer."""
+
+
+class Attacked(Record):
+    """U-LiRA on one method's shadow models."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"measured", "left_out"})
+
+    measured: Measured | None = None
+    """How well the attacker did."""
+    left_out: str | None = None
+    """Why there is nothing, where there is not."""
 
 
 class KindModels(Record):
