@@ -93,7 +93,7 @@ def test_other_peoples_outputs_are_audited(tmp_path: Path) -> None:
         (("--methods", "vote"), "did you mean 'votes'"),
         (("--kinds", "head"), "there are no such models"),
         (("--model", "nowhere.npz"), "is no file"),
-        (("--model", "x.npz", "--kinds", "values"), "leave RECIPE, --kinds and --methods out"),
+        (("--model", "x.npz", "--kinds", "values"), "leave RECIPE, --shadows, --kinds and --methods out"),
         (("--csv", "."), "is a folder"),
     ],
 )
