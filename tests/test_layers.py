@@ -4,6 +4,7 @@ circle."""
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -32,6 +33,7 @@ errors version metrics
 LINE = {room: -number for number, rooms in enumerate(LINES.split("\n")) for room in rooms.split()}
 
 
+@cache
 def modules() -> dict[str, Path]:
     return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 
@@ -40,9 +42,10 @@ def room(module: str) -> str:
     return module.split(".")[0]
 
 
-def imports(path: Path, known: dict[str, Path]) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """The package's modules that a file imports anywhere in it, for type checking alone included."""
-    found = set()
+    known, found = modules(), set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         assert not isinstance(node, ast.ImportFrom) or node.level == 0, f"{path}: write imports from dkvb on"
@@ -53,7 +56,7 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
                 outer = inner.rpartition(".")[0]
                 candidates = (inner, f"{inner}.__init__", outer, f"{outer}.__init__")
                 found.add(next((name for name in candidates if name in known), "__init__"))
-    return found
+    return frozenset(found)
 
 
 def test_no_import_goes_up_or_sideways() -> None:
@@ -61,7 +64,7 @@ def test_no_import_goes_up_or_sideways() -> None:
     wrong = [
         f"{module} imports {other}"
         for module, path in known.items()
-        for other in imports(path, known)
+        for other in imports(path)
         if room(module) != room(other) and LINE[room(other)] >= LINE[room(module)]
     ]
     assert not wrong, "\n".join(sorted(wrong))
@@ -69,4 +72,4 @@ def test_no_import_goes_up_or_sideways() -> None:
 
 def test_no_import_is_part_of_a_circle() -> None:
     known = modules()
-    TopologicalSorter({module: imports(path, known) - {module} for module, path in known.items()}).prepare()
+    TopologicalSorter({module: imports(path) - {module} for module, path in known.items()}).prepare()

@@ -99,6 +99,7 @@ def look(root: Path, ended: dict[str, tuple[int, str, str]]) -> None:
 
 
 @LINUX
+@pytest.mark.slow  # the same commands as on a read-only disk below, in a process of another user
 def test_permissions_are_not_there(root: Path) -> None:
     before = state(root / "data")
     lock_up(root / "data")

@@ -44,6 +44,7 @@ def start(words: str, workspace: Workspace) -> forked.Forked:
     return forked.dkvb(*words.split(), *places, folder=workspace.root.parent)
 
 
+@pytest.mark.slow  # many processes; the next test is the quick one
 def test_readers_wait_for_a_purge_that_is_half_done(requested: Workspace, tmp_path: Path, tiny_data: Path) -> None:
     (tmp_path / "new.npz").symlink_to(tiny_data / "test.npz")
     process, go = purge_paused(requested, tmp_path / "tiny.toml", "r0001", 40)
