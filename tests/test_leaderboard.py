@@ -35,8 +35,8 @@ def entry(method: str, label: str, distance: float | None, **more: Any) -> dict[
     return {"method": method, "label": label, "measures": measures, **plain, **more}
 
 
-def audit(name: str, *entries: dict[str, Any]) -> dict[str, Any]:
-    return {"about": [{"name": "made", "forget_names": [name], "seed": 0}], "audit": list(entries)}
+def audit(name: str, *entries: dict[str, Any], data: str = "made") -> dict[str, Any]:
+    return {"about": [{"name": data, "forget_names": [name], "seed": 0}], "audit": list(entries)}
 
 
 def test_rows_are_means_over_audits_in_the_order_of_distance(maker: ModuleType) -> None:
@@ -52,3 +52,20 @@ def test_rows_are_means_over_audits_in_the_order_of_distance(maker: ModuleType) 
         "| Far (failed in 1 of 2) | 25.0% | 50.0% | – | 60.0% | 60.0%, 60.0% | 0 of 1 | 1.5 | 1.5 |",
         "",
     ]
+
+
+def test_places_are_means_over_data_sets(maker: ModuleType) -> None:
+    line = entry("retrained", "Retrained", 0.1, role="retrained", seconds=None)
+    made = audit("cat", line, entry("a", "A", 0.2), entry("b", "B", 0.3), entry("c", "C", 0.6))
+    other = audit("cat", line, entry("a", "A", 0.5), entry("b", "B", 0.4), entry("c", "C", None), data="other")
+    assert list(maker.overview([made, other])) == [
+        "### All data sets: the bottleneck's values\n",
+        "| method | mean place | made | other | most left | seconds, with choosing |",
+        "|---|---|---|---|---|---|",
+        "| *Retrained* | – | 10.0% | 10.0% | 25.0% | – |",
+        "| A | 1.5 | 20.0% | 50.0% | 25.0% | 1.5 |",
+        "| B | 1.5 | 30.0% | 40.0% | 25.0% | 1.5 |",
+        "| C | 3.0 | 60.0% | – | 25.0% | 1.5 |",
+        "",
+    ]
+    assert list(maker.overview([made])) == [], "one data set needs no second table"
