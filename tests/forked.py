@@ -7,11 +7,13 @@ import itertools
 import json
 import multiprocessing
 import os
+import re
 import runpy
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,23 @@ def _run(
     sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w", buffering=1, encoding="utf-8") for number in (1, 2))
     os.fsync = lambda file: None  # type: ignore[assignment] # processes are killed here, never the machine
     function(*arguments)
+
+
+@contextmanager
+def cluster(folder: Path, shard: int | None = None) -> Iterator[tuple[str, list[Forked]]]:
+    """A Dask scheduler's address and two workers, each a process started here, in `folder`."""
+    options: tuple[str, ...] = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    scheduler = call(module, "distributed.cli.dask_scheduler", options, folder=folder)
+    scheduler.wait_for("Scheduler at:")
+    found = re.search(r"Scheduler at:\s+(tcp://\S+)", scheduler.said)
+    assert found, scheduler.said
+    options = (found[1], "--nthreads", "1", "--no-nanny", "--no-dashboard")
+    workers = [call(module, "distributed.cli.dask_worker", options, shard, folder=folder) for _ in range(2)]
+    try:
+        yield found[1], workers
+    finally:
+        for process in [*workers, scheduler]:
+            process.kill()
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import dask
@@ -70,31 +68,16 @@ def whole(many: Path) -> dict[str, bytes]:
     return artifact_bytes(many / "whole")
 
 
-@pytest.fixture
-def cluster(many: Path) -> Iterator[tuple[str, list[Forked]]]:
-    """A scheduler's address and two workers, each a process started here."""
-    options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-    scheduler = forked.call(forked.module, "distributed.cli.dask_scheduler", options, folder=many)
-    scheduler.wait_for("Scheduler at:")
-    found = re.search(r"Scheduler at:\s+(tcp://\S+)", scheduler.said)
-    assert found, scheduler.said
-    options = (found[1], "--nthreads", "1", "--no-nanny", "--no-dashboard")
-    workers = [forked.call(forked.module, "distributed.cli.dask_worker", options, SHARD, folder=many) for _ in range(2)]
-    yield found[1], workers
-    for process in [*workers, scheduler]:
-        process.kill()
-
-
 @pytest.mark.slow
-def test_a_killed_worker_loses_nothing(many: Path, whole: dict[str, bytes], cluster: tuple[str, list[Forked]]) -> None:
-    address, workers = cluster
-    run = start(many, "spread", "--scheduler", address)
-    deadline = time.monotonic() + 20
-    # arrays made: the shards are being worked on
-    while not list((many / "spread").glob("embed/*/test/hashes/zarr.json")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert workers[0].kill()
-    assert run.end() == 0, run.said
+def test_a_killed_worker_loses_nothing(many: Path, whole: dict[str, bytes]) -> None:
+    with forked.cluster(many, SHARD) as (address, workers):
+        run = start(many, "spread", "--scheduler", address)
+        deadline = time.monotonic() + 20
+        # arrays made: the shards are being worked on
+        while not list((many / "spread").glob("embed/*/test/hashes/zarr.json")) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert workers[0].kill()
+        assert run.end() == 0, run.said
     assert artifact_bytes(many / "spread") == whole
 
 
