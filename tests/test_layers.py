@@ -19,7 +19,7 @@ estimator
 deletion experiments audit
 stages
 methods embedding inference pages
-training encoders
+training encoders pictures
 evaluation sources
 workspace
 bottleneck
