@@ -12,7 +12,7 @@ import numpy as np
 from dkvb.errors import DamagedArtifact
 from dkvb.pictures import index
 from dkvb.pictures.index import Row
-from dkvb.pictures.original import of_images, reopened, there
+from dkvb.pictures.original import is_of, of_images, reopened, there
 from dkvb.pictures.thumbnail import thumbnail
 from dkvb.recipe import Data
 from dkvb.sources.base import FeatureSource, ImageSource, UnreadableImage
@@ -45,7 +45,7 @@ class Album:
         """Where a page's pictures would come from: what a page depends on, beside the rows that it shows."""
         if not (self.on and of_images(features)):
             return None
-        if there(features, self.data):
+        if is_of(features, self.given) or there(features, self.data):
             return "images"
         return "index" if index.kept(self.workspace, features) else None
 

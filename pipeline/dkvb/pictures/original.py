@@ -32,6 +32,11 @@ def there(features: Artifact, data: Data) -> bool:
     return not made.own or bool(made.path and Path(made.path).exists())
 
 
+def is_of(features: Artifact, source: ImageSource | FeatureSource | None) -> bool:
+    """Whether some features were made from a source."""
+    return source is not None and features.inputs.get("source") == source.fingerprint
+
+
 def reopened(features: Artifact, data: Data, given: ImageSource | FeatureSource | None) -> ImageSource | None:
     """Their source, opened again; None, which is said, where that is not to be had. Nothing is downloaded.
 
@@ -39,7 +44,7 @@ def reopened(features: Artifact, data: Data, given: ImageSource | FeatureSource 
         data: the recipe's `[data]`.
         given: a source that is open already, such as `dkvb.from_arrays` gives.
     """
-    if isinstance(given, ImageSource) and features.inputs.get("source") == given.fingerprint:
+    if isinstance(given, ImageSource) and is_of(features, given):
         return given
     what = f"pictures: the images of {features.path.name} are not to be had"
     if not there(features, data):

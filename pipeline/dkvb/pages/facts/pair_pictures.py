@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.pages.facts import look_ups
 from dkvb.pages.facts.answers import evenly
 from dkvb.pages.facts.pictures import Picture, Sheet
@@ -16,8 +17,8 @@ from dkvb.pictures.index import Row
 from dkvb.workspace import arrays
 from dkvb.workspace.names import KEYS
 
-PAIRS, IMAGES = 4, 6
-"""Pairs of a mask, and training images of each."""
+PAIRS, IMAGES = 2, 6
+"""Pairs of a mask of either kind, and training images of each."""
 
 MEASURED = 4_096
 """Samples of a pair whose distance to its key is measured, at most, evenly spaced."""
@@ -42,6 +43,8 @@ class PairPictures:
 
     codebook: int
     pair: int
+    shared: bool
+    """Whether it is here because other classes use it too."""
     samples: int
     """Training samples that select it."""
     of_forgotten: int
@@ -52,7 +55,8 @@ class PairPictures:
 def pair_pictures(
     sheet: Sheet, trained: Trained, mask: np.ndarray, forget: Sequence[int], counts: look_ups.Counts
 ) -> list[PairPictures]:
-    """The masked pairs that the forgotten classes use most, with their images; those without any are left out.
+    """Of the masked pairs those that the forgotten classes use most, and those that they share most with others;
+    without those of which there is no picture.
 
     Args:
         mask: (C, M) bool.
@@ -60,41 +64,41 @@ def pair_pictures(
     Raises:
         DamagedArtifact: codes, keys or features are missing or were altered.
     """
-    used = np.where(mask, counts.of(forget).sum(0, dtype=np.int64), 0)
-    often = np.argsort(-used, axis=None, kind="stable")[:PAIRS]
-    pairs = [(int(place) // used.shape[1], int(place) % used.shape[1]) for place in often if used.flat[place]]
-    found = [_pair(sheet, trained, codebook, pair, forget) for codebook, pair in pairs]
+    mine = counts.of(forget).sum(0, dtype=np.int64)
+    others = look_ups.selected(counts).total - mine
+    chosen: dict[tuple[int, int], bool] = {}
+    for shared, use in ((False, mine), (True, np.minimum(mine, others))):
+        used = np.where(mask, use, 0)
+        often = np.argsort(-used, axis=None, kind="stable")
+        pairs = [(int(place) // used.shape[1], int(place) % used.shape[1]) for place in often[: 2 * PAIRS]]
+        new = [pair for pair in pairs if used[pair] and pair not in chosen]
+        chosen |= dict.fromkeys(new[:PAIRS], shared)
+    found = [_pair(sheet, trained, pair, shared, forget) for pair, shared in chosen.items()]
     return [one for one in found if one.images]
 
 
-def _pair(sheet: Sheet, trained: Trained, codebook: int, pair: int, forget: Sequence[int]) -> PairPictures:
-    assert trained.quantize
+def _pair(sheet: Sheet, trained: Trained, pair: tuple[int, int], shared: bool, forget: Sequence[int]) -> PairPictures:
     model = look_ups.stored(trained)
-    learned = model.splits.rows["train"]
-    name = "train/codes"
-    stored = arrays.opened(trained.quantize, name)
-    with arrays.reading(trained.quantize, name):
-        codes = np.asarray(stored[:, codebook])[learned]
-    places = np.flatnonzero((codes == pair).any(1))
-    labels, classes = model.splits.labels["train"], model.splits.classes
-    mine = int(np.isin(labels[places], list(forget)).sum())
-    nearest = _nearest(model.projections(range(codebook, codebook + 1))[0], trained, codebook, pair, learned, places)
+    learned, labels = model.splits.rows["train"], model.splits.labels["train"]
+    stored = arrays.opened(model.codes_artifact, "train/codes")
+    with arrays.reading(model.codes_artifact, "train/codes"):
+        codes = np.asarray(stored[:, pair[0]])[learned]  # a chunk holds one codebook
+    places = np.flatnonzero((codes == pair[1]).any(1))
+    nearest = _nearest(model, pair, evenly(places, MEASURED))
     rows: list[Row] = [("train", int(learned[place])) for place in nearest]
     pictures = sheet.of(rows)
     images = [
-        TrainingImage(pictures[row], class_label(c := int(labels[place]), classes[c]), c in forget)
+        TrainingImage(pictures[row], class_label(c := int(labels[place]), model.splits.classes[c]), c in forget)
         for row, place in zip(rows, nearest.tolist(), strict=True)
         if row in pictures
     ]
-    return PairPictures(codebook, pair, len(places), mine, images)
+    mine = int(np.isin(labels[places], list(forget)).sum())
+    return PairPictures(pair[0], pair[1], shared, len(places), mine, images)
 
 
-def _nearest(
-    projection: np.ndarray, trained: Trained, codebook: int, pair: int, learned: np.ndarray, places: np.ndarray
-) -> np.ndarray:
-    """(n,) of some training samples (their places among `learned`), those nearest to a pair's key, nearest first."""
-    assert trained.quantize
-    places = evenly(places, MEASURED)
-    key = arrays.read(trained.quantize, KEYS, (codebook, pair))
-    queries = arrays.read(trained.embed, "train/features", learned[places]) @ projection
-    return np.asarray(places[np.argsort(((queries - key) ** 2).sum(1), kind="stable")[:IMAGES]])
+def _nearest(model: StoredBottleneck, pair: tuple[int, int], places: np.ndarray) -> np.ndarray:
+    """(n,) of some training samples (their places in the split) those nearest to a pair's key, nearest first."""
+    codebook = pair[0]
+    queries = model.splits.features_of("train", places) @ model.projections(range(codebook, codebook + 1))[0]
+    away = queries - arrays.read(model.codes_artifact, KEYS, pair)
+    return np.asarray(places[np.argsort((away**2).sum(1), kind="stable")[:IMAGES]])

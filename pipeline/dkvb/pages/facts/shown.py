@@ -17,7 +17,7 @@ from dkvb.pages.facts.setups import Setup, Trained
 from dkvb.pictures.album import Album
 
 RUNS, MASKS = 12, 3
-"""Runs of a bottleneck whose pages have pictures, the most recent ones, and masks whose pairs are shown: finding out
+"""Runs of a bottleneck whose pages have pictures, and whose masked pairs are shown, the most recent ones: finding out
 what every sample is taken for takes as long as measuring a mask."""
 
 
@@ -66,11 +66,12 @@ def run_pictures(run: ReportRun, album: Album | None) -> RunPictures | None:
 
 
 def mask_pictures(setup: Setup, masks: Sequence[Mask], album: Album | None) -> list[MaskPictures]:
-    """Of the most recent masks, without those of which there is no picture."""
+    """Of the leading masks of the most recent runs, without those of which there is no picture."""
     if album is None or album.state(setup.embed) is None:
         return []
     sheet, shown = Sheet(album, setup.embed), []
-    for one in masks[:MASKS]:
+    leading = list({one.run.forget: one for one in reversed(masks)}.values())[::-1]
+    for one in leading[:MASKS]:
         if (found := _first(one.result, setup)) is None:
             continue
         trained, mask = found
