@@ -10,9 +10,8 @@ import numpy as np
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.pages.facts import look_ups
 from dkvb.pages.facts.answers import evenly
-from dkvb.pages.facts.pictures import Picture, Sheet
+from dkvb.pages.facts.pictures import Picture, Sheet, class_name
 from dkvb.pages.facts.setups import Trained
-from dkvb.pages.facts.words import class_label
 from dkvb.pictures.index import Row
 from dkvb.workspace import arrays
 from dkvb.workspace.names import KEYS
@@ -88,7 +87,7 @@ def _pair(sheet: Sheet, trained: Trained, pair: tuple[int, int], shared: bool, f
     rows: list[Row] = [("train", int(learned[place])) for place in nearest]
     pictures = sheet.of(rows)
     images = [
-        TrainingImage(pictures[row], class_label(c := int(labels[place]), model.splits.classes[c]), c in forget)
+        TrainingImage(pictures[row], class_name(c := int(labels[place]), model.splits.classes), c in forget)
         for row, place in zip(rows, nearest.tolist(), strict=True)
         if row in pictures
     ]

@@ -106,6 +106,12 @@ def _uri(picture: bytes) -> str:
     return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
 
 
+def class_name(index: int, classes: Sequence[str]) -> str:
+    """A class by its name alone, unless another one has the same."""
+    name = classes[index]
+    return name if classes.count(name) == 1 else class_label(int(index), name)
+
+
 def samples(sheet: Sheet, of: Answers, forget: Sequence[int], classes: Sequence[str]) -> Samples:
     """What a page shows of one mask's answers. `classes`: all names."""
     mine = of.of(forget)
@@ -133,16 +139,13 @@ def _shown(sheet: Sheet, of: Answers, places: np.ndarray, classes: Sequence[str]
     rows: list[Row] = [("test", int(of.rows[place])) for place in places]
     pictures = sheet.of(rows)
 
-    def name(index: int) -> str:
-        return class_label(index, classes[index])
-
     return [
         Sample(
             picture=pictures[row],
-            label=name(int(of.labels[place])),
-            before=name(int(of.before[place])),
-            after=name(int(of.after[place])),
-            oracle=None if of.oracle is None else name(int(of.oracle[place])),
+            label=class_name(of.labels[place], classes),
+            before=class_name(of.before[place], classes),
+            after=class_name(of.after[place], classes),
+            oracle=None if of.oracle is None else class_name(of.oracle[place], classes),
         )
         for row, place in zip(rows, places.tolist(), strict=True)
         if row in pictures
