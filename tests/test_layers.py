@@ -20,7 +20,7 @@ estimator
 deletion experiments audit
 stages
 methods embedding inference pages
-training encoders
+training encoders pictures
 evaluation sources
 workspace
 bottleneck

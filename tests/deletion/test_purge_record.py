@@ -101,7 +101,7 @@ def test_killed_anywhere_the_record_is_the_same(
 @pytest.mark.parametrize(
     "step",
     [
-        "dkvb.deletion.erase.shred",
+        "dkvb.workspace.shredding.shred",
         "dkvb.deletion.erase.replace",
         "dkvb.deletion.purge.scan",
         "dkvb.deletion.purge._close",

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dkvb.embedding.leaks import content_hash, describe, find_leaks
+from dkvb.embedding.leaks import describe, find_leaks
 from dkvb.records.embed import Leaks
+from dkvb.sources.contents import content_hash
 
 CLASSES = ["ant", "bee", "cat", "dog"]
 

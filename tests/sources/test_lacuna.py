@@ -7,10 +7,11 @@ import hashlib
 import numpy as np
 import pytest
 
-from dkvb.embedding.leaks import content_hash, find_leaks
+from dkvb.embedding.leaks import find_leaks
 from dkvb.errors import DkvbError, UsageError
 from dkvb.recipe import Data
 from dkvb.sources import lacuna100, vggface2
+from dkvb.sources.contents import content_hash
 from dkvb.sources.opening import open_source
 from source_files import faces, refused, save, settle
 

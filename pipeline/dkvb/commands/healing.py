@@ -17,7 +17,11 @@ from dkvb.workspace import content
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import seed_models
+from dkvb.workspace.names import PICTURES
 from dkvb.workspace.specs import embed_settings
+
+MADE_AGAIN = ("retrained", "oracles", "audit", PICTURES)
+"""Stages from whose artifacts nothing else is made: a damaged one is removed."""
 
 
 def heal(recipe: Recipe, workspace: Workspace, found: FileCheck) -> FileCheck:
@@ -30,8 +34,8 @@ def heal(recipe: Recipe, workspace: Workspace, found: FileCheck) -> FileCheck:
     if found.problems:
         for stage, mend in (("embed", _embed), ("quantize", _quantize), ("train", _train)):
             _attempt(found, stage, lambda mend=mend: mend(recipe, workspace, found))  # type: ignore[misc]
-        for folder in (folder for stage in ("retrained", "oracles", "audit") for folder in _folders(found, stage)):
-            shutil.rmtree(folder)  # nothing else was made from it
+        for folder in (folder for stage in MADE_AGAIN for folder in _folders(found, stage)):
+            shutil.rmtree(folder)
             progress.note(f"heal: {folder} is removed: it is made again where it is next needed")
         _attempt(found, "receipts", lambda: receipt_files.dress_again(workspace))
         _attempt(found, "recipe", workspace.remember_recipe)

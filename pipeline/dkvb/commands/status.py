@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from dkvb.errors import DamagedArtifact
+from dkvb.pictures.index import indices_of
 from dkvb.recipe import Recipe
 from dkvb.records.audit import ModelBatch
+from dkvb.records.pictures import PicturesResult
 from dkvb.records.status import ArtifactStatus, Capacity, RequestStatus, Status
 from dkvb.workspace import arrays, requests
 from dkvb.workspace.artifacts import Workspace
@@ -17,7 +19,7 @@ from dkvb.workspace.files import size_of
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.manifest import Spec
-from dkvb.workspace.names import CLAIM, COUNTS
+from dkvb.workspace.names import CLAIM, COUNTS, PICTURES
 from dkvb.workspace.settings import BottleneckSettings
 from dkvb.workspace.specs import dkvb_spec, embed_settings, linear_spec
 
@@ -58,6 +60,7 @@ def _status(recipe: Recipe, workspace: Workspace) -> Status:
     entries += [_entry("unlearn", artifact.path.name, artifact) for artifact in unlearned]
     entries += [_entry("unlearn", path.name, None, unfinished=True) for path in workspace.unfinished("unlearn")]
     entries += _audits(workspace, features)
+    entries += _pictures(workspace, features)
     index = workspace.reports / "index.html"
     entries.append(_report(index))
     following = following or (None if unlearned else "unlearn") or (None if index.is_file() else "report")
@@ -102,6 +105,12 @@ def _audits(workspace: Workspace, features: Artifact | None) -> list[ArtifactSta
 
 
 AUDITS = ("oracles", "audit")
+
+
+def _pictures(workspace: Workspace, features: Artifact | None) -> list[ArtifactStatus]:
+    """The pictures that pages have shown, where there are any."""
+    kept = indices_of(workspace, features) if features else []
+    return [_entry(PICTURES, f"{one.result_as(PicturesResult).pictures:,} pictures for pages", one) for one in kept]
 
 
 def _together(stage: str, what: str, artifacts: list[Artifact], workspace: Workspace) -> ArtifactStatus:

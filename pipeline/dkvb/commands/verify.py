@@ -49,10 +49,14 @@ def verify(
         recipe = recipe.with_(run={"seeds": recipe.run.seeds[:1]})
     from dkvb.commands.answers import Verify
     from dkvb.deletion import verify as verifying
+    from dkvb.deletion.verdict_pictures import VerdictPictures
     from dkvb.pages import verify as page
+    from dkvb.workspace.beside_purge import reading
 
-    verdicts = verifying.run(recipe, workspace, quick)
-    path = page.write(recipe, workspace, verdicts)
+    pictures = VerdictPictures(recipe, workspace)
+    with reading(workspace):  # until the page is written: what a purge erases must not come onto it
+        verdicts = verifying.run(recipe, workspace, quick, pictures.look)
+        path = page.write(recipe, workspace, verdicts, pictures.by_seed)
     options.show(Verify(verify=verdicts, page=str(path)), lambda: tables(verdicts, str(path)))
     if not all(verdict.verdict == "passed" if strict else verdict.passed for verdict in verdicts):
         raise typer.Exit(1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from dkvb.deletion.reach import Reach
 from dkvb.records.purges import PurgeBegun
 from dkvb.workspace.lineage import Lineage
-from dkvb.workspace.names import MANIFEST, WEIGHTS
+from dkvb.workspace.names import MANIFEST, PICTURES, WEIGHTS
 from dkvb.workspace.settings import RetrainedSettings
 
 
@@ -40,7 +40,7 @@ def to_delete(reach: Reach, begun: PurgeBegun) -> Deleted:
 
 def _unfinished(reach: Reach) -> Iterator[Path]:
     """What was begun and not finished, or was shredded in part."""
-    for stage in ("quantize", "train", "unlearn", "retrained", "oracles", "audit"):
+    for stage in ("quantize", "train", "unlearn", "retrained", "oracles", "audit", PICTURES):
         for folder in sorted((reach.workspace.root / stage).glob("*")):
             if folder.is_dir() and not (folder / MANIFEST).is_file():
                 yield folder
@@ -60,9 +60,6 @@ def _dependents(reach: Reach) -> Iterator[Path]:
     for artifact in lineage.all("retrained"):
         with_them = not set(reach.classes) <= set(artifact.settings_as(RetrainedSettings).forget)
         if (with_them or reach.request.record.samples) and above & set(artifact.inputs.values()):
-            yield artifact.path
-    for artifact in (*lineage.all("oracles"), *lineage.all("audit")):
-        if above & set(artifact.inputs.values()):
             yield artifact.path
     for artifact in (*lineage.all("oracles"), *lineage.all("audit")):
         if above & set(artifact.inputs.values()):

@@ -15,11 +15,12 @@ import polars
 from dkvb.bottleneck.mask_order import selection_counts_by_class
 from dkvb.deletion import erase as files
 from dkvb.deletion.deleted import Deleted
+from dkvb.deletion.erase_pictures import erase_pictures
 from dkvb.deletion.reach import Reach
 from dkvb.embedding import leaks
 from dkvb.records.embed import EmbedResult
 from dkvb.records.purges import Erased
-from dkvb.workspace import arrays
+from dkvb.workspace import arrays, shredding
 from dkvb.workspace.files import leftover
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import CONVERGED, COUNTS, FILES, LINEAR, STORED_SPLITS, VALUES
@@ -40,12 +41,13 @@ def erase(reach: Reach, deleted: Deleted, staging: Path, exact: Mapping[str, Pat
         exact: bottleneck (its fingerprint) -> the file of values that takes the place of its own.
     """
     if staging.exists():
-        files.shred_folder(staging)
+        shredding.shred_folder(staging)
     steps = _Steps(reach, staging, exact or {})
     for folder in deleted.folders:
-        files.shred_folder(folder)
+        shredding.shred_folder(folder)
     steps.drop_leftovers()
     steps.forget_examples()
+    erase_pictures(reach)
     values = {reach.model_of(request).path.name: steps.erase_values(request) for request in reach.together}
     for model in reach.covered:
         steps.erase_counts(model)
@@ -81,7 +83,7 @@ class _Steps:
         for artifact in (reach.features, *reach.quantized, *reach.heads, *reach.covered):
             for path in sorted(artifact.path.rglob("*")):
                 if path.is_file() and leftover(path):
-                    files.shred(path)
+                    shredding.shred(path)
 
     def forget_examples(self) -> None:
         """Take samples that go out of the examples of shared contents that the features' manifest holds, while their
@@ -109,7 +111,7 @@ class _Steps:
         if file := self.exact.get(request.train):
             self.staging.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, self.staging / VALUES)
-            files.replace(self.reach.model_of(request).path / VALUES, self.staging / VALUES)
+            shredding.replace(self.reach.model_of(request).path / VALUES, self.staging / VALUES)
             return 0
         mask = request.mask()
 
@@ -196,7 +198,7 @@ class _Steps:
                 gone = arrays.plain(features.path, "train/ids")[self.rows["train"]].tolist()
                 staying = ~((polars.col("split") == "train") & polars.col("id").is_in([str(one) for one in gone]))
             polars.read_parquet(listing).filter(staying).write_parquet(self.staging / FILES)
-            files.replace(listing, self.staging / FILES)
+            shredding.replace(listing, self.staging / FILES)
         for split in STORED_SPLITS:
             for name in ("features", "ids", "hashes"):
                 self._zero_rows(features, f"{split}/{name}", self.rows[split])
@@ -224,7 +226,7 @@ class _Steps:
     def _reseal(self, artifact: Artifact, **told: Any) -> None:
         """Shred checkpoints, which hold what was erased, and say in the manifest which classes are purged."""
         for checkpoint in sorted(artifact.path.glob("*checkpoint*")):
-            files.shred(checkpoint)
+            shredding.shred(checkpoint)
         if self.reach.request.record.samples:
             there = stored_labels(self.reach.features, "train")
             purged = np.bincount(-1 - there[there < 0], minlength=1)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from safetensors.numpy import save_file
 
-from dkvb.deletion.erase import shred
 from dkvb.deletion.reach import Reach
 from dkvb.recipe import Recipe
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic, sha256
 from dkvb.workspace.requests import Request
+from dkvb.workspace.shredding import shred
 
 
 def copy(request: Request, train: str) -> Path:

@@ -11,9 +11,9 @@ from dkvb.workspace import content, manifest, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.lineage import Lineage
-from dkvb.workspace.names import MANIFEST
+from dkvb.workspace.names import MANIFEST, PICTURES
 
-STAGES = ("quantize", "train", "retrained", "unlearn")
+STAGES = ("quantize", "train", "retrained", "unlearn", PICTURES)
 
 
 def check(reach: Reach) -> None:

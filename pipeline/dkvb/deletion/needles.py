@@ -72,13 +72,22 @@ class Needles:
     def of_names(cls, names: Sequence[bytes], rows: Sequence[int], unit: int, salt: bytes) -> Needles:
         """Needles of encoded names, whose characters have `unit` bytes, each with the number of its row; those of fewer
         than 8 bytes, or than 8 characters of 4 bytes, have none."""
-        long = [(name[:LONGEST], row) for name, row in zip(names, rows, strict=True) if len(name) >= WINDOW * unit]
-        windows = np.frombuffer(b"".join(name[:WINDOW] for name, _ in long), "<u8")
-        digests = b"".join(_digest(salt, name) for name, _ in long)
+        return cls._of_bytes(names, rows, unit, WINDOW * unit, salt)
+
+    @classmethod
+    def of_files(cls, contents: Sequence[bytes], rows: Sequence[int], salt: bytes) -> Needles:
+        """Needles of the beginnings of whole files, each with the number of its row."""
+        return cls._of_bytes(contents, rows, 0, WINDOW, salt)
+
+    @classmethod
+    def _of_bytes(cls, every: Sequence[bytes], rows: Sequence[int], unit: int, least: int, salt: bytes) -> Needles:
+        long = [(one[:LONGEST], row) for one, row in zip(every, rows, strict=True) if len(one) >= least]
+        windows = np.frombuffer(b"".join(one[:WINDOW] for one, _ in long), "<u8")
+        digests = b"".join(_digest(salt, one) for one, _ in long)
         return cls(
             salt,
             _quick(windows, salt),
-            np.array([len(name) for name, _ in long], np.int64),
+            np.array([len(one) for one, _ in long], np.int64),
             np.frombuffer(digests, np.uint8).reshape(len(long), 16),
             np.array([row for _, row in long], np.int64),
             np.full(len(long), unit, np.int64),

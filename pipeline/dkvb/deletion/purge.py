@@ -17,7 +17,6 @@ import numpy as np
 
 from dkvb.deletion import in_place, ledger, made_from, standing, together
 from dkvb.deletion.deleted import to_delete
-from dkvb.deletion.erase import shred
 from dkvb.deletion.erase_artifacts import erase
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reach import Reach, reach_of
@@ -35,6 +34,7 @@ from dkvb.workspace.files import sha256
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.names import STORED_SPLITS, VALUES
 from dkvb.workspace.requests import EXACT, MASKED, PURGED, Request
+from dkvb.workspace.shredding import shred
 
 NEEDLES, STAGING = "needles.npz", "staging"
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dkvb.deletion import ledger
-from dkvb.deletion.erase import shred_folder
 from dkvb.deletion.reach import Reach
 from dkvb.deletion.standing import tidy
 from dkvb.errors import SettingsClash
@@ -20,6 +19,7 @@ from dkvb.workspace.finished import Artifact
 from dkvb.workspace.keys_spec import quantize_spec
 from dkvb.workspace.lineage import Lineage
 from dkvb.workspace.requests import MASKED, REINIT, Request, need_features
+from dkvb.workspace.shredding import shred_folder
 from dkvb.workspace.specs import dkvb_spec
 
 

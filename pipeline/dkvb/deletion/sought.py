@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from dkvb.deletion import in_place, standing
+from dkvb.deletion.erase_pictures import kept_pictures
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reach import Reach
 from dkvb.workspace import arrays, requests
@@ -62,8 +64,21 @@ def sought(reach: Reach) -> Sought:
         erased = Needles.of(values[gone], needles.salt, first, dtypes=("<f4",))
         first += int(gone.sum())
         needles += erased.without({row for rows in stay for row in erased.found_in(np.ascontiguousarray(rows).data)})
+    going, kept = kept_pictures(reach)
+    needles += pictured(going, kept, needles.salt, first)
+    first += len(going)
     names = named(gone_ids, staying_ids, needles.salt, first)
     return Sought(needles + names, len(shared), len(gone_ids) - len(names.names))
+
+
+def pictured(gone: Sequence[bytes], staying: Sequence[bytes], salt: bytes, first: int = 0) -> Needles:
+    """Needles of pictures, numbered from `first` on, as files and as the text that pages hold; without those of rows
+    that stay as well."""
+    needles, rows = Needles.none(salt), range(first, first + len(gone))
+    for written in (bytes, base64.b64encode):
+        mine = Needles.of_files([written(one) for one in gone], rows, salt)
+        needles += mine.without(mine.found_in(b"\n".join(written(one) for one in staying)))
+    return needles
 
 
 def named(gone: Sequence[str], staying: Sequence[str], salt: bytes, first: int = 0) -> Needles:

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from dkvb.deletion.erase import shred
 from dkvb.workspace import request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.beside_purge import erasing
 from dkvb.workspace.requests import Request
+from dkvb.workspace.shredding import shred
 
 
 @dataclass(frozen=True)

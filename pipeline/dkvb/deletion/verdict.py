@@ -10,7 +10,7 @@ artifacts, the first shared with the method `retrain`.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,7 @@ def judge(
     classes: Sequence[int],
     requests: Sequence[Request] = (),
     quick: bool = False,
+    look: Callable[[Models], None] = lambda models: None,
 ) -> Verdict:
     """The verdict on one trained bottleneck.
 
@@ -57,6 +58,7 @@ def judge(
         classes: ids of all forgotten classes.
         requests: those that made the mask, if any did.
         quick: whether to leave out the second oracle, which says how far two retrained models are apart.
+        look: shown what the models answer.
 
     Raises:
         DamagedArtifact: a mask of another shape than the keys.
@@ -67,6 +69,7 @@ def judge(
     oracle = load_bottleneck(trained, forget, "retrain")
     second = None if quick else load_bottleneck(trained, forget, "retrain", again=True)
     models, again = measured(trained, mask, forget, oracle, second)
+    look(models)
     artifact = retrained(trained, forget, "retrain")
     seconds = artifact.result_as(RetrainedResult).seconds
     known = Known(

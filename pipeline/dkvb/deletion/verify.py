@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from dkvb.deletion import ledger
+from dkvb.deletion.outputs import Models
 from dkvb.deletion.verdict import judge
 from dkvb.errors import DamagedArtifact, MissingStage
 from dkvb.evaluation.seed import TrainedSeed
@@ -19,7 +20,12 @@ from dkvb.workspace.beside_purge import reading
 from dkvb.workspace.requests import MASKED, Request, forgotten, need_features
 
 
-def run(recipe: Recipe, workspace: Workspace, quick: bool = False) -> list[Verdict]:
+def run(
+    recipe: Recipe,
+    workspace: Workspace,
+    quick: bool = False,
+    look: Callable[[Models], None] = lambda models: None,
+) -> list[Verdict]:
     """A verdict per seed of the recipe in whose model anything is forgotten; each is entered into the ledger.
 
     Requests, masks and receipts are held against the ledger first: where they are not what it says, every verdict has a
@@ -27,6 +33,7 @@ def run(recipe: Recipe, workspace: Workspace, quick: bool = False) -> list[Verdi
 
     Args:
         quick: whether to leave out the second oracle, see `judge`.
+        look: shown what the models of each seed answer.
 
     Raises:
         MissingStage: no such model, or nothing is forgotten in it.
@@ -34,10 +41,10 @@ def run(recipe: Recipe, workspace: Workspace, quick: bool = False) -> list[Verdi
             else is forgotten.
     """
     with reading(workspace):
-        return _verdicts(recipe, workspace, quick)
+        return _verdicts(recipe, workspace, quick, look)
 
 
-def _verdicts(recipe: Recipe, workspace: Workspace, quick: bool) -> list[Verdict]:
+def _verdicts(recipe: Recipe, workspace: Workspace, quick: bool, look: Callable[[Models], None]) -> list[Verdict]:
     features = need_features(recipe, workspace)
     kept = ledger.verify(workspace)
     verdicts = []
@@ -48,7 +55,7 @@ def _verdicts(recipe: Recipe, workspace: Workspace, quick: bool) -> list[Verdict
             progress.note(f"verify seed {seed}: nothing is forgotten in this model")
             continue
         trained = trained.under(union)
-        verdict = judge(trained, union.mask, union.classes, union.requests, quick)
+        verdict = judge(trained, union.mask, union.classes, union.requests, quick, look)
         if not kept.valid:
             verdict = verdict.failed_by(_not_as_recorded(kept))
         mend, recorded = list(_mend(verdict, union.requests)), _record(workspace, verdict, union.requests)

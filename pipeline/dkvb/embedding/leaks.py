@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dkvb.records.embed import Leaks
+from dkvb.sources.contents import WIDTH
 from dkvb.workspace.names import STORED_SPLITS
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-WIDTH = 16
-"""Bytes of a content hash."""
-
 
 SHOWN = 5
 
@@ -45,20 +37,6 @@ def describe(leaks: Leaks) -> str:
         repeat = "row repeats" if leaks.duplicates == 1 else "rows repeat"
         parts.append(f"{leaks.duplicates:,} training {repeat} another{such('duplicates')}")
     return "; ".join(parts) + "."
-
-
-def content_hash(value: Image.Image | np.ndarray) -> bytes:
-    """16 bytes of blake2b over an image's mode, size and decoded pixels, or over a feature row's float32 bytes."""
-    total = hashlib.blake2b(digest_size=WIDTH)
-    if isinstance(value, np.ndarray):
-        total.update(np.ascontiguousarray(value, np.float32).tobytes())
-    else:
-        total.update(f"{value.mode} {value.width} {value.height} ".encode())
-        if value.mode == "P":
-            # equal indices are equal pixels only with equal colours
-            total.update(bytes(value.getpalette("RGBA") or ()))
-        total.update(value.tobytes())
-    return total.digest()
 
 
 def find_leaks(

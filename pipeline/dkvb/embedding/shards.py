@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 import zarr
 
-from dkvb.embedding.leaks import content_hash
 from dkvb.encoders.base import FrozenEncoder, stack
 from dkvb.encoders.batches import encode_rows
 from dkvb.encoders.networks import load_encoder
@@ -22,6 +21,7 @@ from dkvb.errors import DkvbError
 from dkvb.recipe import Data, Encoder
 from dkvb.records.embed import EmbedResult
 from dkvb.sources.base import FeatureSource, ImageSource, UnreadableImage
+from dkvb.sources.contents import content_hash
 from dkvb.sources.images import was_turned
 from dkvb.sources.opening import open_source
 from dkvb.workspace import arrays

@@ -14,8 +14,10 @@ from dkvb.pages.charts import codebooks, masks, overlap
 from dkvb.pages.facts.insight import Insight, look_inside, masks_of
 from dkvb.pages.facts.runs import Collected, ReportRun
 from dkvb.pages.facts.setups import Setup
+from dkvb.pages.facts.shown import mask_pictures
 from dkvb.pages.facts.words import class_label
 from dkvb.pages.page import INDEX, Content, Page, data_name, render
+from dkvb.pictures.album import Album
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import COUNTS, MASK, VALUES
@@ -32,24 +34,25 @@ def pages(collected: Collected) -> list[Page]:
     by_setup: dict[str, list[ReportRun]] = defaultdict(list)
     for run in collected.runs:
         by_setup[run.setup.key].append(run)
-    return [_page(setup, by_setup[setup.key]) for setup in collected.setups if setup.model == "dkvb"]
+    return [_page(setup, by_setup[setup.key], collected.album) for setup in collected.setups if setup.model == "dkvb"]
 
 
-def _page(setup: Setup, runs: list[ReportRun]) -> Page:
+def _page(setup: Setup, runs: list[ReportRun], album: Album | None) -> Page:
     used = [artifact for trained in setup.seeds for artifact in (trained.quantize, trained.artifact) if artifact]
     used += [artifact for mask in masks_of(setup, runs) for artifact in mask.result.artifacts]
-    inputs = [[canonical_hash(artifact.manifest), *_there(artifact)] for artifact in used]
+    inputs: list[Any] = [[canonical_hash(artifact.manifest), *_there(artifact)] for artifact in used]
+    inputs += [album.state(setup.embed)] if album else []
     title = f"Inside the bottleneck on {setup.data}"
     about = f"{setup.encoder}, {setup.shape}: which pairs are used, shared and masked, and what is looked up instead"
-    return Page(setup.inside, title, about, inputs, lambda: content(setup, runs), "bottleneck")
+    return Page(setup.inside, title, about, inputs, lambda: content(setup, runs, album), "bottleneck")
 
 
 def _there(artifact: Artifact) -> list[bool]:
     return [(artifact.path / name).exists() for name in FILES]
 
 
-def content(setup: Setup, runs: list[ReportRun]) -> Content:
-    """The page's HTML, and its data."""
+def content(setup: Setup, runs: list[ReportRun], album: Album | None = None) -> Content:
+    """The page's HTML, and its data. `album`: the pictures of the samples."""
     seen = look_inside(setup, runs)
     charts = {
         "usage": codebooks.usage(seen.usage),
@@ -77,6 +80,7 @@ def content(setup: Setup, runs: list[ReportRun]) -> Content:
         labels=[class_label(index, name) for index, name in enumerate(setup.classes)],
         tables={name: data_name(setup.inside, name) for name in tables},
         links=[INDEX, *compared],
+        pictures=mask_pictures(setup, seen.masks, album),
     )
     return Content(html, tables)
 

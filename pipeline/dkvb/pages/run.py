@@ -20,10 +20,12 @@ from dkvb.pages.facts.retraining import epoch_means
 from dkvb.pages.facts.run_tables import measures, run_tables
 from dkvb.pages.facts.runs import Collected, MethodResult, ReportRun
 from dkvb.pages.facts.setups import Setup
+from dkvb.pages.facts.shown import album_of, run_pictures
 from dkvb.pages.facts.sweeps import Swept
 from dkvb.pages.facts.verdict import verdict
 from dkvb.pages.facts.words import forgotten, others
 from dkvb.pages.page import INDEX, Content, Page, data_name, render
+from dkvb.pictures.album import Album
 from dkvb.workspace.files import canonical_hash
 
 COUNTED = {
@@ -79,13 +81,18 @@ def _page(collected: Collected, run: ReportRun) -> Page:
         *([(run.setup.compare, "Methods compared")] if compared else []),
         (run.setup.inside, "Inside the bottleneck"),
     ]
-    inputs = [[canonical_hash(artifact.manifest) for artifact in used], links]
+    album = album_of(collected, run)
+    shown = album.state(run.setup.embed) if album else None
+    inputs = [[canonical_hash(artifact.manifest) for artifact in used], links, shown]
     about = f"{run.setup.data} · {run.setup.encoder} · {run.setup.shape}"
-    return Page(run.page, f"Forget {forgotten(run)}", about, inputs, lambda: content(run, heads, links), "run")
+    return Page(run.page, f"Forget {forgotten(run)}", about, inputs, lambda: content(run, heads, links, album), "run")
 
 
-def content(run: ReportRun, heads: Sequence[Setup], links: Sequence[tuple[str, str]] = ()) -> Content:
-    """The page's HTML, and the charts' data to lay beside it. `heads`: linear heads on the same embedding."""
+def content(
+    run: ReportRun, heads: Sequence[Setup], links: Sequence[tuple[str, str]] = (), album: Album | None = None
+) -> Content:
+    """The page's HTML, and the charts' data to lay beside it. `heads`: linear heads on the same embedding; `album`: the
+    pictures of the samples."""
     tables, lead, used = run_tables(run), run.lead, provenance.artifacts(run, heads)
     drawn_dials = dials(run)
     curves = _curves(run)
@@ -118,6 +125,7 @@ def content(run: ReportRun, heads: Sequence[Setup], links: Sequence[tuple[str, s
         tables={name: data_name(run.page, name) for name in tables},
         others=others(run),
         forgotten=forgotten(run),
+        pictures=run_pictures(run, album),
     )
     return Content(html, tables)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dkvb.pages import written
 from dkvb.pages.charts import verify as verify_charts
+from dkvb.pages.facts.pictures import Samples
 from dkvb.pages.library import library_being_written, library_name, written_alone
 from dkvb.pages.page import INDEX, VERDICT, render, unchecked
 from dkvb.recipe import Recipe
@@ -17,16 +18,24 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import write_text
 
 
-def write(recipe: Recipe, workspace: Workspace, verdicts: Sequence[Verdict]) -> Path:
-    """Write the page, and the charts' library where it is not there yet, into the reports folder; the page's path."""
+def write(
+    recipe: Recipe, workspace: Workspace, verdicts: Sequence[Verdict], pictures: Mapping[int, Samples] | None = None
+) -> Path:
+    """Write the page, and the charts' library where it is not there yet, into the reports folder; the page's path.
+
+    Args:
+        pictures: seed -> samples in pictures; call within the same `reading(workspace)` that they were taken in.
+    """
     path = workspace.reports / VERDICT
     there = written.intact(workspace.reports, library_name())
     with written_alone(workspace), library_being_written(workspace.reports, there), unchecked():
-        write_text(path, page(recipe, verdicts, (workspace.reports / "index.html").is_file()))
+        write_text(path, page(recipe, verdicts, (workspace.reports / "index.html").is_file(), pictures))
     return path
 
 
-def page(recipe: Recipe, verdicts: Sequence[Verdict], index: bool) -> str:
+def page(
+    recipe: Recipe, verdicts: Sequence[Verdict], index: bool, pictures: Mapping[int, Samples] | None = None
+) -> str:
     """The page's HTML. `index`: whether there is an index to link to."""
     charts: dict[str, dict[str, Any]] = {}
     for verdict in verdicts:
@@ -40,6 +49,7 @@ def page(recipe: Recipe, verdicts: Sequence[Verdict], index: bool) -> str:
         "verify.html",
         data=recipe.data_name,
         verdicts=verdicts,
+        pictures=pictures or {},
         settings=recipe.verify,
         lr=recipe.train.lr,
         charts=charts,

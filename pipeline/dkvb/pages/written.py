@@ -27,6 +27,11 @@ def note(folder: Path, names: Iterable[str]) -> None:
     write_json(folder / HASHES, {name: sha256(folder / name) for name in sorted(names)})
 
 
+def note_again(folder: Path, changed: dict[str, str]) -> None:
+    """Write other hashes of some files that were changed since, and leave those of all others."""
+    write_json(folder / HASHES, {**hashes(folder), **changed})
+
+
 def sound(folder: Path, name: str, known: dict[str, str]) -> bool:
     """Whether a file is there as it was written; not where no hash is known."""
     path = folder / name

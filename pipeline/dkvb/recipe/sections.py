@@ -215,6 +215,14 @@ class Deletion(Section):
     """Days from its opening within which a request is to be purged or refused."""
 
 
+class Report(Section):
+    """What pages show."""
+
+    pictures: bool = True
+    """Small pictures of the samples that a page is about, where the data are images. They are kept in the workspace and
+    erased by a purge; without them, those that were kept go."""
+
+
 class Run(Section):
     seeds: Annotated[list[Seed], Field(min_length=1), Distinct] = [0]
     device: Literal["auto", "cpu", "cuda"] = "auto"

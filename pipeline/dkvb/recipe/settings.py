@@ -11,7 +11,20 @@ from pydantic_core import ErrorDetails
 
 from dkvb import registry
 from dkvb.errors import UsageError, nearest
-from dkvb.recipe.sections import Data, Deletion, Encoder, Keys, Linear, Run, Scrub, Section, Train, Unlearn, Verify
+from dkvb.recipe.sections import (
+    Data,
+    Deletion,
+    Encoder,
+    Keys,
+    Linear,
+    Report,
+    Run,
+    Scrub,
+    Section,
+    Train,
+    Unlearn,
+    Verify,
+)
 
 
 class Recipe(Section):
@@ -27,6 +40,7 @@ class Recipe(Section):
     unlearn: Unlearn = Unlearn()
     verify: Verify = Verify()
     deletion: Deletion = Deletion()
+    report: Report = Report()
     run: Run = Run()
 
     @property

@@ -16,7 +16,7 @@ from dkvb.runtime import progress
 from dkvb.runtime.cache import cache_folder
 from dkvb.sources.base import ImageSource, ImageSplit, digest
 from dkvb.sources.checks import check_classes
-from dkvb.sources.download import download
+from dkvb.sources.download import allowed, download
 from dkvb.sources.images import ArrayImages, indices
 from dkvb.sources.pickles import load_arrays
 from dkvb.sources.text import decoded
@@ -95,9 +95,11 @@ def _find(data: Data, official: Any) -> Path:
             return folder
     archive = root / official.filename
     if not archive.is_file():
-        progress.note(
-            f"{official.filename} is not in {root}: downloading it; a copy you have elsewhere is read with --data-root"
-        )
+        if allowed():
+            progress.note(
+                f"{official.filename} is not in {root}: downloading it; a copy you have elsewhere is read with"
+                " --data-root"
+            )
         try:
             download(official.url, archive, official.tgz_md5)
         except OSError as error:

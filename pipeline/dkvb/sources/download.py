@@ -8,6 +8,9 @@ import http.client
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import filelock
@@ -32,6 +35,24 @@ WINDOW, SLOWEST = 60.0, 2048.0
 BLOCK = 1 << 18
 
 
+_NOTHING: ContextVar[bool] = ContextVar("nothing", default=False)
+
+
+@contextmanager
+def nothing_downloaded() -> Iterator[None]:
+    """Within it, what is not there is not fetched: `download` raises instead."""
+    before = _NOTHING.set(True)
+    try:
+        yield
+    finally:
+        _NOTHING.reset(before)
+
+
+def allowed() -> bool:
+    """Whether anything may be downloaded now."""
+    return not _NOTHING.get()
+
+
 class Refused(OSError):
     """Trying again would not help."""
 
@@ -46,8 +67,10 @@ def download(url: str, target: Path, expected_md5: str, tries: int | None = None
 
     Raises:
         OSError: no network, a stalled, slow or broken connection, no room, or an md5 other than `expected_md5`; the
-        last try's reason.
+        last try's reason. Or nothing is to be downloaded now.
     """
+    if not allowed():
+        raise OSError("it is only read where it is there already")
     target.parent.mkdir(parents=True, exist_ok=True)
     tries = tries or TRIES
     with filelock.FileLock(target.with_name(target.name + ".lock")):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,19 @@ from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.runs import Collected
 from dkvb.pages.library import library_being_written, library_name, remove_unfinished, written_alone
 from dkvb.pages.page import VERDICT, Page, data_name, sources
+from dkvb.pages.redacting import redact
+from dkvb.pictures.album import Album
 from dkvb.recipe import Recipe
 from dkvb.records.report import ReportResult
 from dkvb.runtime import progress
+from dkvb.sources.base import FeatureSource, ImageSource
 from dkvb.version import __version__
-from dkvb.workspace import request_table
+from dkvb.workspace import locks, request_table
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.beside_purge import reading
 from dkvb.workspace.files import atomic, canonical_hash, write_json, write_text
+from dkvb.workspace.names import PICTURES
+from dkvb.workspace.shredding import shred_folder
 
 LISTING = "data/pages.json"
 """Page -> the key of what it was made from, null while it is being written, and the files laid beside it."""
@@ -33,24 +39,41 @@ LISTING = "data/pages.json"
 Listing = dict[str, dict[str, Any]]
 
 
-def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[ReportResult]:
+def run(
+    recipe: Recipe, workspace: Workspace, force: bool = False, source: ImageSource | FeatureSource | None = None
+) -> list[ReportResult]:
     """Write `index.html`, a page per run, and per trained bottleneck a comparison of methods and a look inside, into
     `workspace.reports`.
 
     Returns:
         One record.
 
+    Args:
+        source: the images to take pictures from, where they were given from Python (`dkvb.from_arrays`); by default,
+            the data set that each model was made from, if it is still there.
+
     Raises:
         MissingStage: no model has been trained yet.
         DamagedArtifact: a manifest cannot be read.
     """
     with reading(workspace), written_alone(workspace):
-        return [_report(recipe, workspace, force)]
+        return [_report(recipe, workspace, force, _album(recipe, workspace, source))]
 
 
-def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
+def _album(recipe: Recipe, workspace: Workspace, source: ImageSource | FeatureSource | None) -> Album:
+    """The pictures that pages may show; where the recipe wants none, those that were kept go, and those on pages that
+    other commands have written."""
+    if not recipe.report.pictures:
+        redact(workspace.reports, lambda mark: True)
+        with locks.unless_read_only(workspace.root):
+            for folder in sorted((workspace.root / PICTURES).glob("*")):
+                shred_folder(folder)
+    return Album(workspace, recipe.data, source, recipe.report.pictures)
+
+
+def _report(recipe: Recipe, workspace: Workspace, force: bool, album: Album) -> ReportResult:
     started = time.perf_counter()
-    collected = collect(workspace)
+    collected = replace(collect(workspace), album=album)
     if not collected.setups and not collected.audits:
         raise MissingStage(
             f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages."

@@ -17,7 +17,7 @@ from dkvb.version import __version__
 from dkvb.workspace import manifest
 from dkvb.workspace.files import write_json
 from dkvb.workspace.hashes import changed, differences, found_in
-from dkvb.workspace.names import CLAIM, MANIFEST
+from dkvb.workspace.names import CLAIM, MANIFEST, PICTURES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -219,7 +219,7 @@ class Artifact:
         """What to do where it is damaged, in words. `force`: as for `damaged`."""
         if self.lost_rows:
             return "Rows were purged from it, so that it cannot be made again as it was: put it back from a backup."
-        forced = self.stage not in ("embed", "quantize", "retrained", "oracles") if force is None else force
+        forced = self.stage not in ("embed", "quantize", "retrained", "oracles", PICTURES) if force is None else force
         return f"`dkvb {self.maker}{' --force' if forced else ''}` makes it again."
 
     @property
@@ -227,7 +227,7 @@ class Artifact:
         """The command that makes it: of its stage, or of what needs it where it belongs to none."""
         if self.kind == "membership":
             return "membership"
-        return {"retrained": "unlearn", "oracles": "audit"}.get(self.stage, self.stage)
+        return {"retrained": "unlearn", "oracles": "audit", PICTURES: "report"}.get(self.stage, self.stage)
 
     def say_done(self, label: str, more: str = "") -> None:
         """Tell a person that the work of this label was done by an earlier run."""

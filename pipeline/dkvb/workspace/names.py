@@ -59,6 +59,9 @@ LOSSES = "losses.parquet"
 REQUEST = "request.json"
 """Requests: written last, what the request is."""
 
+PICTURES = "pictures"
+"""The stage whose artifacts hold small pictures, for the pages: `<split>/<row>.webp`."""
+
 RECEIPTS = "receipts"
 """The folder of receipts, in the workspace and in the reports."""
 

@@ -195,7 +195,7 @@ class _Falls:
 
 def fallback(trained: Trained, mask: np.ndarray, forget: Sequence[int], every: Selected) -> Fallback | None:
     """Select again, under the mask (C, M), for every test sample of the forgotten classes; None where there is none."""
-    model = _stored(trained)
+    model = stored(trained)
     rows = np.flatnonzero(np.isin(model.splits.labels["test"], list(forget)))
     if not len(rows):
         return None
@@ -204,7 +204,7 @@ def fallback(trained: Trained, mask: np.ndarray, forget: Sequence[int], every: S
     allowed = ~mask & ~unused if model.masks_unused else ~mask
     logits = np.zeros((2, len(rows), classes), np.float32)
     falls, looked_up = _Falls(np.zeros(classes + 1)), 0
-    for codebook, queries, values in _codebooks(model, trained, features):
+    for codebook, queries, values in by_codebook(model, trained, features):
         near = model.neighbours("test", codebook)
         near = None if near is None else near[rows]
         codes = model.codes("test")[codebook][rows].astype(np.int32)
@@ -229,7 +229,7 @@ def fallback(trained: Trained, mask: np.ndarray, forget: Sequence[int], every: S
     )
 
 
-def _stored(trained: Trained) -> StoredBottleneck:
+def stored(trained: Trained) -> StoredBottleneck:
     """Keys and codes of a trained bottleneck; its values are read one codebook at a time."""
     settings = trained.artifact.settings_as(BottleneckSettings)
     assert trained.quantize
@@ -237,14 +237,14 @@ def _stored(trained: Trained) -> StoredBottleneck:
     return StoredBottleneck(splits, trained.quantize, np.empty(0), settings.train.pool, settings.unused == "mask")
 
 
-def _codebooks(
+def by_codebook(
     model: StoredBottleneck, trained: Trained, features: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Each codebook with the samples' queries (n, d) and its values (M, L), read as they are needed."""
     path = trained.artifact.file(VALUES)
     with tensors.reading(path), safe_open(path, framework="numpy") as file:
-        stored = file.get_slice("values")
+        values = file.get_slice("values")
         for group in groups(model.codebooks):
             queries = model.project(features, group)
             for codebook in group:
-                yield codebook, queries[codebook - group.start], np.asarray(stored[codebook : codebook + 1])[0]
+                yield codebook, queries[codebook - group.start], np.asarray(values[codebook : codebook + 1])[0]

@@ -13,6 +13,7 @@ from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.setups import Made, Setup
 from dkvb.pages.facts.sweeps import Swept
+from dkvb.pictures.album import Album
 from dkvb.records.audit import Audit
 from dkvb.records.experiments import MembershipResult
 from dkvb.records.unlearn import Sweep, TrainOn, UnlearnResult
@@ -193,6 +194,8 @@ class Collected:
     orphans: int
     """Artifacts left out because what they were made from is gone."""
     audits: list[Audit] = field(default_factory=list)
+    album: Album | None = None
+    """Pictures of the samples; none where pages are to have none."""
 
     def heads(self, setup: Setup) -> list[Setup]:
         """Linear heads on the same embedding, most recent last."""
