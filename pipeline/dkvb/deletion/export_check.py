@@ -1,5 +1,5 @@
-"""Whether a folder or an ONNX file that `dkvb export` wrote is intact, and still what the workspace would export: an export carries
-where the ledger ended, and the ledger says what has been done since."""
+"""Whether a folder or an ONNX file that `dkvb export` wrote is intact, and still what the workspace would export: an
+export carries where the ledger ended, and the ledger says what has been done since."""
 
 from __future__ import annotations
 

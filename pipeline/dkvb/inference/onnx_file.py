@@ -68,7 +68,6 @@ class OnnxConfig(Said):
 
 def write(proto: onnx.ModelProto, config: dict[str, Any], folder: Path, size: int) -> OnnxConfig:
     """Write a model of `size` bytes of tensors with its metadata to a folder."""
-    library("onnx.checker").check_model(proto) if size <= LARGEST else None
     onnx, data_sha256 = library(), None
     if size > LARGEST:
         with named(folder / ONNX_DATA):
