@@ -20,7 +20,7 @@ from conftest import CLASSES, prepare
 from dkvb.cli import app
 from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash, UsageError
 from dkvb.evaluation.seed import TrainedSeed
-from dkvb.inference import export
+from dkvb.inference import export, export_about
 from dkvb.inference.bottleneck_model import Model
 from dkvb.recipe import Encoder, Recipe, load
 from dkvb.records.purges import PurgeBegun
@@ -298,7 +298,7 @@ def test_an_encoder_travels_without_the_place_of_its_weights(workspace: Workspac
     images = [split.read(row) for row in range(5)]  # type: ignore[union-attr]
     assert torch.equal(dkvb.load(tmp_path / "out").images(images), model(x[:5]))
     own, tagged = "/somewhere/of/mine/net.pth", "IMAGENET1K_V2"
-    portable = [export._portable(Encoder(name="resnet50", weights=weights)) for weights in (own, tagged, None)]
+    portable = [export_about.portable(Encoder(name="resnet50", weights=weights)) for weights in (own, tagged, None)]
     assert [encoder["weights"] for encoder in portable if encoder] == ["net.pth", tagged, None]
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dkvb.deletion import ledger, receipt_files
-from dkvb.errors import DkvbError
-from dkvb.inference.export_files import CONFIG, LABELS, TENSORS
+from dkvb.errors import DkvbError, UsageError
+from dkvb.inference import onnx_file
+from dkvb.inference.export_files import CONFIG, LABELS, ONNX, TENSORS
 from dkvb.inference.exported import read_export
 from dkvb.pages import written
 from dkvb.records.status import FileCheck, Problem, Unchecked
@@ -46,6 +47,7 @@ def check(workspace: Workspace) -> FileCheck:
             task.advance(1)
     for looked in (_requests, _ledger, _receipts, _report, _exports, _last_recipe):
         problems += looked(workspace)
+    problems += _onnx_exports(workspace, unchecked)
     if (workspace.reports / "index.html").is_file() and not (workspace.reports / written.HASHES).is_file():
         unchecked.append(Unchecked(where=str(workspace.reports), why="pages of an earlier version, without hashes"))
     for page in receipt_files.unhashed(workspace):
@@ -163,17 +165,30 @@ def _report(workspace: Workspace) -> Iterator[Problem]:
 
 def _exports(workspace: Workspace) -> Iterator[Problem]:
     """Exports that lie within the workspace, at its top or one folder below."""
-    folders = {
-        file.parent
-        for depth in ("*", "*/*")
-        for name in (CONFIG, TENSORS)
-        for file in workspace.root.glob(f"{depth}/{name}")
-    }
-    for folder in sorted(filter(_is_export, folders)):
+    for folder in sorted(filter(_is_export, {file.parent for file in _below(workspace, CONFIG, TENSORS)})):
         try:
             read_export(folder)
         except DkvbError as error:
             yield _of_error("export", folder, error)
+
+
+def _onnx_exports(workspace: Workspace, unchecked: list[Unchecked]) -> Iterator[Problem]:
+    """The same, of those for ONNX; without onnx they are not looked into."""
+    for file in sorted(_below(workspace, ONNX)):
+        try:
+            config = onnx_file.read(file)
+            if not onnx_file.labels_fit(file, config):
+                what, remedy = f"has other names than {ONNX}, or another order", "Export again."
+                yield Problem(stage="export", where=str(file.with_name(LABELS)), what=what, remedy=remedy)
+        except UsageError as error:  # no onnx here, or somebody else's file
+            unchecked.append(Unchecked(where=str(file), why=str(error)))
+        except DkvbError as error:
+            yield _of_error("export", file, error)
+
+
+def _below(workspace: Workspace, *names: str) -> set[Path]:
+    """Files of some names in folders at the workspace's top or one below."""
+    return {file for depth in ("*", "*/*") for name in names for file in workspace.root.glob(f"{depth}/{name}")}
 
 
 def _is_export(folder: Path) -> bool:

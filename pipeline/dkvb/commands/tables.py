@@ -192,7 +192,8 @@ def predict(entries: Sequence[Prediction]) -> Iterable[Any]:
 def export(result: ExportResult) -> Iterable[Any]:
     known = dict(zip(result.ids, result.classes, strict=True)) | {out.id: out.name for out in result.left_out}
     names = ", ".join(known[c] for c in result.forgotten)
-    forgotten = f"; without {names} ({result.masked:,} pairs left out)" if result.forgotten else ""
+    pairs = f" ({result.masked:,} pairs left out)" if result.masked else ""
+    forgotten = f"; without {names}{pairs}" if result.forgotten else ""
     yield escape(f"Exported to {result.path} ({size(result.bytes)}){forgotten}")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dkvb.commands import complete
 from dkvb.commands.console import Options, command
 from dkvb.errors import UsageError
 from dkvb.runtime.visible import visible
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from dkvb.inference.classifier import Classifier
 
 app = typer.Typer()
+
+
 HEADING = "Use"
 USES = "recipe data_root seed data_dir device"
 
@@ -97,15 +100,34 @@ def predict(
     examples="""
     dkvb export model/
     dkvb predict photos/ --model model/
+    dkvb export for-onnx/ --format onnx  # model.onnx, for onnxruntime and others
     dkvb export --check model/           # is a copy intact, and still what would be exported?
     """,
 )
 def export(
     options: Options,
     folder: Annotated[
-        Path, typer.Argument(help="A new or empty folder; with --check, one that was exported.", metavar="DIR")
+        Path,
+        typer.Argument(
+            help="A new or empty folder; with --check, one that was exported, or its model.onnx.", metavar="DIR"
+        ),
     ],
     which: Annotated[Path | None, typer.Option("--from", "--model", **MODEL)] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="safetensors, which dkvb and torch read, or onnx, for any ONNX runtime (needs dkvb[onnx]).",
+            metavar="safetensors|onnx",
+            autocompletion=complete.one_of("safetensors", "onnx"),
+        ),
+    ] = "safetensors",
+    without_encoder: Annotated[
+        bool,
+        typer.Option(
+            "--without-encoder", help="With --format onnx, of a model of images: what comes after its encoder."
+        ),
+    ] = False,
     keep_labels: KeepLabels = False,
     check: Annotated[
         bool,
@@ -116,23 +138,39 @@ def export(
 
     Pairs that deletion requests mask are left out, and so are the labels of forgotten classes. The folder holds all
     that `dkvb predict` and `dkvb.load` need, hashes that bind its files to each other, and where the ledger of requests
-    ended. With --check: exit code 1 where it is stale, or that cannot be told, and 5 where a file is not as it was
-    written.
+    ended; with --format onnx, which takes linear heads too, a model.onnx from features to logits that says the same
+    in its metadata. With --check: exit code 1 where it is stale, or that cannot be told, and 5 where a file is not as
+    it was written.
     """
     if check:
-        if which is not None or keep_labels:
-            raise UsageError("--check looks at the folder alone: leave --model and --keep-labels out.")
+        if which is not None or keep_labels or without_encoder or form != "safetensors":
+            raise UsageError(
+                "--check looks at the folder alone: leave --model, --keep-labels, --format and --without-encoder out."
+            )
         _check(options, folder)
         return
+    if form not in ("safetensors", "onnx"):
+        raise UsageError(f"--format {form}: give safetensors or onnx.")
+    if without_encoder and form != "onnx":
+        raise UsageError("--without-encoder goes with --format onnx: other exports name the encoder, and load it.")
+    if form == "onnx":
+        from dkvb.inference.onnx_graph import library
+
+        library()  # said before a model is loaded
     model, workspace = _model(options, which, keep_labels), options.workspace()
     from dkvb.commands import tables
     from dkvb.commands.answers import Export
-    from dkvb.inference import export
+    from dkvb.inference import export, onnx_export
     from dkvb.inference.bottleneck_model import Model
 
-    if not isinstance(model, Model):
-        raise UsageError(f"{which} is a linear head: only a key-value bottleneck can be exported.")
-    result = export.run(model, folder, workspace, options.force)
+    if form == "onnx":
+        result = onnx_export.run(model, folder, workspace, options.force, without_encoder)
+    elif isinstance(model, Model):
+        result = export.run(model, folder, workspace, options.force)
+    else:
+        raise UsageError(
+            f"{which} is a linear head: only a key-value bottleneck can be exported, or either with --format onnx."
+        )
     options.show(Export(export=[result]), lambda: tables.export(result))
 
 

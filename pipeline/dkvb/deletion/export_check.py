@@ -1,5 +1,5 @@
-"""Whether a folder that `dkvb export` wrote is intact, and still what the workspace would export: an export carries
-where the ledger ended, and the ledger says what has been done since."""
+"""Whether a folder or an ONNX file that `dkvb export` wrote is intact, and still what the workspace would export: an
+export carries where the ledger ended, and the ledger says what has been done since."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 
 from dkvb.deletion import ledger
 from dkvb.errors import DamagedArtifact, UsageError
-from dkvb.inference import export_files, export_tensors
+from dkvb.inference import export_files, export_tensors, onnx_file
 from dkvb.inference.export_config import ExportConfig
-from dkvb.inference.export_files import CARD, TENSORS
+from dkvb.inference.export_files import CARD, CONFIG, LABELS, ONNX, TENSORS
+from dkvb.inference.export_said import Said
+from dkvb.inference.onnx_file import OnnxConfig
 from dkvb.records.ledger import LedgerEntry
 from dkvb.records.use import ExportCheck, LedgerMark, RequestSince
 from dkvb.workspace import ledger_mark, requests
@@ -22,10 +24,17 @@ from dkvb.workspace.lineage import Lineage
 CHANGING = ("masked", "topped-up", "exact", "restored", "purged")
 """Events after which the workspace would export another model."""
 
+COPIES = "Copies and further exports elsewhere: none of them is known to the workspace."
 NOT_CHECKED = (
     "Whether config, labels and tensors were all replaced together, with new hashes: nothing in the folder shows that.",
     "Whether the tensors are those of the workspace's model: they are compared with the folder's own hashes.",
-    "Copies and further exports elsewhere: none of them is known to the workspace.",
+    COPIES,
+)
+NOT_CHECKED_ONNX = (
+    "Whether the file was replaced as a whole, with a new hash: nothing in it shows that.",
+    "Whether the tensors are those of the workspace's model: they are compared with the file's own hash.",
+    f"{CARD} beside it, which is for people alone.",
+    COPIES,
 )
 
 
@@ -38,19 +47,24 @@ class _Found:
     damaged: bool = False
 
 
-def check(workspace: Workspace, folder: Path) -> ExportCheck:
+def check(workspace: Workspace, path: Path) -> ExportCheck:
     """Compare an export with its hashes and with the workspace's ledger; nothing is written.
 
+    Args:
+        path: the folder; of an export for ONNX the file itself will do.
+
     Raises:
-        UsageError: there is no such folder, or `dkvb export` did not write it.
+        UsageError: there is no such folder or file, `dkvb export` did not write it, or onnx, which reads its file, is
+            not installed.
         SettingsClash: a newer dkvb wrote it.
         DamagedArtifact: a request of the workspace cannot be read.
     """
-    folder = folder.expanduser().absolute()
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder: give one that `dkvb export` wrote.")
+    path = path.expanduser().absolute()
+    onnx = _onnx(path)
+    if onnx is None and not path.is_dir():
+        raise UsageError(f"{path} is no folder: give one that `dkvb export` wrote, or its {ONNX}.")
     found = _Found()
-    config = _intact(folder, found)
+    config = _intact_onnx(onnx, found) if onnx else _intact(path, found)
     with reading(workspace):
         told = ledger.verify(workspace)
         entries = told.ledger
@@ -61,14 +75,36 @@ def check(workspace: Workspace, folder: Path) -> ExportCheck:
     verdict = "damaged" if found.damaged else "stale" if found.since else "unknown" if found.problems else "current"
     last = LedgerMark(entries=len(entries), hash=entries[-1].hash) if entries else ledger_mark.NONE
     return ExportCheck(
-        path=str(folder),
+        format="onnx" if onnx else "safetensors",
+        path=str(path),
         verdict=verdict,  # type: ignore[arg-type]
         problems=found.problems,
         since=found.since,
         exported=config.ledger if config else None,
         now=last if told.valid else None,
-        not_checked=list(NOT_CHECKED),
+        not_checked=list(NOT_CHECKED_ONNX if onnx else NOT_CHECKED),
     )
+
+
+def _onnx(path: Path) -> Path | None:
+    """The ONNX file that is meant; None where it is a folder of the other format, or nothing."""
+    if path.is_file():
+        return path
+    return path / ONNX if (path / ONNX).is_file() and not (path / CONFIG).is_file() else None
+
+
+def _intact_onnx(file: Path, found: _Found) -> OnnxConfig | None:
+    """What an ONNX file says of itself; None where it is damaged."""
+    try:
+        config = onnx_file.read(file)
+    except DamagedArtifact as error:
+        found.problems.append(str(error))
+        found.damaged = True
+        return None
+    if not onnx_file.labels_fit(file, config):
+        found.problems.append(f"{file.with_name(LABELS)} has other names than {file.name}, or another order.")
+        found.damaged = True
+    return config
 
 
 def _intact(folder: Path, found: _Found) -> ExportConfig | None:
@@ -94,7 +130,7 @@ def _intact(folder: Path, found: _Found) -> ExportConfig | None:
     return config
 
 
-def _compare(workspace: Workspace, config: ExportConfig, entries: Sequence[LedgerEntry], found: _Found) -> None:
+def _compare(workspace: Workspace, config: Said, entries: Sequence[LedgerEntry], found: _Found) -> None:
     """Find what was done since the model was loaded from the workspace."""
     mark = config.ledger
     if mark is None:
@@ -117,7 +153,7 @@ def _compare(workspace: Workspace, config: ExportConfig, entries: Sequence[Ledge
         )
 
 
-def _concerns(entry: LedgerEntry, config: ExportConfig, lineage: Lineage) -> bool:
+def _concerns(entry: LedgerEntry, config: Said, lineage: Lineage) -> bool:
     """Whether an event is about the exported model: about its own requests, or a purge of the data it was made from."""
     if entry.event not in CHANGING:
         return False
@@ -148,4 +184,8 @@ def in_words(checked: ExportCheck) -> str:
     listed = "; ".join(
         f"{one.request} ({', '.join(one.names) or 'single samples'}): {', '.join(one.events)}" for one in checked.since
     )
-    return f"{checked.path} is stale: since it was exported, {listed}. `dkvb export {checked.path} --force` renews it."
+    folder = Path(checked.path)
+    where, form = (folder.parent if folder.is_file() else folder), ""
+    if checked.format == "onnx":
+        form = " --format onnx"
+    return f"{checked.path} is stale: since it was exported, {listed}. `dkvb export {where}{form} --force` renews it."

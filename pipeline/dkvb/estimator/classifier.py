@@ -15,7 +15,7 @@ from dkvb.estimator import asked, hub, saving
 from dkvb.estimator.predicting import Predicting
 from dkvb.estimator.settings import PLACES, plain, recipe_of
 from dkvb.evaluation.in_memory import Arrays
-from dkvb.inference.export import measured_on
+from dkvb.inference.export_about import measured_on
 from dkvb.records.verdict import Verdict
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from dkvb.errors import DamagedArtifact, UsageError
 from dkvb.inference import export
 from dkvb.inference.bottleneck_model import Model
-from dkvb.inference.export import Measured
+from dkvb.inference.export_about import Measured
 from dkvb.inference.export_files import TENSORS
+from dkvb.inference.export_folder import refuse
 from dkvb.inference.exported import read_export
 from dkvb.records.base import Record
 from dkvb.workspace.files import sha256, write_json
@@ -72,7 +73,7 @@ def save(
         UsageError: the folder is a file, or not empty and not `force`.
     """
     place = Path(folder).expanduser().absolute()
-    export.refuse(place, force)
+    refuse(place, force)
     (place / ESTIMATOR).unlink(missing_ok=True)
     config = export.write(model, place, now, head)
     write_json(place / ESTIMATOR, described.model_copy(update={"model_sha256": config.sha256}).model_dump(mode="json"))

@@ -21,6 +21,15 @@ CONFIG, TENSORS, LABELS, CARD = "config.json", "model.safetensors", "labels.json
 FILES = (TENSORS, LABELS, CARD, CONFIG)
 """In the order in which they are put in place."""
 
+ONNX, ONNX_DATA = "model.onnx", "model.onnx.data"
+ONNX_FILES = (ONNX_DATA, LABELS, CARD, ONNX)
+"""Of an export for ONNX, in the order in which they are put in place; the data are a file of their own where they are
+too large for the model's."""
+
+EVERY = (*FILES, ONNX, ONNX_DATA)
+MARKS = (CONFIG, ONNX)
+"""Files without which a folder is no export."""
+
 LARGEST = 2**26
 """Bytes of a config or of labels that are read at all; those of 20,000 classes take 4 MB."""
 

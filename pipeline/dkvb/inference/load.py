@@ -16,7 +16,7 @@ from dkvb.errors import MissingStage, SettingsClash, UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.inference.bottleneck_model import Model, Weights
 from dkvb.inference.classifier import About, Classifier, LinearModel
-from dkvb.inference.export_files import CONFIG, TENSORS
+from dkvb.inference.export_files import CONFIG, ONNX, TENSORS
 from dkvb.inference.exported import read_export
 from dkvb.recipe import Recipe
 from dkvb.recipe import load as load_recipe
@@ -71,6 +71,10 @@ def load(
         )
     if (folder / CONFIG).is_file() or (folder / TENSORS).is_file():
         return read_export(folder, device, keep_labels)
+    if (folder / ONNX).is_file():
+        raise UsageError(
+            f"{folder} was exported for ONNX, which dkvb does not read: use onnxruntime, or export without --format."
+        )
     artifact = (folder / MANIFEST).is_file()
     root = folder.parent.parent if artifact else folder
     workspace = Workspace(root, root / "reports")

@@ -11,26 +11,21 @@ from dkvb.runtime.visible import visible
 def card(config: dict[str, Any]) -> str:
     """Markdown, from the export's config."""
     shapes, classes, forgotten = config["shapes"], config["classes"], config["forgotten"]
-    parts = [f"# A key-value bottleneck classifier for {_plain(config['data'])}"]
-    parts.append(
-        f"A discrete key-value bottleneck (arXiv 2311.15268) on a frozen encoder: {shapes['codebooks']} codebooks of"
-        f" {shapes['pairs']:,} key-value pairs, keys of {shapes['dim']} dimensions, the {config['top_k']} nearest keys"
-        f" of each codebook selected, values pooled by {config['pool']}. It takes features of width {shapes['width']:,}"
-        f" and gives logits of {shapes['classes']} classes, in the order of `classes` in config.json (`ids` has their"
-        f" ids in the data set). Written by dkvb {config['dkvb']}."
-    )
+    linear, onnx = config.get("model") == "linear", config["kind"] == "dkvb-onnx"
+    what = "linear" if linear else "key-value bottleneck"
+    parts = [f"# A {what} classifier for {_plain(config['data'])}", _opening(config, linear, onnx)]
     parts += ["## Use", _use(config), "## Encoder", _encoder(config), "## Accuracy", *_accuracy(config)]
     parts.append("## What was forgotten")
     if forgotten:
         names = ", ".join(map(_plain, forgotten_names(config)))
-        masked = (
-            f"{config['masked']:,} of {shapes['codebooks'] * shapes['pairs']:,} pairs are masked; this folder holds "
-            "zeros in the place of their keys and values, so that the mask cannot be taken back from what is here."
-        )
-        parts.append(
-            f"Classes: {names}."
-            f" {masked if config['masked'] else 'No pair is masked: the values were trained to that end.'}"
-        )
+        masked = f"No pair is masked: the {'weights' if linear else 'values'} were trained to that end."
+        if config["masked"]:
+            instead = "holds none" if onnx else "holds zeros in the place"
+            masked = (
+                f"{config['masked']:,} of {shapes['codebooks'] * shapes['pairs']:,} pairs are masked; this folder"
+                f" {instead} of their keys and values, so that the mask cannot be taken back from what is here."
+            )
+        parts.append(f"Classes: {names}. {masked}")
         parts.append(_answers(config))
     else:
         parts.append("Nothing: this is the model as it was trained.")
@@ -42,6 +37,21 @@ def card(config: dict[str, Any]) -> str:
         )
     parts += ["## What is not claimed", _not_claimed(forgotten)]
     return visible("\n\n".join(parts) + "\n")
+
+
+def _opening(config: dict[str, Any], linear: bool, onnx: bool) -> str:
+    shapes, place = config["shapes"], "the metadata of model.onnx" if onnx else "config.json"
+    what = "A linear head on a frozen encoder."
+    if not linear:
+        what = (
+            f"A discrete key-value bottleneck (arXiv 2311.15268) on a frozen encoder: {shapes['codebooks']} codebooks"
+            f" of {shapes['pairs']:,} key-value pairs, keys of {shapes['dim']} dimensions, the {config['top_k']}"
+            f" nearest keys of each codebook selected, values pooled by {config['pool']}."
+        )
+    return (
+        f"{what} It takes features of width {shapes['width']:,} and gives logits of {shapes['classes']} classes, in"
+        f" the order of `classes` in {place} (`ids` has their ids in the data set). Written by dkvb {config['dkvb']}."
+    )
 
 
 def forgotten_names(config: dict[str, Any]) -> list[str]:
@@ -66,6 +76,16 @@ def _answers(config: dict[str, Any]) -> str:
 
 
 def _use(config: dict[str, Any]) -> str:
+    if config["kind"] == "dkvb-onnx":
+        return (
+            "```python\nimport json\n\nimport onnxruntime\n\n"
+            'session = onnxruntime.InferenceSession("path/to/this/folder/model.onnx")\n'
+            f'(logits,) = session.run(None, {{"features": features}})  # (B, {config["shapes"]["width"]}) float32 ->'
+            f" (B, {config['shapes']['classes']})\n"
+            'names = json.loads(session.get_modelmeta().custom_metadata_map["classes"])\n```\n\n'
+            "`dkvb export --check` of this folder, or of `model.onnx` alone, says whether it is as it was written and"
+            " whether deletion requests have come since."
+        )
     images = "\nlogits = model.images([image])  # PIL images, through the encoder" if config["encoder"] else ""
     return (
         '```python\nimport dkvb\n\nmodel = dkvb.load("path/to/this/folder")\n'

@@ -78,6 +78,8 @@ class LedgerMark(Record):
 class ExportResult(Record):
     """A folder that `dkvb export` wrote."""
 
+    format: Literal["safetensors", "onnx"] = "safetensors"
+    """What holds the model: `model.safetensors`, which dkvb reads, or `model.onnx`, which any ONNX runtime reads."""
     path: str
     """The folder."""
     files: list[str]
@@ -85,7 +87,7 @@ class ExportResult(Record):
     bytes: int
     """Their size together."""
     sha256: str
-    """Hash of `model.safetensors`."""
+    """Hash of `model.safetensors` or `model.onnx`."""
     classes: list[str]
     """L names, in the order of the logits."""
     ids: list[int]
@@ -116,8 +118,10 @@ class RequestSince(Record):
 class ExportCheck(Record):
     """What `dkvb export --check` found out about a folder that `dkvb export` wrote."""
 
+    format: Literal["safetensors", "onnx"] = "safetensors"
+    """What holds its model."""
     path: str
-    """The folder."""
+    """The folder; of an export for ONNX perhaps the file."""
     verdict: Literal["current", "stale", "unknown", "damaged"]
     """"stale": requests have been opened, taken back or purged since. "unknown": nothing says whether they have."""
     problems: list[str]
