@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import dkvb
+from dkvb.errors import DamagedArtifact
 from dkvb.pictures import index
 from dkvb.pictures.album import Album
 from dkvb.pictures.thumbnail import SIDE, size, thumbnail
@@ -78,6 +79,15 @@ def test_a_picture_that_was_altered_is_made_again(place: tuple[Recipe, Workspace
     (kept.path / "test/0.webp").write_bytes(found["train", 25])
     assert Album(workspace, recipe.data).of(features, ROWS) == found
     assert (kept.path / "test/0.webp").read_bytes() == found["test", 0]
+
+
+def test_a_damaged_manifest_names_the_command_that_makes_them_again(place: tuple[Recipe, Workspace, Artifact]) -> None:
+    recipe, workspace, features = place
+    album = Album(workspace, recipe.data)
+    album.of(features, ROWS)
+    (workspace.path(index.pictures_spec(features)) / "manifest.json").write_text("{}")
+    with pytest.raises(DamagedArtifact, match="delete that folder, then run `dkvb report` to make it again"):
+        album.of(features, ROWS)
 
 
 def test_none_where_they_are_not_wanted_or_there_are_no_images(

@@ -201,7 +201,7 @@ def _erased(purge: PurgeRecord, exactly: bool = False) -> list[str]:
         said.append(f"Deleted, since they were trained with the classes, or unfinished: {', '.join(gone)}.")
     said.append(
         f"All {purge.scan.files:,} files of workspace and reports ({purge.scan.bytes:,} bytes, unpacked ones included)"
-        f" were scanned for {purge.scan.needles:,} marks of the erased rows and values: none was found."
+        f" were scanned for {purge.scan.needles:,} marks of the erased rows, values and pictures: none was found."
     )
     if purge.scan.names:  # where none can be looked for, nothing is said to have been
         said.append(

@@ -17,7 +17,7 @@ from dkvb.version import __version__
 from dkvb.workspace import manifest
 from dkvb.workspace.files import write_json
 from dkvb.workspace.hashes import changed, differences, found_in
-from dkvb.workspace.names import CLAIM, MANIFEST, PICTURES
+from dkvb.workspace.names import CLAIM, MAKERS, MANIFEST, PICTURES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -227,7 +227,7 @@ class Artifact:
         """The command that makes it: of its stage, or of what needs it where it belongs to none."""
         if self.kind == "membership":
             return "membership"
-        return {"retrained": "unlearn", "oracles": "audit", PICTURES: "report"}.get(self.stage, self.stage)
+        return MAKERS.get(self.stage, self.stage)
 
     def say_done(self, label: str, more: str = "") -> None:
         """Tell a person that the work of this label was done by an earlier run."""

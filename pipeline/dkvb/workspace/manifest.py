@@ -23,7 +23,7 @@ from dkvb.runtime.versions import versions
 from dkvb.version import __version__
 from dkvb.workspace.files import canonical_hash, names_of, write_json
 from dkvb.workspace.hashes import list_files
-from dkvb.workspace.names import CLAIM, CURVE, FILES, LOSSES, MANIFEST, METRICS
+from dkvb.workspace.names import CLAIM, CURVE, FILES, LOSSES, MAKERS, MANIFEST, METRICS
 
 FORMAT = 1
 
@@ -131,8 +131,9 @@ def read(folder: Path) -> dict[str, Any] | None:
         if manifest.pop("checksum") != canonical_hash(manifest):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):
+        maker = MAKERS.get(folder.parent.name, folder.parent.name)
         raise DamagedArtifact(
-            f"{folder / MANIFEST} is damaged: put it back from a backup; or delete that folder, then run `dkvb"
-            f" {folder.parent.name}` to make it again, which cannot be done where rows were purged."
+            f"{folder / MANIFEST} is damaged: put it back from a backup; or delete that folder, then run `dkvb {maker}`"
+            " to make it again, which cannot be done where rows were purged."
         ) from None
     return dict(manifest)

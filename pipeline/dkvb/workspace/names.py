@@ -65,6 +65,9 @@ PICTURES = "pictures"
 RECEIPTS = "receipts"
 """The folder of receipts, in the workspace and in the reports."""
 
+MAKERS = {"retrained": "unlearn", "oracles": "audit", PICTURES: "report"}
+"""Stages that belong to no command of their name -> the command that makes their artifacts where it needs them."""
+
 LAST_RECIPE = "recipe.json"
 """The workspace itself: the recipe last used in it."""
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dkvb.errors import DkvbError
 from dkvb.pages.facts.answers import Answers, evenly
-from dkvb.pages.facts.words import class_label
+from dkvb.pages.facts.words import class_label, short
 from dkvb.pictures.album import Album
 from dkvb.pictures.index import Row
 from dkvb.pictures.thumbnail import TINY, size
@@ -18,6 +18,9 @@ from dkvb.workspace.finished import Artifact
 
 MOST = 24
 """Pictures in a row of samples."""
+
+LONGEST = 40
+"""Letters of a class's name below a picture."""
 
 ROOM = 900_000
 """Bytes that the pictures of a page take, as text, at most: with their words less than a megabyte."""
@@ -107,9 +110,9 @@ def _uri(picture: bytes) -> str:
 
 
 def class_name(index: int, classes: Sequence[str]) -> str:
-    """A class by its name alone, unless another one has the same."""
-    name = classes[index]
-    return name if classes.count(name) == 1 else class_label(int(index), name)
+    """A class by its name alone, shortened where it is long, unless another one has the same."""
+    name = short(classes[index], LONGEST)
+    return name if [short(other, LONGEST) for other in classes].count(name) == 1 else class_label(int(index), name)
 
 
 def samples(sheet: Sheet, of: Answers, forget: Sequence[int], classes: Sequence[str]) -> Samples:
