@@ -20,8 +20,12 @@ REFERENCE = DOCS / "cli.md"
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 GROUP: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = GROUP.commands
-OF_OTHERS = {"--classes", "--dist", "--gres", "--array", "--count", "--rounds", "--strict"}
-"""Options of sbatch, of benchmarks and of mkdocs, which pages name as well."""
+OF_OTHERS = {
+    *("--classes", "--dist", "--gres", "--array", "--count", "--rounds", "--strict"),
+    *("--app-dir", "--factory", "--host", "--port", "--data-binary"),
+    *("--build-arg", "--entrypoint", "--gpus", "--rm", "--user"),
+}
+"""Options of sbatch, benchmarks and mkdocs, of uvicorn and curl, and of docker, which pages name as well."""
 
 
 def sections() -> dict[str, str]:

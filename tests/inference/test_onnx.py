@@ -4,6 +4,7 @@ is in the file."""
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from dkvb.inference.classifier import About, LinearModel
 from dkvb.recipe import Encoder, Recipe
 from dkvb.workspace.artifacts import Workspace
 
+PAGE = Path(__file__).resolve().parents[2] / "docs/serve.md"
 X = (2 * np.random.default_rng(0).standard_normal((301, 12))).astype(np.float32)
 
 
@@ -227,6 +229,12 @@ def test_the_command(recipe: Recipe, workspace: Workspace, tmp_path: Path, monke
     assert "goes with --format onnx" in ask("export", "other", "--without-encoder", code=2)
     assert "give safetensors or onnx" in ask("export", "other", "--format", "pickle", code=2)
     assert "is not empty" in ask("export", "out", code=2)
+    ask("export", "for-onnx", "--format", "onnx")
+    (example,) = re.findall(r"```python\n(import json\n.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    after: dict[str, Any] = {}
+    exec(example, after)
+    logits = dkvb.load(workspace.root)(after["features"])
+    assert after["names"] == [CLASSES[c] for c in logits.argmax(1)]
     ask("export", "out", "--force")  # the other format takes the place of this one
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(export.FILES)
     ask("export", "out", "--format", "onnx", "--force")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -81,8 +82,9 @@ def write(proto: onnx.ModelProto, config: dict[str, Any], folder: Path, size: in
     content = proto.SerializeToString()
     assert content.count(UNSEALED.encode()) == 1, "the seal has one place"
     seal = hashlib.sha256(content).hexdigest()
-    with named(folder / ONNX):
-        (folder / ONNX).write_bytes(content.replace(UNSEALED.encode(), seal.encode()))
+    with named(folder / ONNX), open(folder / ONNX, "wb") as file:
+        file.write(content.replace(UNSEALED.encode(), seal.encode()))
+        os.fsync(file.fileno())
     return OnnxConfig.model_validate({**said, "seal": seal})
 
 
