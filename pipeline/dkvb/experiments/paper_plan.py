@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from dkvb.errors import DkvbError, NotHere, UsageError, nearest
@@ -164,27 +163,19 @@ def _unlearned(
 
 def absent(recipe: Recipe) -> str | None:
     """Why a recipe's data or weights are not to be had here; None where they are, or where only trying can tell."""
-    from dkvb.runtime.cache import cache_folder
+    from dkvb.sources.cifar import ARCHIVES, missing_from
     from dkvb.sources.opening import open_source
 
     source = recipe.data.source
-    archive = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}.get(source)
-    folder = Path(recipe.data.path) if recipe.data.path else cache_folder(source)
-    if archive and not folder.is_file() and not (folder / archive).is_file() and not any(_unpacked(folder)):
-        return f"{archive} is not in {folder}; `dkvb embed --recipe {recipe.name}` downloads it, or give --data-root"
-    if not archive or recipe.data.path:
+    if source in ARCHIVES and (folder := missing_from(recipe.data)):
+        download = f"`dkvb embed --recipe {recipe.name}` downloads it, or give --data-root"
+        return f"{ARCHIVES[source]} is not in {folder}; {download}"
+    if source not in ARCHIVES or recipe.data.path:
         try:
             open_source(recipe.data)
         except DkvbError as error:
             return str(error)
     return None if source in ("features", "digits") or recipe.data.own else _weights(recipe)
-
-
-def _unpacked(folder: Path) -> list[Path]:
-    """CIFAR's files, here or in the folder that the archive unpacks to."""
-    names = ("batches.meta", "meta", "data_batch_1", "train")
-    folders = (folder, folder / "cifar-10-batches-py", folder / "cifar-100-python")
-    return [place / name for place in folders for name in names if (place / name).is_file()]
 
 
 def _weights(recipe: Recipe) -> str | None:
