@@ -34,12 +34,19 @@ class Slow:
 @pytest.mark.parametrize(("asked", "batch"), [(64, 8), (4, 4)])
 def test_a_batch_for_each_core_after_a_first_pass(asked, batch, monkeypatch):
     monkeypatch.setattr(speed, "cores", lambda: 3)
+    monkeypatch.setattr(speed, "LEAST", 0.0)
     encoder = Slow()
     found = time_encoder(encoder, asked)
     assert (found.images, found.batch) == (3 * batch, batch)
     assert encoder.batches == [1] * 3 + [batch] * 3
     assert found.seconds >= 0.005 * batch
     assert found.cpu_seconds < found.seconds + 1
+
+
+def test_a_fast_encoder_gets_more_images(monkeypatch):
+    monkeypatch.setattr(speed, "cores", lambda: 2)
+    encoder = Slow()
+    assert time_encoder(encoder, 2).images > 8, "four images of 5 ms each are no measurement"
 
 
 def test_images_a_second():

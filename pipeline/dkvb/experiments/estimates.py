@@ -1,4 +1,4 @@
-"""What a step will take on this machine: seconds by rates measured now, corrected by what steps of its kind took in this
+"""What a step will take on this machine: seconds by rates measured now, corrected by what such steps took in this
 workspace, and the disk and memory it fills."""
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ recipe's own shape, by the very functions that the stages run."""
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -80,7 +81,7 @@ class Rates:
     head_pass: float
     """A row in an iteration of the solver that trains the head to convergence."""
     slowdown: float
-    """Wall time over what the processor would have needed alone: above 1 where others use it too."""
+    """Wall time over time on the processor of one thread: above 1 where others use it too."""
 
 
 def measure(shape: Shape) -> Rates:
@@ -97,6 +98,7 @@ def measure(shape: Shape) -> Rates:
         sweep = spread(lambda: bottleneck.votes(queries, grid, listed=True), len(queries))
         masked = spread(lambda: bottleneck.votes(queries, [0, grid[-1]], listed=False), len(queries))
     step, decode = _values(shape)
+    head_pass, slowdown = _head_pass(shape)
     return Rates(
         fit=fitted,
         search=search,
@@ -106,8 +108,8 @@ def measure(shape: Shape) -> Rates:
         step=step,
         decode=decode,
         head_step=_head_step(shape),
-        head_pass=_head_pass(shape),
-        slowdown=max(1.0, spread.wall * cores() / max(spread.processor, 1e-9)),
+        head_pass=head_pass,
+        slowdown=slowdown,
     )
 
 
@@ -115,16 +117,13 @@ class _Spread:
     """Seconds that a unit of some work takes where every core does the same."""
 
     def __init__(self, everywhere: Callable[[Callable[[], Any]], Sequence[Any]]) -> None:
-        self.everywhere, self.wall, self.processor = everywhere, 0.0, 0.0
+        self.everywhere = everywhere
 
     def __call__(self, work: Callable[[], Any], units: int) -> float:
         work()
-        started, spent = time.perf_counter(), time.process_time()
+        started = time.perf_counter()
         times = len(self.everywhere(work))
-        wall = time.perf_counter() - started
-        self.wall += wall
-        self.processor += time.process_time() - spent
-        return wall / times / units
+        return (time.perf_counter() - started) / times / units
 
 
 def _made_up(shape: Shape) -> np.ndarray:
@@ -195,9 +194,8 @@ def _trained(module: torch.nn.Module, inputs: torch.Tensor, classes: int, schedu
     return (ends[1] - ends[0]) / BATCHES
 
 
-def _head_pass(shape: Shape) -> float:
-    import warnings
-
+def _head_pass(shape: Shape) -> tuple[float, float]:
+    """A row in an iteration of the solver; and, as this is one thread's work, how much others slow it down."""
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
@@ -205,7 +203,8 @@ def _head_pass(shape: Shape) -> float:
     features = np.random.default_rng(5).standard_normal((rows, shape.width), np.float32)
     model: Any = LogisticRegression(max_iter=SOLVER)
     with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        started = time.perf_counter()
+        warnings.simplefilter("ignore")  # that so few iterations do not converge
+        started, spent = time.perf_counter(), time.process_time()
         model.fit(features, np.arange(rows) % shape.classes)
-        return (time.perf_counter() - started) / SOLVER / rows
+        wall, processor = time.perf_counter() - started, time.process_time() - spent
+    return wall / SOLVER / rows, max(1.0, wall / max(processor, 1e-9))
