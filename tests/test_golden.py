@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+import fixed_rates
 from dkvb.commands.answers import ANSWERS
-from dkvb.experiments.estimates import Estimator
 from scenario import ASKED, everything, play, steady
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -29,7 +29,7 @@ def assert_its_record(command: str, answer: dict[str, Any]) -> None:
 def now(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, str]]]:
     """Keys and types of what this version prints and writes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Estimator, "_calibration", {})  # what this machine takes was not asked
+        fixed_rates.fix(patch)  # what this machine takes was not asked
         printed, files = everything(tmp_path_factory.mktemp("scenario"), assert_its_record)
     return {"printed": printed, "files": files}
 

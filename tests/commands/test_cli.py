@@ -111,7 +111,7 @@ def test_init_and_doctor(tmp_path: Path) -> None:
     assert 'name = "cifar10"' in (tmp_path / "dkvb.toml").read_text()
     fails(2, "no recipe 'digit'; did you mean 'digits'?", "init", "digit")
     checks = {entry["check"]: entry for entry in as_json("doctor", "--recipe", "digits")["doctor"]}
-    assert {"libraries", "device", "FAISS", "data", "weights", "disk"} == checks.keys()
+    assert {"libraries", "device", "FAISS", "data", "weights", "encoder", "disk"} == checks.keys()
     assert checks["libraries"]["ok"]
     assert checks["data"]["ok"]
     assert "cpu" in checks["device"]["detail"] or "cuda" in checks["device"]["detail"]

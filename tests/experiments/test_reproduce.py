@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+import fixed_rates
 from conftest import TOML, blobs
 from dkvb.cli import app
 from dkvb.errors import DkvbError, NotHere, UsageError
-from dkvb.experiments import paper_plan
+from dkvb.experiments import estimates, paper_plan
 from dkvb.experiments.estimates import Estimator
 from dkvb.metrics.published import EXPERIMENTS, PAPER, TABLE_1_COLUMNS
 from dkvb.recipe import builtin_names, load
@@ -27,7 +28,7 @@ STEPS = ["embed", "quantize", "train", *paper_plan.METHODS, "membership"]
 @pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans without the seconds that measuring this machine takes."""
-    monkeypatch.setattr(Estimator, "_calibration", {})
+    fixed_rates.fix(monkeypatch)
 
 
 @pytest.fixture
@@ -51,10 +52,10 @@ def test_a_dry_run_writes_nothing_and_a_run_does_all_and_a_rerun_nothing(
     planned = run("--recipe", str(own), "--dry-run")
     assert [(e.step, e.state) for e in planned] == [(step, "missing") for step in STEPS]
     assert all(e.estimate_seconds >= 0 and e.estimate_bytes > 0 for e in planned)
-    assert {e.estimate_from for e in planned} <= {"workspace", "digits"}
+    assert {e.estimate_from for e in planned} == {"machine"}
     assert not workspace.root.exists()
     assert not workspace.reports.exists()
-    monkeypatch.setattr(Estimator, "_calibration", {})  # measured once is enough
+    fixed_rates.fix(monkeypatch)  # measured once is enough
     done = run("--recipe", str(own))
     assert {e.state for e in done} == {"done"}
     assert all(e.seconds > 0 for e in done)
@@ -141,20 +142,34 @@ def test_data_that_cannot_be_downloaded_are_skipped(
     assert {(entry.state, entry.why) for entry in entries} == {("skipped", "no network")}
 
 
-def test_data_sets_that_are_not_there_are_skipped_and_said_to_be(
+def test_data_sets_that_are_not_there_are_skipped_and_a_dry_run_says_what_they_would_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    entries = run("--only", "cifar10,imagenet1k", "--seeds", "2")
+    fixed_rates.fix(monkeypatch)
+    monkeypatch.setattr(Estimator, "_encoder", lambda self, settings: 100.0)
+    entries = run("--only", "cifar10,imagenet1k", "--seeds", "2", "--dry-run")
     assert {e.state for e in entries} == {"skipped"}
     assert {e.data for e in entries} == {"cifar10", "imagenet1k"}
     assert sum(e.step == "train" for e in entries) == 4
     said = {e.data: e.why for e in entries}
     assert "--data-root" in said["cifar10"]
     assert "data.path" in said["imagenet1k"]
-    shown = CliRunner().invoke(app, ["reproduce", "--only", "imagenet1k"])
-    assert shown.exit_code == 0
-    assert "imagenet1k: The source" in shown.stdout.replace("\n", " ")
+    (embedding,) = [e for e in entries if (e.data, e.step) == ("cifar10", "embed")]
+    assert embedding.estimate_bytes == 60_000 * 512 * 4
+    assert 600 < embedding.estimate_seconds < 610, "60,000 images at 100 a second"
+    assert all(e.estimate_seconds > 0 and e.estimate_memory_bytes > 2**30 for e in entries)
+    shown = CliRunner().invoke(app, ["reproduce", "--only", "imagenet1k", "--dry-run"]).stdout.replace("\n", " ")
+    assert "imagenet1k: The source" in shown
+    assert "Downloads are not counted" in shown
+    assert "Measured on this machine just now" in shown
+
+
+def test_what_cannot_be_done_is_not_measured_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(estimates, "measure", lambda shape: pytest.fail("measured"))
+    entries = run("--only", "cifar10", "--seeds", "1")
+    assert {(e.state, e.estimate_seconds) for e in entries} == {("skipped", None)}
 
 
 def test_bad_usage() -> None:

@@ -1,25 +1,29 @@
-"""What this machine offers: devices and why, the FAISS build, and whether weights and data are there.
+"""What this machine offers: devices and why, the FAISS build, and whether data and room are there.
 
-torch and what is built on it take seconds to import: of them doctor says what their packages say.
+torch takes seconds to import: it is asked where it has to be, of a GPU that the driver lists and of an encoder. Of
+what is built on it doctor says what the packages say.
 """
 
 from __future__ import annotations
 
 import importlib
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from dkvb.encoders.networks import weights_fingerprint
+from dkvb.commands import doctor_encoder
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe
 from dkvb.records.status import DoctorCheck
-from dkvb.runtime.device import gpus_listed
+from dkvb.runtime.device import NO_CUDA, choose_device, gpus_listed
+from dkvb.runtime.network import GLANCE, host, unreachable
 from dkvb.runtime.parallel import cores
 from dkvb.runtime.versions import versions
+from dkvb.sources.cifar import ARCHIVES, HOST, missing_from
 from dkvb.sources.opening import open_source
 from dkvb.workspace.artifacts import Workspace
 
@@ -29,7 +33,10 @@ ON_TORCH = {"torch": "torch", "torchvision": "torchvision", "open_clip": "open_c
 
 def examine(recipe: Recipe, workspace: Workspace) -> list[DoctorCheck]:
     """All checks. Nothing is downloaded and nothing raises."""
-    return [_libraries(), _device(recipe), _faiss(), _data(recipe), _weights(recipe), _disk(workspace)]
+    gpus = gpus_listed()
+    device, usable = _device(recipe, gpus)
+    checks = [_libraries(), device, _faiss(gpus), _data(recipe)]
+    return [*checks, *doctor_encoder.examine(recipe, usable), _disk(workspace)]
 
 
 def _entry(check: str, ok: bool, detail: str) -> DoctorCheck:
@@ -63,62 +70,70 @@ def _unfit(module: str, package: str) -> str | None:
     return None
 
 
-def _device(recipe: Recipe) -> DoctorCheck:
-    gpus, wanted = gpus_listed(), recipe.run.device
+def _device(recipe: Recipe, gpus: Sequence[str]) -> tuple[DoctorCheck, str]:
+    """The check, and the device that can be used."""
+    wanted = recipe.run.device
+    listed = f"nvidia-smi lists {', '.join(gpus)}" if gpus else "nvidia-smi lists no GPU"
+    if wanted == "cpu":
+        device, reason = "cpu", "as --device or run.device says"
+    elif not gpus:
+        device, reason = "cpu", listed
+    else:  # the one case in which torch's own look is worth its import
+        device, seen = _torch_sees()
+        reason = seen if device == "cuda" else f"{listed}, and {seen}"
+    if wanted == "cuda" and device == "cpu":
+        return _entry("device", False, f"--device cuda: {reason}. Use --device auto or cpu."), device
+    return _entry("device", True, f"{device} ({reason}); {cores()} cores"), device
+
+
+def _torch_sees() -> tuple[str, str]:
+    """The device that torch would use, and why."""
     try:
         build = version("torch")
     except PackageNotFoundError:
         build = ""
-    listed = f"nvidia-smi lists {', '.join(gpus)}" if gpus else "nvidia-smi lists no GPU"
-    if wanted == "cpu":
-        device, reason = "cpu", "as --device or run.device says"
-    elif gpus and not build.endswith("+cpu"):
-        device, reason = "cuda", f"{listed}; torch {build} is asked when something is trained or encoded"
-    elif gpus:
-        device, reason = "cpu", f"{listed}, and torch {build} has no CUDA"
-    else:
-        device, reason = "cpu", listed
-    if wanted == "cuda" and device == "cpu":
-        return _entry("device", False, f"--device cuda: {reason}. Use --device auto or cpu.")
-    return _entry("device", True, f"{device} ({reason}); {cores()} cores")
+    if build.endswith("+cpu"):
+        return "cpu", f"torch {build} has no CUDA"
+    try:
+        device, reason = choose_device("auto")
+    except Exception as error:  # a broken installation raises anything
+        return "cpu", f"torch {build} cannot be imported ({str(error).splitlines()[0] if str(error) else error!r})"
+    return device, reason if device == "cuda" or reason == NO_CUDA else f"{reason} (torch {build})"
 
 
-def _faiss() -> DoctorCheck:
+def _faiss(gpus: Sequence[str]) -> DoctorCheck:
     import faiss
 
-    gpus = getattr(faiss, "get_num_gpus", lambda: 0)()
-    return DoctorCheck(
-        check="FAISS", ok=True, detail=f"{faiss.__version__}, {faiss.get_compile_options().strip()}, sees {gpus} GPUs"
-    )
+    seen = getattr(faiss, "get_num_gpus", lambda: 0)()
+    detail = f"{faiss.__version__}, {faiss.get_compile_options().strip()}, sees {seen} GPUs"
+    if gpus and not seen:
+        detail += f" of {len(gpus)}: codes are looked up on the CPU; a build for GPUs is the package faiss-gpu"
+    return _entry("FAISS", True, detail)
 
 
 def _data(recipe: Recipe) -> DoctorCheck:
-    if recipe.data.source in ("cifar10", "cifar100") and recipe.data.path is None:
-        return DoctorCheck(
-            check="data",
-            ok=False,
-            detail=f"{recipe.data.source} will be downloaded on first use; --data-root takes a local archive",
-        )
+    if recipe.data.source in ARCHIVES and (folder := missing_from(recipe.data)):
+        return _entry("data", False, _archive(recipe, folder))
     try:
         source = open_source(recipe.data)
     except DkvbError as error:
-        return DoctorCheck(check="data", ok=False, detail=str(error))
+        return _entry("data", False, str(error))
     sizes = ", ".join(f"{len(split.labels):,} {name}" for name, split in source.splits.items())
-    return DoctorCheck(check="data", ok=True, detail=f"{recipe.data.source}: {sizes}, {len(source.classes)} classes")
+    return _entry("data", True, f"{recipe.data.source}: {sizes}, {len(source.classes)} classes")
 
 
-def _weights(recipe: Recipe) -> DoctorCheck:
-    if recipe.data.features:
-        return DoctorCheck(check="weights", ok=True, detail="none needed: the data are features")
-    try:
-        weights = weights_fingerprint(recipe.encoder)
-    except DkvbError as error:
-        return DoctorCheck(check="weights", ok=False, detail=str(error))
-    if not weights.startswith("tag:"):
-        return DoctorCheck(check="weights", ok=True, detail=f"{recipe.encoder.name}: {weights}")
-    tag = weights.removeprefix("tag:")
-    found = f"{recipe.encoder.name}: {tag}, from the library's cache, else downloaded on first use"
-    return DoctorCheck(check="weights", ok=True, detail=found)
+def _archive(recipe: Recipe, folder: Path) -> str:
+    """That an archive is missing, and how to get it."""
+    name = ARCHIVES[recipe.data.source]
+    missing = f"{recipe.data.source}: {name} is not in {folder}"
+    if recipe.data.path:
+        return f"{missing}; --data-root takes another folder, or the archive itself"
+    if reason := unreachable(HOST, GLANCE):
+        return (
+            f"{missing}, and {host(HOST)} does not answer ({reason}): fetch {HOST}{name} on another machine and put it"
+            " there, or give it with --data-root"
+        )
+    return f"{missing}. {host(HOST)} answers: `dkvb embed` downloads it; --data-root takes a copy that you have"
 
 
 def _disk(workspace: Workspace) -> DoctorCheck:

@@ -56,7 +56,7 @@ def reproduce(
     if options.values["seed"] is not None:
         chosen = [recipe.with_(run={"seeds": [options.values["seed"]]}) for recipe in chosen]
     workspace = options.workspace()
-    steps = experiments.plan(chosen, workspace, options.force)
+    steps = experiments.plan(chosen, workspace, options.force, dry_run)
     planned = [step.entry for step in steps]
     if not options.json:
         print_tables(tables.reproduce(planned))

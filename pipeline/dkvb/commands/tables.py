@@ -206,54 +206,62 @@ def export_check(checked: ExportCheck, said: str) -> Iterable[Any]:
 
 
 def reproduce(steps: Sequence[PlanStep]) -> Iterable[Any]:
-    """The plan: a row per data set and step, its seeds together."""
-    columns = ("data", "step", "done", "missing", "skipped", "failed", "time to come", "disk")
+    """The plan: a row per data set and step, its seeds together; one row for a data set that is not here."""
+    columns = ("data", "step", "done", "missing", "skipped", "failed", "time to come", "disk", "memory")
     table = new_table("Experiments", *columns)
     grouped: dict[tuple[str, str], list[PlanStep]] = {}
+    by_data: dict[str, list[PlanStep]] = {}
     for step in steps:
-        grouped.setdefault((step.data, step.step), []).append(step)
-    by_data = {data: [step for step in steps if step.data == data] for data in dict.fromkeys(s.data for s in steps)}
-    skipped = {data for data, all_ in by_data.items() if all(step.state == "skipped" for step in all_)}
+        by_data.setdefault(step.data, []).append(step)
+    for data, mine in by_data.items():
+        here = any(step.state != "skipped" for step in mine)
+        for step in mine:
+            grouped.setdefault((data, step.step if here else "all"), []).append(step)
     for (data, name), same in grouped.items():
-        if data in skipped:  # one line will do
-            if name == "embed":
-                table.add_row(data, "all", "0", "0", str(len(by_data[data])), "0", "-", "-")
-            continue
         states = [str(sum(step.state == state for step in same)) for state in ("done", "missing", "skipped", "failed")]
-        table.add_row(data, name, *states, *_to_come([step for step in same if step.state == "missing"]))
+        table.add_row(data, name, *states, *_to_come([step for step in same if step.state in ("missing", "skipped")]))
     yield table
     for why in dict.fromkeys(f"{step.data}: {step.why}" for step in steps if step.why):
         yield escape(why)
-    missing = [step for step in steps if step.state == "missing"]
-    if missing:
-        yield from _estimate(missing)
+    if to_come := [step for step in steps if step.estimate_bytes is not None and step.state in ("missing", "skipped")]:
+        yield from _estimate(to_come)
 
 
-def _to_come(missing: Sequence[PlanStep]) -> tuple[str, str]:
-    """The time and the disk that missing steps will take."""
-    known = [step.estimate_seconds for step in missing if step.estimate_seconds is not None]
-    time = "-" if not missing else clock(sum(known)) if len(known) == len(missing) else "unknown"
-    needed = sum(step.estimate_bytes or 0 for step in missing)
-    return time, size(needed) if needed else "-"
+def _to_come(steps: Sequence[PlanStep]) -> tuple[str, str, str]:
+    """The time, the disk and the memory that steps will take."""
+    known = [step.estimate_seconds for step in steps if step.estimate_seconds is not None]
+    estimated = [step for step in steps if step.estimate_bytes is not None]
+    time = "-" if not estimated else clock(sum(known)) if len(known) == len(steps) else "unknown"
+    needed, memory = _filled(estimated)
+    return time, size(needed) if needed else "-", size(memory) if memory else "-"
 
 
-def _estimate(missing: Sequence[PlanStep]) -> Iterable[str]:
-    """What all missing steps will take, and where the estimate comes from."""
-    known = sum(step.estimate_seconds or 0 for step in missing)
-    unknown = sorted({step.data for step in missing if step.step == "embed" and step.estimate_seconds is None})
-    more = f", besides embedding {', '.join(unknown)} with an encoder that has not run here" if unknown else ""
-    disk = size(sum(step.estimate_bytes or 0 for step in missing))
-    yield f"About {clock(known)} on this machine{more}, and {disk} of disk."
-    digits = sorted({step.step for step in missing if step.estimate_from == "digits"})
-    if digits:
+def _filled(steps: Sequence[PlanStep]) -> tuple[int, int]:
+    """Disk that steps fill together, and the memory that the hungriest takes."""
+    return sum(step.estimate_bytes or 0 for step in steps), max(
+        (step.estimate_memory_bytes or 0 for step in steps), default=0
+    )
+
+
+def _estimate(to_come: Sequence[PlanStep]) -> Iterable[str]:
+    """What all steps to come will take, and what the estimate rests on."""
+    known = sum(step.estimate_seconds or 0 for step in to_come)
+    unknown = sorted({step.data for step in to_come if step.estimate_seconds is None})
+    more = f", besides embedding {', '.join(unknown)} with an encoder that does not run here" if unknown else ""
+    disk, memory = _filled(to_come)
+    yield (
+        f"About {clock(known)} on this machine as it is now{more}, {size(disk)} of disk and {size(memory)} of memory."
+        " Downloads are not counted."
+    )
+    if measured := sorted({step.step for step in to_come if step.estimate_from == "machine"}):
         yield (
-            "Scaled from a short run of the digits recipe here, for want of larger ones in this workspace:"
-            f" {', '.join(digits)}."
+            "Measured on this machine just now, on made-up data of the recipe's shape, for want of such steps in this"
+            f" workspace: {', '.join(measured)}."
         )
-    if any(step.estimate_from == "workspace" for step in missing):
+    if any(step.estimate_from == "workspace" for step in to_come):
         yield (
             "All other times are scaled from steps that ran in this workspace."
-            if digits
+            if measured
             else "Scaled from steps that ran here."
         )
 

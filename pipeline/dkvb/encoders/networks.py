@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dkvb.encoders.base import FrozenEncoder
+from dkvb.encoders.names import CLIP_ARCH, LAYERS, NAMES, default_tag
 from dkvb.encoders.pixels import PixelEncoder
 from dkvb.encoders.weights import (
     closest,
@@ -30,14 +31,6 @@ from dkvb.workspace.files import sha256
 if TYPE_CHECKING:
     import torch
     from PIL import Image
-
-NAMES = ("clip-vit-b32", "resnet50", "pixels", "open_clip:ARCH", "timm:ARCH")
-
-
-LAYERS = ("layer1", "layer2", "layer3", "layer4", "avgpool")
-
-
-CLIP_ARCH = "ViT-B-32-quickgelu"  # plain ViT-B-32 computes another activation than OpenAI's weights were trained with
 
 
 def load_encoder(settings: Encoder, device: str, mode: str) -> FrozenEncoder:
@@ -75,7 +68,7 @@ def weights_fingerprint(settings: Encoder) -> str:
         return "random"
     if file := local_file(settings.weights):
         return f"sha256:{sha256(file)}"
-    return f"tag:{settings.weights or _default_tag(settings.name)}"
+    return f"tag:{settings.weights or default_tag(settings.name)}"
 
 
 class NetworkEncoder:
@@ -117,10 +110,6 @@ class NetworkEncoder:
             return features.float().cpu()
 
 
-def _default_tag(name: str) -> str:
-    return {"resnet50": "IMAGENET1K_V1", "timm": "default"}.get(name.partition(":")[0], "openai")
-
-
 def _open_clip(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
     """CLIP's image tower: feature = encode_image, projected, not normalised."""
     import open_clip
@@ -129,7 +118,7 @@ def _open_clip(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
     if config is None:
         raise UsageError(f"open_clip has no architecture '{arch}'{closest(arch, open_clip.list_models())}")
     file = local_file(settings.weights)
-    tag = None if file or settings.weights == "random" else settings.weights or _default_tag(settings.name)
+    tag = None if file or settings.weights == "random" else settings.weights or default_tag(settings.name)
     tagged = open_clip.get_pretrained_cfg(arch, tag) if tag else {}
     if tag and not tagged:
         tags = open_clip.list_pretrained_tags_by_model(arch)
@@ -164,10 +153,10 @@ def _resnet50(settings: Encoder, device: str) -> FrozenEncoder:
     if layer not in LAYERS:
         raise UsageError(f"encoder.layer = '{layer}' is no layer of resnet50{nearest(layer, LAYERS)}")
     file = local_file(settings.weights)
-    tag = None if file or settings.weights == "random" else settings.weights or _default_tag(settings.name)
+    tag = None if file or settings.weights == "random" else settings.weights or default_tag(settings.name)
     if tag and tag not in ResNet50_Weights.__members__:
         raise unknown_tag(tag, "resnet50", list(ResNet50_Weights.__members__))
-    trained = ResNet50_Weights[tag or _default_tag(settings.name)]
+    trained = ResNet50_Weights[tag or default_tag(settings.name)]
     model: Any = seeded(resnet50)
     model.fc = Identity()
     if file or tag:

@@ -8,9 +8,6 @@ import hashlib
 import logging
 import os
 import re
-import ssl
-import urllib.error
-import urllib.request
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,15 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dkvb.errors import NotHere, UsageError, some
 from dkvb.recipe import WEIGHTS_FILES
 from dkvb.runtime import progress
+from dkvb.runtime.network import unreachable
 
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
-
-
-TIMEOUT = 8.0
-"""Seconds to wait for a sign of life before a download is given up."""
 
 
 def local_file(value: str | None) -> Path | None:
@@ -210,20 +204,6 @@ def _missing(what: str, example: str, reason: str, either: str = "") -> NotHere:
         " another machine, then "
         f'{either}set `encoder.weights = "/path/to/{example}"` in the recipe.'
     )
-
-
-def unreachable(url: str) -> str | None:
-    """Why a host does not answer, or None if it does; the libraries' own retries take most of a minute to say so."""
-    try:
-        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT).close()
-    except urllib.error.HTTPError:
-        return None
-    except urllib.error.URLError as error:
-        # the libraries may trust other certificates
-        return None if isinstance(error.reason, ssl.SSLError) else str(error.reason)
-    except OSError as error:
-        return str(error) or type(error).__name__
-    return None
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ def _logits(
             masks = bool((order[codebook] < max(grid)).any())  # where nothing is masked, no list is read
             near = model.neighbours(split, codebook) if masks else None
             near = None if near is None else near[some]
-            voters.append(_Codebook(model, codebook, order[codebook], codes[codebook], near))
+            voters.append(CodebookVotes(model, codebook, order[codebook], codes[codebook], near))
         _give_queries(voters, split, group, max(grid), only, pool)
         for voter in voters:
             list(pool.map(partial(voter.add, grid, logits), blocks))
@@ -100,7 +100,7 @@ def _logits(
 
 
 def _give_queries(
-    voters: Sequence[_Codebook], split: str, group: range, n: int, only: np.ndarray | None, pool: ThreadPoolExecutor
+    voters: Sequence[CodebookVotes], split: str, group: range, n: int, only: np.ndarray | None, pool: ThreadPoolExecutor
 ) -> None:
     """Give a group of codebooks the queries of the rows that one of them has to search at N = n, and of no others.
 
@@ -120,7 +120,7 @@ def _give_queries(
 
 
 @dataclass
-class _Codebook:
+class CodebookVotes:
     """One codebook's votes under every mask of a sweep."""
 
     model: StoredBottleneck

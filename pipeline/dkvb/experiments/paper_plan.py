@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from dkvb.errors import DkvbError, NotHere, UsageError, nearest
 from dkvb.evaluation.forget_sets import forget_sets
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.experiments import membership
-from dkvb.experiments.estimates import Estimator, Size, kind
+from dkvb.experiments.estimates import Estimator
+from dkvb.experiments.sizes import Size
 from dkvb.methods.base import make
 from dkvb.methods.train_on import plan_for
 from dkvb.metrics.published import EXPERIMENTS
@@ -78,26 +78,47 @@ def _whole(recipe: Recipe, seeds: int | None) -> Recipe:
     return recipe.with_(**over)
 
 
-def plan(chosen: Sequence[Recipe], workspace: Workspace, force: bool = False) -> list[Step]:
+def plan(chosen: Sequence[Recipe], workspace: Workspace, force: bool = False, dry: bool = False) -> list[Step]:
     """Every step of every recipe with its state and, where it is missing, an estimate; nothing is written or
-    downloaded."""
+    downloaded.
+
+    Args:
+        dry: estimate as well what would be done if the data and the weights were here.
+    """
     estimator = Estimator(workspace)
     steps = []
     for recipe in chosen:
         mine = _steps(recipe, workspace, force)
         reason = absent(recipe) if mine[0].entry.state == "missing" else None
-        size = Size.of(recipe, workspace) if reason is None else None
         for step in mine:
             if step.entry.state == "missing" and reason:
                 step.note(state="skipped", why=reason)
-            elif step.entry.state == "missing" and size:
-                seconds, needed = estimator.estimate(step.entry.step, recipe, size)
-                step.note(estimate_seconds=seconds, estimate_bytes=needed)
-                if seconds is not None:
-                    here = kind(step.entry.step, recipe) in estimator.measured
-                    step.note(estimate_from="workspace" if here else "digits")
+        if size := _size(recipe, workspace, absent=reason is not None):
+            for step in mine:
+                if step.entry.state == "missing" or (dry and step.entry.state == "skipped"):
+                    _estimate(step, estimator, size)
         steps += mine
     return steps
+
+
+def _size(recipe: Recipe, workspace: Workspace, absent: bool) -> Size | None:
+    """How large the data are; None where they are not here and nobody says."""
+    if not absent:
+        return Size.of(recipe, workspace)
+    try:  # it may be the weights that are not here
+        return Size.published(recipe) or Size.of(recipe, workspace)
+    except DkvbError:
+        return None
+
+
+def _estimate(step: Step, estimator: Estimator, size: Size) -> None:
+    found = estimator.estimate(step.entry.step, step.recipe, size)
+    step.note(
+        estimate_seconds=found.seconds,
+        estimate_bytes=found.disk,
+        estimate_memory_bytes=found.memory,
+        estimate_from=found.source,
+    )
 
 
 def _steps(recipe: Recipe, workspace: Workspace, force: bool) -> list[Step]:
@@ -126,7 +147,9 @@ def _steps(recipe: Recipe, workspace: Workspace, force: bool) -> list[Step]:
 
 
 def _step(recipe: Recipe, name: str, seed: int | None, done: bool, work: Callable[[], Any]) -> Step:
-    nothing = dict.fromkeys(("seconds", "estimate_seconds", "estimate_bytes", "estimate_from", "why"))
+    nothing = dict.fromkeys(
+        ("seconds", "estimate_seconds", "estimate_bytes", "estimate_memory_bytes", "estimate_from", "why")
+    )
     state = "done" if done else "missing"
     return Step(PlanStep(data=recipe.name, step=name, seed=seed, state=state, **nothing), recipe, work)
 
@@ -164,27 +187,19 @@ def _unlearned(
 
 def absent(recipe: Recipe) -> str | None:
     """Why a recipe's data or weights are not to be had here; None where they are, or where only trying can tell."""
-    from dkvb.runtime.cache import cache_folder
+    from dkvb.sources.cifar import ARCHIVES, missing_from
     from dkvb.sources.opening import open_source
 
     source = recipe.data.source
-    archive = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}.get(source)
-    folder = Path(recipe.data.path) if recipe.data.path else cache_folder(source)
-    if archive and not folder.is_file() and not (folder / archive).is_file() and not any(_unpacked(folder)):
-        return f"{archive} is not in {folder}; `dkvb embed --recipe {recipe.name}` downloads it, or give --data-root"
-    if not archive or recipe.data.path:
+    if source in ARCHIVES and (folder := missing_from(recipe.data)):
+        download = f"`dkvb embed --recipe {recipe.name}` downloads it, or give --data-root"
+        return f"{ARCHIVES[source]} is not in {folder}; {download}"
+    if source not in ARCHIVES or recipe.data.path:
         try:
             open_source(recipe.data)
         except DkvbError as error:
             return str(error)
     return None if source in ("features", "digits") or recipe.data.own else _weights(recipe)
-
-
-def _unpacked(folder: Path) -> list[Path]:
-    """CIFAR's files, here or in the folder that the archive unpacks to."""
-    names = ("batches.meta", "meta", "data_batch_1", "train")
-    folders = (folder, folder / "cifar-10-batches-py", folder / "cifar-100-python")
-    return [place / name for place in folders for name in names if (place / name).is_file()]
 
 
 def _weights(recipe: Recipe) -> str | None:

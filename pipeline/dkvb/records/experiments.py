@@ -57,11 +57,16 @@ class MembershipResult(Record):
     artifact: str | None = None
 
 
+EstimateFrom = Literal["workspace", "machine"]
+
 StepState = Literal["done", "missing", "skipped", "failed"]
 
 
 class PlanStep(Record):
-    """One step of the plan of the paper's experiments."""
+    """One step of the plan of the paper's experiments. Estimates are of steps that are missing, and with --dry-run of
+    those as well whose data are not here, by the data's published size."""
+
+    absent: ClassVar[frozenset[str]] = frozenset({"estimate_memory_bytes"})
 
     data: str
     """Name of the recipe."""
@@ -75,7 +80,10 @@ class PlanStep(Record):
     """Seconds that it will take."""
     estimate_bytes: int | None
     """Disk space that it will take."""
-    estimate_from: Literal["workspace", "digits"] | None
-    """What the estimate of time was scaled from: steps that ran in the workspace, or a measurement made now."""
+    estimate_memory_bytes: int | None = None
+    """Memory that its process will take at the most."""
+    estimate_from: EstimateFrom | None
+    """What the estimate of time rests on: "workspace", steps that ran there, scaled by size, or "machine", a
+    measurement of this machine made now."""
     why: str | None
     """Why it was skipped, or how it failed."""

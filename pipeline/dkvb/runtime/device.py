@@ -62,6 +62,14 @@ def gpus_listed() -> list[str]:
     return [line.strip() for line in listed.splitlines() if line.strip()]
 
 
+def free_gpu_memory() -> int:
+    """Bytes that are free on the GPU that torch uses."""
+    import torch
+
+    free, _ = torch.cuda.mem_get_info()
+    return int(free)
+
+
 class _FullPrecision:
     """Convolutions on a GPU in full single precision, deterministic: they would otherwise round their inputs to TF32.
 

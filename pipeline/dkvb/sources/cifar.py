@@ -23,6 +23,22 @@ from dkvb.sources.text import decoded
 
 SIDE = 32
 
+ARCHIVES = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
+"""Source -> its official archive."""
+
+HOST = "https://www.cs.toronto.edu/~kriz/"
+"""Where they are downloaded from."""
+
+
+def missing_from(data: Data) -> Path | None:
+    """The folder that would have to hold the archive and does not; None where there is an archive, or its files,
+    whatever they are worth. Needs no deep-learning library, unlike opening them."""
+    place = Path(data.path).expanduser() if data.path else cache_folder(data.source)
+    names = ("batches.meta", "meta", "data_batch_1", "train")
+    folders = (place, place / "cifar-10-batches-py", place / "cifar-100-python")
+    there = place.is_file() or (place / ARCHIVES[data.source]).is_file()
+    return None if there or any((folder / name).is_file() for folder in folders for name in names) else place
+
 
 def open_cifar(data: Data) -> ImageSource:
     """Both splits in the official order; CIFAR-100 by its fine labels. Batches are never unpickled without restriction.

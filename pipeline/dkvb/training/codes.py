@@ -18,14 +18,14 @@ from safetensors.numpy import save_file
 
 from dkvb.bottleneck.keys import key_statistics
 from dkvb.bottleneck.lookup import make_lookup
-from dkvb.bottleneck.projection import GROUP, UNIT, draw_projections, groups
+from dkvb.bottleneck.projection import UNIT, draw_projections, groups
 from dkvb.errors import UsageError
 from dkvb.evaluation.queries import group_queries
 from dkvb.recipe import Keys, Recipe
 from dkvb.records.embed import EmbedResult
 from dkvb.records.quantize import QuantizeResult
 from dkvb.runtime import progress
-from dkvb.runtime.device import choose_device
+from dkvb.runtime.device import choose_device, free_gpu_memory
 from dkvb.runtime.parallel import cores, distributed_run, one_thread_per_worker, spread
 from dkvb.training.codebooks import Fit
 from dkvb.workspace import arrays
@@ -124,8 +124,9 @@ def quantize_seed(
         device, reason = choose_device(recipe.run.device)
         job = Job(claim.path, features, keys, recipe.data.validation, seed, device, 1 if apart else None, without)
         _prepare(job)
-        # on a GPU the size of a group may show in the last bits
-        at_once = GROUP if device == "cuda" else group_size(recipe.run.memory, job)
+        at_once = group_size(recipe.run.memory, job)
+        if device == "cuda":
+            at_once = min(at_once, _fits_the_card(job))
         left = [group for group in groups(keys.codebooks, at_once) if any(marks.get(str(c)) is None for c in group)]
         progress.note(f"{label}: on {device} ({reason}), {at_once} codebooks to a pass over the features")
         with progress.task(f"{label}: keys and codes", keys.codebooks, "codebooks") as task:
@@ -182,6 +183,14 @@ def group_size(memory: float, job: Job) -> int:
     thread = 3 * train * keys.dim * 4 + 16 * train + 6 * train * keys.top_k + 6 * test * keys.neighbours
     spare = memory * 2**30 - PROCESS - threads * thread
     return int(min(max(spare // (queries * UNIT), 1), -(-keys.codebooks // UNIT)) * UNIT)
+
+
+def _fits_the_card(job: Job) -> int:
+    """Codebooks that the GPU can fit together."""
+    from dkvb.bottleneck.keys_gpu import codebooks_at_once  # torch: not for workers on a CPU
+
+    keys, rows = job.keys, len(job.rows[0])
+    return codebooks_at_once(free_gpu_memory(), keys.codebooks, rows, keys.pairs, keys.dim, keys.batch_size)
 
 
 def quantize_group(job: Job, group: range, advance: Callable[[int], None] | None = None) -> int:
