@@ -50,6 +50,16 @@ def test_an_onnx_file_of_before_a_purge_is_named(root: Path) -> None:
     assert f"`dkvb export {root / 'before'} --format onnx --force` renews it" in said
 
 
+@pytest.mark.parametrize("form", ["safetensors", "onnx"])
+def test_an_export_without_columns_of_classes_forgotten_before_is_found(root: Path, form: str) -> None:
+    run(root, "export", "data/exported", "--format", form)  # without a column for cat
+    run(root, "forget", "dog", "--method", "activations", "--na", "150")
+    said = run(root, "purge", "r0002", "--yes", code=1).stderr
+    assert f"of the purged rows in {root / 'data/exported'}" in said
+    shutil.rmtree(root / "data/exported")
+    run(root, "purge", "r0002", "--yes")
+
+
 def test_damage_is_told(root: Path) -> None:
     (root / "after/labels.json").write_text('{"0": "cat"}')
     assert "labels.json has other names than model.onnx" in check(root, "after", code=5)["problems"][0]

@@ -7,6 +7,7 @@ import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -17,6 +18,7 @@ from dkvb.deletion.needles import Needles
 from dkvb.deletion.reach import Reach
 from dkvb.workspace import arrays, requests
 from dkvb.workspace.names import STORED_SPLITS, VALUES
+from dkvb.workspace.requests import Request
 from dkvb.workspace.rows import stored_labels
 from dkvb.workspace.tensors import load_file
 
@@ -61,14 +63,26 @@ def sought(reach: Reach) -> Sought:
             stay = [instead]
         if stand := standing.stand(requests.all_requests(reach.workspace, request.train)):
             stay += [stand.request.values()[0]] if request.id in [one.id for one in stand.without] else []
-        erased = Needles.of(values[gone], needles.salt, first, dtypes=("<f4",))
+        for columns in (slice(None), _together(reach, request, values.shape[2])):
+            erased = Needles.of(values[gone][:, columns], needles.salt, first, dtypes=("<f4",))
+            staying_rows = {row for rows in stay for row in erased.found_in(np.ascontiguousarray(rows).data)}
+            needles += erased.without(staying_rows)
         first += int(gone.sum())
-        needles += erased.without({row for rows in stay for row in erased.found_in(np.ascontiguousarray(rows).data)})
     going, kept = kept_pictures(reach)
     needles += pictured(going, kept, needles.salt, first)
     first += len(going)
     names = named(gone_ids, staying_ids, needles.salt, first)
     return Sought(needles + names, len(shared), len(gone_ids) - len(names.names))
+
+
+def _together(reach: Reach, request: Request, classes: int) -> slice:
+    """Columns of values that stand side by side in every export of before a request: one that was written after
+    others had been forgotten has no columns for their classes. The longest run of columns of no such class."""
+    every = requests.all_requests(reach.workspace, request.train)
+    gone = {c for other in every if other.id != request.id for c in other.classes}
+    ends = [-1, *sorted(gone), classes]
+    before, after = max(pairwise(ends), key=lambda pair: pair[1] - pair[0])
+    return slice(before + 1, after)
 
 
 def pictured(gone: Sequence[bytes], staying: Sequence[bytes], salt: bytes, first: int = 0) -> Needles:
