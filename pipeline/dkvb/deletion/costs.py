@@ -21,8 +21,8 @@ BYTES_A_SECOND = 200e6
 """How fast a purge overwrites and scans a workspace, about."""
 
 PURGE = 1.0
-"""Seconds that a purge takes whatever the size: every artifact is opened, rewritten and checked, and the request closed.
-Of the digits recipe it took 1.4 s."""
+"""Seconds that a purge takes whatever the size: artifacts are opened, rewritten and checked, and the request closed. Of
+the digits recipe it took 1.4 s."""
 
 
 def levels(
