@@ -16,6 +16,7 @@ from dkvb.bottleneck.values import Pool
 from dkvb.evaluation.queries import group_projections, group_queries
 from dkvb.evaluation.splits import Splits, stored_split
 from dkvb.records.quantize import QuantizeResult
+from dkvb.runtime.parallel import one_thread_per_worker
 from dkvb.workspace import arrays
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import KEYS, PROJECTION
@@ -89,9 +90,13 @@ class StoredBottleneck:
             name, rows = f"{stored_split(split)}/codes", self.splits.rows[split]
             stored = arrays.opened(self.codes_artifact, name)
             codes = np.empty((stored.shape[1], len(rows), stored.shape[2]), stored.dtype)
-            with arrays.reading(self.codes_artifact, name):
-                for codebook, selected in enumerate(codes):  # a chunk holds one codebook
-                    np.take(np.asarray(stored[:, codebook]), rows, axis=0, out=selected)
+
+            def fill(codebook: int) -> None:  # a chunk holds one codebook
+                with arrays.reading(self.codes_artifact, name):
+                    np.take(np.asarray(stored[:, codebook]), rows, axis=0, out=codes[codebook])
+
+            with one_thread_per_worker() as pool:
+                list(pool.map(fill, range(len(codes))))
             self._codes[split] = codes
         return self._codes[split]
 
