@@ -1,5 +1,5 @@
-"""Some rows of the data, and which class a bottleneck gives them under a mask: a search of just these rows, so that
-asking again under another mask costs little."""
+"""Some rows of the data, and which class a bottleneck gives them under a mask: a search of just these rows, and under a
+mask that has grown of just those whose selection it has hit, so that asking again costs little."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dkvb.bottleneck.lookup import CpuLookup, reselect
+from dkvb.bottleneck.lookup import NONE, CpuLookup, reselect
 from dkvb.bottleneck.projection import UNIT, groups
 from dkvb.bottleneck.values import codebook_logits
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
@@ -16,6 +16,16 @@ from dkvb.runtime.parallel import in_order, one_thread_per_worker
 
 LISTED = 6
 """Nearest keys of a list, in times of k."""
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """What rows select under a mask."""
+
+    masked: np.ndarray
+    """(C, M) bool."""
+    codes: list[np.ndarray]
+    """(n, k) ids of each codebook; `NONE` where fewer than k keys are allowed."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +41,14 @@ class ChosenRows:
     """(n,) their places in these splits."""
     queries: np.ndarray
     """(C, n, d) float32."""
-    _last: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
-    """The last mask and what was recognised under it: two that follow each other often ask the same."""
+    codes: np.ndarray
+    """(C, n, k) uint16, what training stored: their selections without any mask."""
     near: np.ndarray | None = None
     """(C, n, K) uint16 nearest keys, nearest first; None where every question is a search."""
+    _last: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    """The last mask and what was recognised under it: two that follow each other often ask the same."""
+    _under: list[_Selected] = field(default_factory=list, repr=False, compare=False)
+    """Selections under the mask that logits were last asked for."""
 
     @classmethod
     def of(cls, model: StoredBottleneck, splits: Sequence[str], classes: Sequence[int]) -> ChosenRows:
@@ -43,9 +57,10 @@ class ChosenRows:
         labels = [model.splits.labels[split][rows] for split, rows in zip(splits, places, strict=True)]
         names = [np.full(len(rows), split) for split, rows in zip(splits, places, strict=True)]
         if not splits:
-            nothing = np.empty(0, np.int64)
-            return cls(model, nothing, np.empty(0, str), nothing, np.empty((model.codebooks, 0, 0), np.float32))
+            nothing, none = np.empty(0, np.int64), np.empty((model.codebooks, 0, 0))
+            return cls(model, nothing, np.empty(0, str), nothing, none.astype(np.float32), none.astype(np.uint16))
         features = np.concatenate([model.features(split, rows) for split, rows in zip(splits, places, strict=True)])
+        codes = np.concatenate([model.codes(split)[:, rows] for split, rows in zip(splits, places, strict=True)], 1)
         queries = np.empty((model.codebooks, len(features), model.keys.shape[2]), np.float32)
 
         def project(group: range) -> None:
@@ -53,48 +68,73 @@ class ChosenRows:
 
         with one_thread_per_worker() as pool:
             list(pool.map(project, groups(model.codebooks, 4 * UNIT) if len(features) else []))
-        return cls(model, np.concatenate(labels), np.concatenate(names), np.concatenate(places), queries)
+        return cls(model, np.concatenate(labels), np.concatenate(names), np.concatenate(places), queries, codes)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: np.ndarray) -> ChosenRows:
         """Some of these rows, by their numbers (m,)."""
-        return ChosenRows(self.model, self.labels[rows], self.splits[rows], self.places[rows], self.queries[:, rows])
+        near = None if self.near is None else self.near[:, rows]
+        of_each = self.labels[rows], self.splits[rows], self.places[rows]
+        return ChosenRows(self.model, *of_each, self.queries[:, rows], self.codes[:, rows], near)
+
+    def joined(self, more: ChosenRows) -> ChosenRows:
+        """These rows and then others, both with lists or both without."""
+        of_each = [np.concatenate([getattr(self, of), getattr(more, of)]) for of in ("labels", "splits", "places")]
+        near = None if self.near is None or more.near is None else np.concatenate([self.near, more.near], 1)
+        queries, codes = np.concatenate([self.queries, more.queries], 1), np.concatenate([self.codes, more.codes], 1)
+        return ChosenRows(self.model, *of_each, queries, codes, near)
 
     def listed(self) -> ChosenRows:
         """The same rows with lists of their nearest keys, for many questions: each then costs a tenth of a search. Two
-        keys that are equally near may change places against a search of other rows or keys."""
+        keys that are equally near may change places against a search."""
         width = min(LISTED * self.model.top_k, self.model.keys.shape[1])
         near = np.empty((*self.queries.shape[:2], width), np.uint16)
 
         def fill(codebook: int) -> None:
-            near[codebook] = CpuLookup(self.model.keys[codebook]).search(self.queries[codebook], width)
+            near[codebook] = CpuLookup(self.model.keys[codebook]).listed(self.queries[codebook], width)
 
         with one_thread_per_worker() as pool:
             list(pool.map(fill, range(self.model.codebooks if len(self) else 0)))
-        return replace(self, near=near, _last={})
+        return replace(self, near=near, _last={}, _under=[])
 
     def logits(self, masked: np.ndarray) -> np.ndarray:
-        """(n, L) float32 under a mask (C, M) bool: the mean over codebooks, added up in codebook order."""
-        model = self.model
+        """(n, L) float32 under a mask (C, M) bool: the mean over codebooks, added up in codebook order.
+
+        A row selects again in a codebook where the mask has hit what it selected before: under the mask asked for last,
+        where that has only grown since, or else without any mask.
+        """
+        before = self._under[0] if self._under else None
+        if before is None or (before.masked & ~masked).any():
+            before = _Selected(np.zeros_like(masked), list(self.codes))
+        after = _Selected(masked.copy(), list(before.codes))
 
         def votes(codebook: int) -> np.ndarray:
-            allowed = ~masked[codebook]
-            lookup = CpuLookup(model.keys[codebook])
-            near = None if self.near is None else self.near[codebook]
-            codes = reselect(np.arange(len(self)), model.top_k, allowed, lookup, self.queries[codebook], near)
-            return codebook_logits(codes, model.values[codebook], model.pool)
+            hit = masked[codebook] & ~before.masked[codebook]
+            after.codes[codebook] = self._again(codebook, before.codes[codebook], hit, ~masked[codebook])
+            return codebook_logits(after.codes[codebook], self.model.values[codebook], self.model.pool)
 
-        return self._sum(votes)
+        logits = self._sum(votes)
+        self._under[:] = [after]
+        return logits
+
+    def _again(self, codebook: int, codes: np.ndarray, hit: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """What all rows select in a codebook, (n, k), of what they selected (n, k) before some pairs (M,) were hit."""
+        rows = np.flatnonzero(hit.take(codes.T, mode="wrap").any(0)) if hit.any() else []
+        if not len(rows):
+            return codes
+        near = None if self.near is None else self.near[codebook]
+        lookup, codes = CpuLookup(self.model.keys[codebook]), codes.copy()
+        selected = reselect(rows, self.model.top_k, allowed, lookup, self.queries[codebook], near)
+        if (selected == NONE).any():
+            codes = codes.astype(np.int32)
+        codes[rows] = selected
+        return codes
 
     def logits_as_trained(self) -> np.ndarray:
         """(n, L) float32 without any mask, from the codes that training stored."""
-        codes = np.empty((self.model.codebooks, len(self), self.model.top_k), np.int32)
-        for split in np.unique(self.splits):
-            mine = self.splits == split
-            codes[:, mine] = self.model.codes(str(split))[:, self.places[mine]]
-        return self._sum(lambda c: codebook_logits(codes[c], self.model.values[c], self.model.pool))
+        return self._sum(lambda c: codebook_logits(self.codes[c], self.model.values[c], self.model.pool))
 
     def _sum(self, votes: Callable[[int], np.ndarray]) -> np.ndarray:
         logits = np.zeros((len(self), len(self.model.splits.classes)), np.float32)

@@ -136,7 +136,7 @@ class StoredBottleneck:
             array = arrays.opened(self.splits.features, name)
             if array.nbytes > KEPT:
                 return arrays.read(self.splits.features, name, places)
-            self._features[stored] = arrays.read(self.splits.features, name)
+            self._features[stored] = arrays.read_at_once(self.splits.features, name)
         return self._features[stored][places]
 
     def projections(self, group: range) -> np.ndarray:

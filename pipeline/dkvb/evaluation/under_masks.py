@@ -13,7 +13,7 @@ from dkvb.evaluation.growing_masks import Voter
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.runtime.parallel import cores, one_thread_per_worker
 
-ROWS = 2048
+ROWS = 8192
 """Rows of a block that one thread works on, at the most."""
 
 

@@ -16,6 +16,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from dkvb.errors import DamagedArtifact
 from dkvb.runtime import progress
+from dkvb.runtime.parallel import one_thread_per_worker
 from dkvb.workspace.checked_store import CheckedStore
 from dkvb.workspace.files import write_json
 from dkvb.workspace.finished import Artifact
@@ -79,6 +80,24 @@ def read(artifact: Artifact, name: str, rows: Any = slice(None)) -> np.ndarray:
     array = opened(artifact, name)
     with reading(artifact, name):
         return np.asarray(array[rows])
+
+
+def read_at_once(artifact: Artifact, name: str) -> np.ndarray:
+    """All of one array of a finished artifact, a thread to every `SHARD` of its rows, compared with the manifest.
+
+    Raises:
+        DamagedArtifact: a chunk is missing, was altered, or fails its checksum.
+    """
+    array = opened(artifact, name)
+    rows = np.empty(array.shape, array.dtype)
+
+    def fill(start: int) -> None:
+        with reading(artifact, name):
+            rows[start : start + SHARD] = array[start : start + SHARD]
+
+    with one_thread_per_worker() as pool:
+        list(pool.map(fill, range(0, len(rows), SHARD)))
+    return rows
 
 
 def unsound(artifact: Artifact) -> list[str]:
