@@ -164,9 +164,9 @@ def _first_places(neighbours: np.ndarray, allowed: np.ndarray, k: int, width: in
     rows, width = near.shape
     ids, usable = np.zeros((rows, k), np.int32), allowed.take(near)
     if width > WORDS[-1]:
-        place = usable.cumsum(1, dtype=np.int32)
-        full = place[:, -1] >= k
-        ids[full] = near[full][(usable & (place <= k))[full]].reshape(-1, k)
+        count = usable.cumsum(1, dtype=np.int32)
+        full = count[:, -1] >= k
+        ids[full] = near[full][(usable & (count <= k))[full]].reshape(-1, k)
         return ids, ~full
     bits = _bits(usable)
     short = np.bitwise_count(bits) < k

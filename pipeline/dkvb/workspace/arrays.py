@@ -83,20 +83,20 @@ def read(artifact: Artifact, name: str, rows: Any = slice(None)) -> np.ndarray:
 
 
 def read_at_once(artifact: Artifact, name: str) -> np.ndarray:
-    """All of one array of a finished artifact, a thread to every `SHARD` of its rows, compared with the manifest.
+    """All of one array of a finished artifact, by all threads and compared with the manifest.
 
     Raises:
         DamagedArtifact: a chunk is missing, was altered, or fails its checksum.
     """
     array = opened(artifact, name)
-    rows = np.empty(array.shape, array.dtype)
+    rows, at_once = np.empty(array.shape, array.dtype), 2 * CHUNK  # a whole shard is copied through fresh memory
 
     def fill(start: int) -> None:
         with reading(artifact, name):
-            rows[start : start + SHARD] = array[start : start + SHARD]
+            rows[start : start + at_once] = array[start : start + at_once]
 
     with one_thread_per_worker() as pool:
-        list(pool.map(fill, range(0, len(rows), SHARD)))
+        list(pool.map(fill, range(0, len(rows), at_once)))
     return rows
 
 
