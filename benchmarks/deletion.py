@@ -2,7 +2,7 @@
 """How long a request keeps somebody waiting: `dkvb forget` of a class, `dkvb verify`, `dkvb restore`, each as a process
 of its own, from the command to the prompt.
 
-    python benchmarks/requests.py RECIPE CLASS [--data-dir DIR] [--rounds 3] [--verify]
+    python benchmarks/deletion.py RECIPE CLASS [--data-dir DIR] [--rounds 3] [--verify]
 
 On the workspace in DIR, of which a copy is used, or on one that is made here; `digits 3` needs no data. Prints medians
 and extremes of wall and of processor seconds over the rounds, and peak memory; every round begins without the request.
@@ -20,12 +20,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from stages import measure
 from turns import machine
 
 from dkvb.deletion.wanted import first_model, wanted_ids
 from dkvb.recipe import load
 from dkvb.workspace.artifacts import Workspace
+from stages import measure
 
 
 def row(name: str, taken: list[tuple[float, float, float]]) -> None:
