@@ -136,10 +136,11 @@ def first_allowed(neighbours: np.ndarray, allowed: np.ndarray, k: int) -> tuple[
         ids (N, k) int32, and (N,) bool: True where the list holds fewer than k allowed keys, so that the row needs a
             search.
     """
-    ids, short = _first_places(neighbours, allowed, k, _beginning(neighbours, k))
-    for width in (WORDS[-1], neighbours.shape[1]):
+    length, looked_at = neighbours.shape[1], _beginning(neighbours, k)
+    ids, short = _first_places(neighbours, allowed, k, looked_at)
+    for width in sorted({min(WORDS[-1], length), length}):
         rows = np.flatnonzero(short)
-        if len(rows) and _beginning(neighbours, k) < width:
+        if len(rows) and looked_at < width:
             ids[rows], short[rows] = _first_places(neighbours[rows], allowed, k, width)
     return ids, short
 
