@@ -22,6 +22,7 @@ RUNS = {
     "backends.py": ("--encoder timm:resnet18 --batch 2 --rounds 1 --only channels_last", "cosine"),
     "listing.py": ("--files 200 --classes 4 --rounds 1", "fingerprint"),
     "quantize.py": ("--only sweep --rounds 1 --codebooks 8", "21 values of N_a"),
+    "deletion.py": ("digits 3 --rounds 1", "million distances"),
     "estimator.py": ("--rows 400 --width 16 --codebooks 8", "values the same to the bit"),
     "oracles.py": ("digits --models 2 --rounds 1 --epoch 0.5", "with one order"),
     "train.py": ("--only cifar10 --rounds 1 --threads 1", "floor"),

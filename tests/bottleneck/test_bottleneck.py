@@ -125,7 +125,7 @@ def test_reselect_from_lists_equals_exact_search_even_when_lists_run_out(
 def test_short_lists_are_noticed() -> None:
     lists = np.array([[0, 1, 2], [3, 4, 5]])
     allowed = np.array([True, False, True, False, False, True])
-    ids, short = first_allowed(lists, allowed[lists], 2)
+    ids, short = first_allowed(lists, allowed, 2)
     assert ids[0].tolist() == [0, 2]
     assert short.tolist() == [False, True]
     with pytest.raises(ValueError, match="no queries"):

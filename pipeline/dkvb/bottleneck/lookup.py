@@ -51,6 +51,27 @@ class CpuLookup:
             ids[start : start + BLOCK, :places] = found if kept is None else kept[found]
         return ids
 
+    def listed(self, queries: np.ndarray, k: int) -> np.ndarray:
+        """Lists (N, k) uint16 of the k nearest keys of every query, nearest first: a third of the time of a search for
+        so many.
+
+        Two keys whose distances differ by no more than rounding may stand the other way round than in a search.
+        """
+        centred = queries - self.centre
+        squared = centred @ (-2 * self.centred.T)
+        squared += (self.centred**2).sum(1)
+        squared += (centred**2).sum(1)[:, None]
+        np.maximum(squared, 0, out=squared)
+        # of floats from 0 on, the bits have the order of the numbers: with the id below them they sort as one number
+        ranked = squared.view(np.int32).astype(np.int64)
+        ranked <<= 16
+        ranked |= np.arange(len(self.keys))
+        if k < len(self.keys):
+            ranked.partition(k - 1, axis=1)
+        nearest = np.ascontiguousarray(ranked[:, :k])
+        nearest.sort(axis=1)
+        return nearest.astype(np.uint16)
+
 
 class GpuLookup:
     """A FAISS flat index on the GPU for one codebook; all codebooks share one set of GPU resources."""
@@ -100,36 +121,72 @@ def _compact(keys: np.ndarray, allowed: np.ndarray | None) -> tuple[np.ndarray |
     return kept, np.ascontiguousarray(keys[kept])
 
 
-def first_allowed(neighbours: np.ndarray, usable: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+WORDS = (8, 16, 32, 64)
+"""Places of a neighbour list that are looked at together, as the bits of one number."""
+
+
+def first_allowed(neighbours: np.ndarray, allowed: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The first k allowed keys of every neighbour list, and which lists ran out.
 
     Args:
         neighbours: (N, K) ids, nearest first.
-        usable: (N, K) bool, whether the mask allows that key.
+        allowed: (M,) bool, whether the mask allows a key.
 
     Returns:
         ids (N, k) int32, and (N,) bool: True where the list holds fewer than k allowed keys, so that the row needs a
             search.
     """
-    ids = np.zeros((len(neighbours), k), np.int32)
-    if k == 1:
-        first = usable.argmax(1)
-        rows = np.arange(len(neighbours))
-        ids[:, 0] = neighbours[rows, first]
-        return ids, ~usable[rows, first]
-    rows, width = np.arange(len(neighbours)), min(3 * k, neighbours.shape[1])
-    while True:  # most rows find their k near the beginning of the list
-        place = usable[rows, :width].cumsum(1, dtype=np.uint16)
-        full = place[:, -1] >= k
-        taken = usable[rows, :width] & (place <= k) & full[:, None]
-        ids[rows[full]] = neighbours[rows, :width][taken].reshape(-1, k)
-        rows = rows[~full]
-        if width == neighbours.shape[1] or len(rows) == 0:
-            break
-        width = neighbours.shape[1]
-    short = np.zeros(len(neighbours), bool)
-    short[rows] = True
+    length, looked_at = neighbours.shape[1], _beginning(neighbours, k)
+    ids, short = _first_places(neighbours, allowed, k, looked_at)
+    for width in sorted({min(WORDS[-1], length), length}):
+        rows = np.flatnonzero(short)
+        if len(rows) and looked_at < width:
+            ids[rows], short[rows] = _first_places(neighbours[rows], allowed, k, width)
     return ids, short
+
+
+def runs_out(neighbours: np.ndarray, allowed: np.ndarray, k: int) -> np.ndarray:
+    """(N,) bool: which neighbour lists hold fewer than k allowed keys; arguments as for `first_allowed`."""
+    width = _beginning(neighbours, k)
+    short = np.asarray(np.bitwise_count(_bits(allowed.take(neighbours[:, :width]))) < k)
+    if width < neighbours.shape[1]:
+        short[short] = np.count_nonzero(allowed.take(neighbours[short]), axis=1) < k
+    return short
+
+
+def _beginning(neighbours: np.ndarray, k: int) -> int:
+    """In how many places of their lists (N, K) most rows find their k."""
+    return next((word for word in WORDS if word >= min(3 * k, neighbours.shape[1])), WORDS[-1])
+
+
+def _first_places(neighbours: np.ndarray, allowed: np.ndarray, k: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """`first_allowed` of the first `width` places of the lists; where these hold fewer, the ids are of no use."""
+    near = np.ascontiguousarray(neighbours[:, :width])
+    rows, width = near.shape
+    ids, usable = np.zeros((rows, k), np.int32), allowed.take(near)
+    if width > WORDS[-1]:
+        count = usable.cumsum(1, dtype=np.int32)
+        full = count[:, -1] >= k
+        ids[full] = near[full][(usable & (count <= k))[full]].reshape(-1, k)
+        return ids, ~full
+    bits = _bits(usable)
+    short = np.bitwise_count(bits) < k
+    flat, starts, one = near.reshape(-1), np.arange(0, rows * width, width), bits.dtype.type(1)
+    for place in range(k):
+        below = bits - one  # all ones where no bit is left
+        ids[:, place] = flat.take(starts + np.bitwise_count(~bits & below), mode="clip")
+        bits &= below
+    return ids, short
+
+
+def _bits(usable: np.ndarray) -> np.ndarray:
+    """(N, K) bool -> (N,) numbers of as many bits as K needs: place j of a list is bit j."""
+    width = usable.shape[1]
+    word = next(word for word in WORDS if word >= width)
+    if word != width:
+        usable = np.pad(usable, ((0, 0), (0, word - width)))
+    packed = np.packbits(usable.reshape(-1), bitorder="little").view(f"<u{word // 8}")
+    return packed.astype(packed.dtype.newbyteorder("="), copy=False)
 
 
 def reselect(
@@ -157,8 +214,7 @@ def reselect(
     if neighbours is None:
         selected, short = np.empty((len(rows), k), np.int32), np.ones(len(rows), bool)
     else:
-        lists = neighbours[rows]
-        selected, short = first_allowed(lists, allowed[lists], k)
+        selected, short = first_allowed(neighbours[rows], allowed, k)
     if short.any():
         if queries is None:
             raise ValueError("a masked lookup needs a search, and no queries were given")

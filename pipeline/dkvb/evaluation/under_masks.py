@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from dkvb.bottleneck.lookup import NONE, CpuLookup, reselect
-from dkvb.bottleneck.mask_order import NEVER
 from dkvb.bottleneck.projection import UNIT, groups
-from dkvb.bottleneck.values import codebook_logits
+from dkvb.evaluation.growing_masks import Voter
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
-from dkvb.runtime.parallel import one_thread_per_worker
+from dkvb.runtime.parallel import cores, one_thread_per_worker
 
-ROWS = 2048
-"""Rows of a block that one thread works on."""
+ROWS = 8192
+"""Rows of a block that one thread works on, at the most."""
 
 
 LOGITS = 512 * 2**20
@@ -79,36 +75,36 @@ def _logits(
     only: np.ndarray | None = None,
 ) -> np.ndarray:
     """Logits (G, N, L): the mean over codebooks, added up in codebook order, so that no bit depends on the threads."""
-    some: Any = slice(None) if only is None else only
-    codes = model.codes(split)[:, some]
+    codes = model.codes(split) if only is None else model.codes(split)[:, only]
     rows = codes.shape[1]
     logits = np.zeros((len(grid), rows, len(model.splits.classes)), np.float32)
-    blocks = [slice(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS)]
+    blocks = _blocks(rows)
     together = max(1, QUERIES // max(1, UNIT * rows * model.keys.shape[2] * 4)) * UNIT
     for group in groups(model.codebooks, together):
-        voters = []
-        for codebook in group:
-            masks = bool((order[codebook] < max(grid)).any())  # where nothing is masked, no list is read
-            near = model.neighbours(split, codebook) if masks else None
-            near = None if near is None else near[some]
-            voters.append(CodebookVotes(model, codebook, order[codebook], codes[codebook], near))
-        _give_queries(voters, split, group, max(grid), only, pool)
-        for voter in voters:
-            list(pool.map(partial(voter.add, grid, logits), blocks))
+        voters = list(pool.map(partial(Voter.of, model, order, codes, grid, split, only), group))
+        _give_queries(voters, split, group, only, pool)
+        list(pool.map(partial(_add, voters, logits), blocks))
     logits /= np.float32(model.codebooks)
     return logits
 
 
+def _blocks(rows: int) -> list[slice]:
+    """Rows in blocks of one size, as many for each thread."""
+    turns = -(-rows // (cores() * ROWS))
+    size = max(1, -(-rows // max(1, turns * cores())))
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
 def _give_queries(
-    voters: Sequence[CodebookVotes], split: str, group: range, n: int, only: np.ndarray | None, pool: ThreadPoolExecutor
+    voters: Sequence[Voter], split: str, group: range, only: np.ndarray | None, pool: ThreadPoolExecutor
 ) -> None:
-    """Give a group of codebooks the queries of the rows that one of them has to search at N = n, and of no others.
+    """Give a group of codebooks the queries of the rows that one of them has to search, and of no others.
 
     Args:
         only: the rows of the split that are looked at; None where all are.
     """
     model = voters[0].model
-    needed = np.flatnonzero(np.logical_or.reduce(list(pool.map(lambda voter: voter.needs_search(n), voters))))
+    needed = np.flatnonzero(np.logical_or.reduce(list(pool.map(Voter.needs_search, voters))))
     if not len(needed):
         return
     features = model.features(split, needed if only is None else only[needed])
@@ -119,46 +115,7 @@ def _give_queries(
         voter.queries[needed] = queries
 
 
-@dataclass
-class CodebookVotes:
-    """One codebook's votes under every mask of a sweep."""
-
-    model: StoredBottleneck
-    codebook: int
-    order: np.ndarray
-    codes: np.ndarray
-    neighbours: np.ndarray | None
-    queries: np.ndarray | None = None
-
-    @cached_property
-    def lookup(self) -> CpuLookup:
-        return CpuLookup(self.model.keys[self.codebook])
-
-    def needs_search(self, n: int) -> np.ndarray:
-        """(N,) bool: the rows that cannot be served from their neighbour lists at N = n; all others can, at any smaller
-        N as well."""
-        allowed = self.order >= n
-        needed: np.ndarray = ~allowed[self.codes].all(1)
-        if self.neighbours is not None and needed.any():
-            lists = self.neighbours[needed]
-            needed[needed] = allowed[lists].sum(1) < self.codes.shape[1]
-        return needed
-
-    def add(self, grid: Sequence[int], logits: np.ndarray, block: slice) -> None:
-        """Add this codebook's votes for a block of rows at every N.
-
-        Masks are nested, so that going up the grid only rows whose selection has just been masked have to select again.
-        """
-        values, pool = self.model.values[self.codebook], self.model.pool
-        codes = self.codes[block].astype(np.int32)
-        near = None if self.neighbours is None else self.neighbours[block]
-        queries = None if self.queries is None else self.queries[block]
-        votes = codebook_logits(codes, values, pool).copy()
-        falls = self.order[codes].min(1)  # the N from which on a row's selection is no longer allowed
-        for place in np.argsort(grid, kind="stable"):
-            rows = np.flatnonzero(falls < grid[place])
-            if len(rows):
-                selected = reselect(rows, codes.shape[1], self.order >= grid[place], self.lookup, queries, near)
-                votes[rows] = codebook_logits(selected, values, pool)
-                falls[rows] = np.where(selected == NONE, NEVER, self.order[selected]).min(1)
-            logits[place, block] += votes
+def _add(voters: Sequence[Voter], logits: np.ndarray, block: slice) -> None:
+    """Add the votes of a group of codebooks for a block of rows, one codebook after the other."""
+    for voter in voters:
+        voter.add(logits, block)

@@ -17,7 +17,7 @@ from dkvb.bottleneck.decoder import flat_ids
 from dkvb.bottleneck.keys import fit_keys
 from dkvb.bottleneck.lookup import CpuLookup
 from dkvb.bottleneck.mask_order import NEVER
-from dkvb.evaluation.under_masks import CodebookVotes
+from dkvb.evaluation.growing_masks import Voter
 from dkvb.recipe import Keys, Linear, Recipe, Train
 from dkvb.runtime.parallel import cores, one_thread_per_worker
 from dkvb.training.linear_head import new_head
@@ -157,7 +157,9 @@ class _Bottleneck:
         length = min(keys.neighbours, keys.pairs)
         near = rng.integers(0, keys.pairs, (len(queries), length), np.uint16) if listed and length else None
         logits = np.zeros((len(grid), len(queries), self.shape.classes), np.float32)
-        CodebookVotes(self.model, 0, self.order, codes, near, queries).add(grid, logits, slice(0, len(queries)))
+        voter = Voter.under(self.model, 0, self.order, codes, grid, near)
+        voter.queries = queries
+        voter.add(logits, slice(0, len(queries)))
 
 
 def _values(shape: Shape) -> tuple[float, float]:

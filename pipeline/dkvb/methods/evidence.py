@@ -48,6 +48,7 @@ class Evidence:
         self.names = [rows.model.splits.classes[c] for c in classes]
         self.judged_on = list(dict.fromkeys(rows.splits.tolist()))
         self.evaluations = 0
+        self._at_hand: tuple[np.ndarray, ChosenRows] | None = None
 
     def recognised(self, masked: np.ndarray, rows: ChosenRows | None = None) -> np.ndarray:
         """(n,) bool: which rows are recognised under a mask (C, M)."""
@@ -104,12 +105,22 @@ class Evidence:
         return self._failed(nothing | (order < NEVER), most)
 
     def _search(self, order: np.ndarray, most: int, sample: np.ndarray, above: int, first: int | None) -> int | None:
-        rows, nothing = self.rows.take(sample).listed(), self.masked | (order < 0)
+        rows, nothing = self._listed(sample), self.masked | (order < 0)
 
         def reaches(n: int) -> bool:
             return self.worst(self.recognised(nothing | (order < n), rows), rows) <= self.target
 
         return least_n(reaches, most, above, first)
+
+    def _listed(self, sample: np.ndarray) -> ChosenRows:
+        """Rows of a sample with their lists; a sample that has grown keeps those it had."""
+        if self._at_hand is None:
+            self._at_hand = sample, self.rows.take(sample).listed()
+        else:
+            known, rows = self._at_hand
+            if len(more := np.setdiff1d(sample, known)):
+                self._at_hand = np.concatenate([known, more]), rows.joined(self.rows.take(more).listed())
+        return self._at_hand[1]
 
     def _sample(self) -> np.ndarray:
         """Numbers of the rows that a search looks at: the hardest, by the model as it was trained, and every

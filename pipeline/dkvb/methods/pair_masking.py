@@ -165,10 +165,11 @@ class Masking:
         """
         always = self.trained.no_mask < 0
         always = always if masked is None else always | masked
-        return Evidence(self._rows, self.forgotten, always, self.aim if target is None else target)
+        return Evidence(self.rows, self.forgotten, always, self.aim if target is None else target)
 
     @cached_property
-    def _rows(self) -> ChosenRows:
+    def rows(self) -> ChosenRows:
+        """The rows that `evidence` looks at."""
         splits = [split for split in self.trained.splits.evaluation if split == "validation"]
         if self.recipe.counts != "proxy":
             splits.append("train")
