@@ -97,7 +97,7 @@ def as_json(value: Any) -> Markup:
 
 
 FILTERS = (
-    *("percent", "points", "spread", "deviation", "difference_deviation", "exact", "over_seeds"),
+    *("percent", "points", "short", "deviation", "difference_deviation", "exact", "over_seeds"),
     *("count", "counts", "seconds", "duration", "amount", "size", "number", "numbers", "measure"),
 )
 """Functions of `words` that templates use."""

@@ -32,7 +32,8 @@ def page(recipe: Recipe, verdicts: Sequence[Verdict], index: bool) -> str:
     for verdict in verdicts:
         for name, going in verdict.destinations.items():
             key = f"{verdict.seed}-{going.class_id}"
-            charts[f"destinations-{key}"] = verify_charts.destinations(name, going, verdict.labels)
+            if going.samples:
+                charts[f"destinations-{key}"] = verify_charts.destinations(name, going, verdict.labels)
             rows = [row for row in verdict.relearning if row.class_id == going.class_id]
             if spec := verify_charts.relearning(name, rows):
                 charts[f"relearning-{key}"] = spec

@@ -56,7 +56,8 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
             f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages."
         )
     folder = workspace.reports
-    asked = requests.pages(request_table.rows(workspace, recipe.deletion.days), folder)
+    rows = request_table.rows(workspace, recipe.deletion.days)
+    asked = requests.pages(rows, folder)
     planned = [*plan(collected), *asked]
     remove_unfinished(folder)
     listing, ours = _listed(folder), canonical_hash([__version__, sources()])
@@ -70,7 +71,7 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool) -> ReportResult:
             _write(folder, page, keys[page.name], listing)
             task.advance()
         # the index comes last, so that it never links to a page that is not there yet
-        write_text(folder / "index.html", index.html(collected, recipe.name, planned, _beside(folder)))
+        write_text(folder / "index.html", index.html(collected, recipe.name, planned, _beside(folder), rows))
         task.advance()
     _remove_gone(folder, listing, set(keys))
     write_json(folder / LISTING, {name: listing[name] for name in sorted(keys)})

@@ -1,5 +1,5 @@
 // Draws every chart of the page, again whenever the reader's system changes between light and dark, and gives each its controls:
-// a legend of switches, one for single seeds, a choice, zoom, and saving as SVG or PNG. Nothing is fetched.
+// a legend of switches, one for single seeds, choices, zoom, and saving as SVG, PNG or data. Nothing is fetched.
 window.dkvb = (() => {
   const { charts, themes, dial } = JSON.parse(document.getElementById("payload").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -130,6 +130,20 @@ window.dkvb = (() => {
       button("All", "Show all", () => set(id, start)));
   }
 
+  // the rows that a chart is drawn from, as CSV: columns go by the words of its hovers, where these name them
+  function rows(id) {
+    const titles = {}, named = (node) => {
+      if (node === null || typeof node !== "object") return;
+      for (const one of Array.isArray(node) ? node : [node]) if (one?.field && one.title) titles[one.field] ??= one.title;
+      Object.values(node).forEach(named);
+    };
+    const { datasets, ...rest } = charts[id];
+    named(rest);
+    // sets of marks that only say where a line or a label lies have one row
+    const sets = Object.values(datasets).filter((set) => set.length > 1), all = (sets.length ? sets : Object.values(datasets)).flat();
+    const fields = [...new Set(all.flatMap(Object.keys))], said = (value) => `"${String(value ?? "").replace(/"/g, '""')}"`;
+    return [fields.map((field) => said(titles[field] ?? field)), ...all.map((row) => fields.map((field) => said(row[field])))].map((row) => row.join(",")).join("\r\n");
+  }
   function save(url, name) {
     const link = element("a", { href: url, download: name });
     document.body.append(link);
@@ -160,11 +174,12 @@ window.dkvb = (() => {
     if (usermeta.zoom) left.append(zooming(id, plot));
     for (const kind of ["svg", "png"])
       right.append(button(kind.toUpperCase(), `Save this chart as ${kind.toUpperCase()}`, async () => save(await picture(id, kind), `${name}.${kind}`)));
+    right.append(button("Data", "Save what this chart is drawn from as CSV", () => save(`data:text/csv;charset=utf-8,${encodeURIComponent("\ufeff" + rows(id))}`, `${name}.csv`)));
     if (left.childElementCount) plot.before(left);
     plot.after(right);
   }
   // one drawing at a time: a change of scheme waits for the drawing before it
   let turn = draw();
   dark.addEventListener("change", () => { turn = turn.then(draw); });
-  return { charts, dial, set, has, value, picture };
+  return { charts, dial, set, has, value, picture, rows };
 })();

@@ -11,6 +11,7 @@ from dkvb.metrics.intervals import Stat
 from dkvb.pages.charts import palette
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import methods
+from dkvb.pages.facts.words import axis_label, class_label
 from dkvb.runtime.visible import visible
 
 Spec = dict[str, Any]
@@ -130,6 +131,24 @@ def roles() -> alt.Scale:
     return alt.Scale(domain=["retain", "forget"], range=["@retain", "@forget"])
 
 
+def named(index: int, name: str) -> Row:
+    """What a row says of a class: `class`, short enough for an axis, and `whole`, its whole name for a hover."""
+    return {"class": axis_label(index, name), "whole": class_label(index, name)}
+
+
+def class_tip(title: str = "class", field: str = "whole") -> Any:
+    """The whole name of a class, on a hover."""
+    return alt.Tooltip(f"{field}:N", title=title)
+
+
+def column_labels(names: Sequence[str]) -> Row:
+    """An axis's options for names below or above columns: upright where they are long and many, and every second left
+    out where there is no room, rather than one over another."""
+    long = any(len(name) > 3 for name in names)
+    angle = -90 if long and len(names) > 12 else -45 if long else 0
+    return {"labelAngle": angle, "labelLimit": 0, "labelOverlap": "parity", "labelSeparation": 1}
+
+
 def class_axis(rows: list[Row]) -> alt.Axis:
     """Class names, those that are forgotten in their colour. Rows hold `class` and `role`."""
     mine = json.dumps(sorted({visible(row["class"]) for row in rows if row["role"] == "forget"}))
@@ -138,7 +157,7 @@ def class_axis(rows: list[Row]) -> alt.Axis:
         title=None,
         domain=False,
         ticks=False,
-        labelLimit=130,
+        labelLimit=0,
         labelPadding=8,
         labelColor={"condition": {"test": test, "value": "@forget"}, "value": "@ink"},
         labelFontWeight={"condition": {"test": test, "value": "bold"}, "value": "normal"},

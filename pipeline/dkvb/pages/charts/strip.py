@@ -45,7 +45,7 @@ def strip(results: pl.DataFrame, what: What) -> Spec | None:
     several = len(rows.singles) > len(rows.dots)
     look = Legend(row["method"] for row in known)
     labels = [row["label"] for row in rows.means]
-    y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None, labelLimit=180, labelColor="@ink", labelPadding=10))
+    y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None, labelLimit=200, labelColor="@ink", labelPadding=10))
     x = _axis(rows, what)
     marked = {"x": x, "y": y, "color": look.colour, "shape": look.shape}
     tips = [
