@@ -10,7 +10,7 @@ from dkvb.metrics.intervals import Stat
 from dkvb.pages.charts import classes as classes_chart
 from dkvb.pages.charts import curve as curve_chart
 from dkvb.pages.charts import dial as dial_charts
-from dkvb.pages.charts import palette
+from dkvb.pages.charts import palette, train_beside_test
 from dkvb.pages.charts import retraining as retraining_charts
 from dkvb.pages.charts import scatter as scatter_chart
 from dkvb.pages.facts import provenance
@@ -24,6 +24,8 @@ from dkvb.pages.facts.sweeps import Swept
 from dkvb.pages.facts.verdict import verdict
 from dkvb.pages.facts.words import forgotten, others
 from dkvb.pages.page import INDEX, Content, Page, data_name, render
+from dkvb.pages.pictures import Pictures, pictures
+from dkvb.pages.pictures import inputs as inputs_of_pictures
 from dkvb.workspace.files import canonical_hash
 
 COUNTED = {
@@ -65,12 +67,16 @@ class MethodRow:
     notes: list[str]
 
 
-def pages(collected: Collected) -> list[Page]:
-    """A page per run."""
-    return [_page(collected, run) for run in collected.runs]
+def pages(collected: Collected, umap: bool = False) -> list[Page]:
+    """A page per run.
+
+    Args:
+        umap: whether its map of features is laid out by UMAP as well.
+    """
+    return [_page(collected, run, umap) for run in collected.runs]
 
 
-def _page(collected: Collected, run: ReportRun) -> Page:
+def _page(collected: Collected, run: ReportRun, umap: bool) -> Page:
     heads = collected.heads(run.setup)
     used = [*provenance.artifacts(run, heads), *(made.artifact for made in run.swept)]
     compared = any(other.methods for other in collected.runs if other.setup is run.setup)
@@ -79,14 +85,26 @@ def _page(collected: Collected, run: ReportRun) -> Page:
         *([(run.setup.compare, "Methods compared")] if compared else []),
         (run.setup.inside, "Inside the bottleneck"),
     ]
-    inputs = [[canonical_hash(artifact.manifest) for artifact in used], links]
+    inputs = [[canonical_hash(artifact.manifest) for artifact in used], links, inputs_of_pictures(run), umap]
     about = f"{run.setup.data} · {run.setup.encoder} · {run.setup.shape}"
-    return Page(run.page, f"Forget {forgotten(run)}", about, inputs, lambda: content(run, heads, links), "run")
+    return Page(
+        run.page,
+        f"Forget {forgotten(run)}",
+        about,
+        inputs,
+        lambda: content(run, heads, links, pictures(run, umap)),
+        "run",
+    )
 
 
-def content(run: ReportRun, heads: Sequence[Setup], links: Sequence[tuple[str, str]] = ()) -> Content:
-    """The page's HTML, and the charts' data to lay beside it. `heads`: linear heads on the same embedding."""
-    tables, lead, used = run_tables(run), run.lead, provenance.artifacts(run, heads)
+def content(run: ReportRun, heads: Sequence[Setup], links: Sequence[tuple[str, str]], shown: Pictures) -> Content:
+    """The page's HTML, and the charts' data to lay beside it.
+
+    Args:
+        heads: linear heads on the same embedding.
+        shown: the pictures of single samples.
+    """
+    tables, lead, used = run_tables(run) | shown.tables, run.lead, provenance.artifacts(run, heads)
     drawn_dials = dials(run)
     curves = _curves(run)
     specs: dict[str, Any] = {
@@ -95,7 +113,7 @@ def content(run: ReportRun, heads: Sequence[Setup], links: Sequence[tuple[str, s
     }
     specs |= dial_charts.charts(run, drawn_dials)
     specs |= {"scatter": scatter_chart.scatter(run), "classes": classes_chart.classes(run, lead) if lead else None}
-    specs |= retraining_charts.charts(run)
+    specs |= retraining_charts.charts(run) | train_beside_test.charts(run) | shown.charts
     html = render(
         "run.html",
         run=run,
@@ -104,6 +122,7 @@ def content(run: ReportRun, heads: Sequence[Setup], links: Sequence[tuple[str, s
         missing=missing(run, len(heads)),
         charts={name: spec for name, spec in specs.items() if spec},
         curves=curves,
+        p=shown,
         classes=_class_rows(run),
         methods=[_method_row(run, result) for result in run.methods],
         measures=measures(run),

@@ -169,7 +169,7 @@ window.dkvb = (() => {
     const plot = document.getElementById(`chart-${id}`), name = `${document.body.dataset.page}-${id}`;
     const left = element("div", { class: "controls" }), right = element("span", { class: "buttons save" });
     if (usermeta.legend) left.append(legend(id, usermeta.legend));
-    if (usermeta.choose) left.append(choice(id, usermeta.choose));
+    for (const one of usermeta.choose || []) left.append(choice(id, one));
     if (has(id, "seeds")) left.append(seeds(id));
     if (usermeta.zoom) left.append(zooming(id, plot));
     for (const kind of ["svg", "png"])

@@ -1,7 +1,13 @@
 // Every table can be saved as CSV and sorted by any column, and one of class `stack` is a list of cards on a phone.
 (() => {
+  // rows under a heading name it in a column of their own, since a file has no headings
+  const under = (row) => (row.closest("thead") ? '""' : `"${row.parentElement.querySelector("tr.kind")?.innerText.trim().replace(/"/g, '""') ?? ""}"`);
   const cell = (node) => `"${(node.dataset.value ?? said(node)).replace(/\s+/g, " ").trim().replace(/"/g, '""')}"`;
-  const csv = (table) => [...table.rows].map((row) => [...row.cells].flatMap((one) => [cell(one), ...Array(one.colSpan - 1).fill('""')]).join(",")).join("\r\n");
+  const csv = (table) => {
+    const kinds = table.querySelector("tr.kind");
+    return [...table.rows].filter((row) => !row.classList.contains("kind")).map((row) => [...(kinds ? [under(row)] : []),
+      ...[...row.cells].flatMap((one) => [cell(one), ...Array(one.colSpan - 1).fill('""')])].join(",")).join("\r\n");
+  };
   window.dkvbCsv = csv;
   // a shortened name is saved whole
   function said(node) {
@@ -112,6 +118,8 @@
       let column = 0;
       for (const one of row.cells) {
         if (one.tagName === "TD" && !one.dataset.label && one.colSpan === 1) one.dataset.label = found[column] || "";
+        // on a card what is not there need not be said; the reason, where there is one, is told on hovering the dash of the table
+        if (/^[–\s]*$/.test(one.textContent)) one.classList.add("nothing-said");
         column += one.colSpan;
       }
     }

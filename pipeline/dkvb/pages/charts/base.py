@@ -20,6 +20,9 @@ Spec = dict[str, Any]
 Row = dict[str, Any]
 """What one mark of a chart is drawn from, as JSON."""
 
+Choose = tuple[str, str, Sequence[tuple[Any, str]]]
+"""A parameter, its label, and (value, name) of what a reader may choose for it."""
+
 SHOWN = 24
 """Classes drawn where there are more than MANY; the table below the chart has them all."""
 
@@ -35,7 +38,7 @@ def finish(
     top: int = 22,
     legend: Sequence[tuple[str, str, str]] = (),
     zoom: bool = False,
-    choose: tuple[str, str, Sequence[tuple[Any, str]]] | None = None,
+    choose: Choose | Sequence[Choose] = (),
 ) -> Spec:
     """The spec of a chart that is as wide as the page lets it be.
 
@@ -43,7 +46,7 @@ def finish(
         legend: (name, colour token, shape) of entries that the page draws as buttons; needs the parameter `off`, see
             `Legend`.
         zoom: has the parameters of `zoomed`.
-        choose: parameter, its label and (value, name) of what a reader may choose for it.
+        choose: what a reader may choose, one or several.
     """
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     padding = {"left": 0, "right": 8, "top": top, "bottom": 4}
@@ -56,13 +59,12 @@ def finish(
     meta: dict[str, Any] = {"zoom": zoom}
     if legend:
         meta["legend"] = [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in legend]
-    if choose:
-        name, label_, options = choose
-        meta["choose"] = {
-            "param": name,
-            "label": label_,
-            "options": [{"value": value, "text": text} for value, text in options],
-        }
+    several: Sequence[Any] = [choose] if choose and isinstance(choose[0], str) else choose
+    if several:
+        meta["choose"] = [
+            {"param": name, "label": said, "options": [{"value": value, "text": text} for value, text in options]}
+            for name, said, options in several
+        ]
     # the page names the mode and brings its own theme
     return {key: value for key, value in spec.items() if key not in ("$schema", "config")} | {"usermeta": meta}
 
@@ -145,7 +147,8 @@ def column_labels(names: Sequence[str]) -> Row:
     """An axis's options for names below or above columns: upright where they are long and many, and every second left
     out where there is no room, rather than one over another."""
     long = any(len(name) > 3 for name in names)
-    angle = -90 if long and len(names) > 12 else -45 if long else 0
+    # upright where slanted ones would not fit: a column has to be as wide as two lines are high
+    angle = alt.ExprRef(f"width < {34 * len(names)} ? -90 : -45") if long else 0
     return {"labelAngle": angle, "labelLimit": 0, "labelOverlap": "parity", "labelSeparation": 1}
 
 

@@ -63,6 +63,8 @@ def _price(measured: Sequence[_Measured]) -> str:
     if not costs:
         return ""
     cost, most = min(costs, key=lambda pair: pair[0])
+    if cost >= 0:
+        return "Accuracy on the classes that stay falls in none of them."
     if cost >= -CLOSE:
         return f"Accuracy on the classes that stay falls by no more than one point anywhere ({points(cost)} at worst)."
     lost = points(-cost).lstrip("+")

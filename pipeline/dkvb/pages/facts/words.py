@@ -132,9 +132,10 @@ def short(name: str, limit: int = 28) -> str:
     end otherwise. Show the whole one beside it, in a title or a hover."""
     if len(name) <= limit:
         return name
-    head = (limit - 1) * 2 // 3
-    tail = limit - 1 - head
-    return f"{name[:head].rstrip()}…{name[-tail:].lstrip() if tail else ''}"
+    head, tail = name[: (limit - 1) * 2 // 3], name[-((limit - 1) // 3) :]
+    if " " in tail[:-2]:  # begin the end with a word
+        tail = tail[tail.index(" ") + 1 :]
+    return f"{head.rstrip()}…{tail}"
 
 
 def all_short(names: Sequence[str], limit: int) -> dict[str, str]:
