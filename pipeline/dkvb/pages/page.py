@@ -50,6 +50,8 @@ class Page:
     """All that the page depends on, as JSON."""
     content: Callable[[], Content]
     kind: str = "page"
+    samples: str = ""
+    """Fingerprint of the features whose single samples it shows; "" where it shows none."""
 
     def draw(self) -> Content:
         """The page itself."""

@@ -94,6 +94,7 @@ def _page(collected: Collected, run: ReportRun, umap: bool) -> Page:
         inputs,
         lambda: content(run, heads, links, pictures(run, umap)),
         "run",
+        samples=run.setup.embed.fingerprint,
     )
 
 

@@ -82,8 +82,14 @@ window.dkvb = (() => {
     return list;
   }
   function choice(id, { param, label, options }) {
-    const select = element("select", { onchange: () => set(id, { [param]: options[select.selectedIndex].value }) });
+    // charts of one group are chosen for together
+    const { group } = charts[id].usermeta, peers = Object.keys(charts).filter((one) => one === id || (group && charts[one].usermeta.group === group));
+    const select = element("select", { "data-chooses": `${group || id} ${param}`, onchange: () => {
+      document.querySelectorAll(`[data-chooses="${group || id} ${param}"]`).forEach((one) => { one.selectedIndex = select.selectedIndex; });
+      peers.forEach((one) => set(one, { [param]: options[select.selectedIndex].value }));
+    } });
     options.forEach(({ text }) => select.append(element("option", {}, text)));
+    select.selectedIndex = options.findIndex((one) => one.value === value(id, param));
     return element("label", { class: "choice" }, `${label} `, select);
   }
   function seeds(id) {

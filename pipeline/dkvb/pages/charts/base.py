@@ -39,6 +39,7 @@ def finish(
     legend: Sequence[tuple[str, str, str]] = (),
     zoom: bool = False,
     choose: Choose | Sequence[Choose] = (),
+    group: str = "",
 ) -> Spec:
     """The spec of a chart that is as wide as the page lets it be.
 
@@ -47,6 +48,7 @@ def finish(
             `Legend`.
         zoom: has the parameters of `zoomed`.
         choose: what a reader may choose, one or several.
+        group: charts of one group are chosen for together.
     """
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     padding = {"left": 0, "right": 8, "top": top, "bottom": 4}
@@ -60,6 +62,8 @@ def finish(
     if legend:
         meta["legend"] = [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in legend]
     several: Sequence[Any] = [choose] if choose and isinstance(choose[0], str) else choose
+    if group:
+        meta["group"] = group
     if several:
         meta["choose"] = [
             {"param": name, "label": said, "options": [{"value": value, "text": text} for value, text in options]}

@@ -26,7 +26,7 @@ def _matrix(found: Confusion, when: str, drawn: Sequence[int], classes: Sequence
     names = [named(index, classes[index]) for index in drawn]
     rows = [
         {"r": row["class"], "c": column["class"], "row": row["whole"], "column": column["whole"]}
-        | {"share": round(float(shares[i, j]), 4), "same": i == j}
+        | {"share": round(float(shares[i, j]), 4), "t": _whole(shares[i, j], when)}
         for i, row in enumerate(names)
         for j, column in enumerate(names)
         if np.isfinite(shares[i, j])
@@ -37,9 +37,15 @@ def _matrix(found: Confusion, when: str, drawn: Sequence[int], classes: Sequence
     x = alt.X("c:N", sort=order, axis=alt.Axis(title="taken for", **plain, **column_labels(order)))
     y = alt.Y("r:N", sort=order, axis=alt.Axis(title="class", labelLimit=0, **plain))
     base = alt.Chart(data(rows)).encode(x=x, y=y)
-    layers = [_cells(base, changes), *(_numbers(base, changes) if len(drawn) <= 12 else [])]
+    layers = [_cells(base, changes), *(_numbers(base) if len(drawn) <= 12 else [])]
     chart = alt.layer(*layers).properties(height=max(150, min(30, 480 // len(drawn)) * len(drawn)))
     return finish(chart, _said(rows, when, [names[drawn.index(one)]["class"] for one in forget if one in drawn]), 8)
+
+
+def _whole(share: float, when: str) -> str:
+    """A whole percent without its sign of percent, which has no room; of a change with its sign."""
+    said = f"{100 * share:+.0f}" if when == "difference" else f"{100 * share:.0f}"
+    return said.replace("-", "−")
 
 
 def _cells(base: Any, changes: bool) -> Any:
@@ -53,12 +59,11 @@ def _cells(base: Any, changes: bool) -> Any:
     return base.mark_rect(stroke="@page", strokeWidth=1.5).encode(color=colour, tooltip=tips)
 
 
-def _numbers(base: Any, changes: bool) -> list[Any]:
-    """Whole percents in the cells that have some; a phone is too narrow for them."""
+def _numbers(base: Any) -> list[Any]:
+    """Whole percents in the cells that have some, where there is room."""
     ink = alt.condition("abs(datum.share) > 0.6", alt.value("@page"), alt.value("@ink"))
-    text = alt.Text("share:Q", format="+.0%" if changes else ".0%")
     shown = base.transform_filter("abs(datum.share) >= 0.005").mark_text(fontSize=10)
-    return [shown.encode(text=text, color=ink, opacity=alt.value(alt.ExprRef("width < 260 ? 0 : 1")))]
+    return [shown.encode(text="t:N", color=ink, opacity=alt.value(alt.ExprRef("width < 240 ? 0 : 1")))]
 
 
 def _said(rows: Sequence[Row], when: str, forgotten: Sequence[str]) -> str:

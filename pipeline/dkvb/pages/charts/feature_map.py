@@ -78,7 +78,7 @@ def _map(found: FeatureMap, split: Split, classes: Sequence[str], forget: Sequen
         f" the {int(sum(label in forget for label in one.labels.tolist()))} of the forgotten classes."
     )
     whole = alt.layer(*layers).add_params(*params).properties(height=330)
-    return finish(whole, description, 8, legend, choose=choose)
+    return finish(whole, description, 8, legend, choose=choose, group="map")
 
 
 def _ends(found: FeatureMap) -> dict[str, tuple[float, float]]:

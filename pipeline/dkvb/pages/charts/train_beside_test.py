@@ -9,7 +9,7 @@ from dkvb.pages.charts.base import Row, Spec, data, finish, percent_axis
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.sweeps import ROLES, Role
-from dkvb.pages.facts.words import percent
+from dkvb.pages.facts.words import all_short, percent
 
 MARKS = {"training": ("@muted", "diamond"), "test": ("@ink", "circle")}
 
@@ -41,15 +41,16 @@ def _pair(name: str, train: Stat | None, test: Stat | None) -> list[Row]:
 
 
 def _dumbbells(rows: Sequence[Row], role: Role) -> Spec:
-    names = list(dict.fromkeys(row["method"] for row in rows))
+    brief = all_short(list(dict.fromkeys(row["method"] for row in rows)), 26)
+    rows, names = [row | {"label": brief[row["method"]]} for row in rows], list(brief.values())
     splits, colours, shapes = list(MARKS), [look[0] for look in MARKS.values()], [look[1] for look in MARKS.values()]
     x = alt.X("accuracy:Q", title="accuracy", axis=percent_axis(), scale=alt.Scale(zero=False, padding=8))
-    y = alt.Y("method:N", sort=names, axis=alt.Axis(title=None, labelLimit=200, labelColor="@ink"))
+    y = alt.Y("label:N", sort=names, axis=alt.Axis(title=None, labelLimit=0, labelColor="@ink"))
     look = {
         "color": alt.Color("split:N", scale=alt.Scale(domain=splits, range=colours)),
         "shape": alt.Shape("split:N", scale=alt.Scale(domain=splits, range=shapes)),
     }
-    base = alt.Chart(data(list(rows))).encode(y=y)
+    base = alt.Chart(data(rows)).encode(y=y)
     tips = [alt.Tooltip("method:N"), alt.Tooltip("split:N"), alt.Tooltip("accuracy:Q", format=".2%")]
     layers = [
         base.mark_rule(color="@line", strokeWidth=2).encode(x=alt.X("min(accuracy):Q"), x2="max(accuracy):Q"),
