@@ -90,17 +90,17 @@ def state(browser: Browser) -> dict[str, str]:
 def test_the_slider_moves_bars_point_rule_and_words_together(browser, made_up):
     browser.open(run_page(made_up), 1200)
     before = state(browser)
-    assert before["n"] == "Nv = 128,000"
+    assert before["n"] == "Nv = 130,000"
     # as from the keyboard: the slider has the focus
     browser.ask("document.getElementById('dial').focus()")
     for kind in ("rawKeyDown", "keyUp"):
         browser.call("Input.dispatchKeyEvent", type=kind, key="ArrowLeft", code="ArrowLeft", windowsVirtualKeyCode=37)
     browser.ask("new Promise((done) => setTimeout(done, 150))")
     after = state(browser)
-    assert after["n"] == "Nv = 120,000"
+    assert after["n"] == "Nv = 128,000"
     assert all(after[part] != before[part] for part in before)
     assert browser.ask("document.getElementById('dial').getAttribute('aria-valuetext')").startswith(
-        "N = 120000: 120,000 pairs masked"
+        "N = 128000: 128,000 pairs masked"
     )
     browser.ask("document.querySelector('input[value=examples]').click()")
     browser.ask("new Promise((done) => setTimeout(done, 150))")

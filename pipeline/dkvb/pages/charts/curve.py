@@ -19,7 +19,7 @@ def curve(run: ReportRun, sweep: Swept, title: str, start: int) -> Spec | None:
 
     The parameter `n`, at first `start`, is the N that the page's slider stands at. `title`: what N counts.
     """
-    names: dict[Role, str] = {"retain": others(run), "forget": short(forgotten(run))}
+    names: dict[Role, str] = {"retain": others(run), "forget": short(forgotten(run), 18)}
     rows = _rows(run, sweep, names)
     if not rows:
         return None

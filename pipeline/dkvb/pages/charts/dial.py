@@ -101,7 +101,7 @@ def _tradeoff_axes(run: ReportRun, retain: list[float]) -> tuple[Any, Any]:
     domain = [max(0, min(retain) - room), min(1.0, max(retain) + room)]
     x = alt.X(
         "forget:Q",
-        title=f"test accuracy on {short(forgotten(run), 40)}",
+        title=f"test accuracy on {short(forgotten(run), 24)}",
         scale=alt.Scale(domain=[0, 1], padding=8, nice=False),
         axis=percent_axis(),
     )

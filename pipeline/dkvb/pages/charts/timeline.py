@@ -22,8 +22,11 @@ MARKS = {
     "purged": "square",
     "restored": "triangle-down",
     "refused": "cross",
-    "deadline": "stroke",
+    "deadline": "M-0.14,-1.5H0.14V1.5H-0.14Z",
 }
+
+BESIDE = {"last verified": -9, "somebody told": 9}
+"""Pixels by which marks lie above or below the line, so that they stay apart from what happened on the same day."""
 
 
 def timeline(spans: Sequence[Span], happenings: Sequence[Happening]) -> Spec:
@@ -57,10 +60,11 @@ def timeline(spans: Sequence[Span], happenings: Sequence[Happening]) -> Spec:
     ]
     layers = [
         bars.encode(x=_day("first"), x2="last:T", y=y, color=alt.Color("standing:N", scale=stands, legend=None)),
-        dots.mark_point(filled=True, size=75, opacity=1, stroke="@page", strokeWidth=0.75, fill="@ink").encode(
-            x=_day("day"), y=y, shape=alt.Shape("what:N", scale=shapes), tooltip=tips
-        ),
     ]
+    for moved in (0, *BESIDE.values()):
+        mine = dots.transform_filter(alt.FieldOneOfPredicate("what", [w for w in MARKS if BESIDE.get(w, 0) == moved]))
+        mine = mine.mark_point(filled=True, size=75, opacity=1, fill="@ink", yOffset=moved)
+        layers.append(mine.encode(x=_day("day"), y=y, shape=alt.Shape("what:N", scale=shapes), tooltip=tips))
     counted = {what: sum(span.standing == what for span in drawn) for what in STANDING}
     said = ", ".join(f"{number} {what}" for what, number in counted.items() if number)
     description = f"Timeline of {plural(len(drawn), 'deletion request', 'deletion requests')}: {said}."
