@@ -11,12 +11,24 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from dkvb.workspace.artifacts import Workspace
+
 PATIENCE = 60  # seconds
 
 
 def program() -> str | None:
     """The browser of this machine."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def pages(workspace: Workspace) -> list[Path]:
+    """All pages of a report."""
+    return sorted(workspace.reports.glob("*.html"))
+
+
+def run_page(workspace: Workspace) -> Path:
+    """The page of its one run, or of one of several."""
+    return next(path for path in pages(workspace) if path.name.startswith(("cifar", "tiny")))
 
 
 class Browser:

@@ -10,9 +10,9 @@ import polars as pl
 from dkvb.pages.charts import confusion as confusion_chart
 from dkvb.pages.charts import feature_map as map_chart
 from dkvb.pages.charts.destinations import destinations
-from dkvb.pages.facts.answers import Answers, answers, subject
+from dkvb.pages.facts.answers import Answers, Split, answers, subject
 from dkvb.pages.facts.confusion import confusion
-from dkvb.pages.facts.feature_map import FeatureMap, feature_map
+from dkvb.pages.facts.feature_map import FeatureMap, by_class, feature_map
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.where_to import SPLIT_WORDS, WhereTo, where_table, where_to
 from dkvb.pages.facts.words import forgotten
@@ -29,6 +29,8 @@ class Pictures:
     goes: list[WhereTo] = field(default_factory=list)
     map: FeatureMap | None = None
     no_map: str = ""
+    mapped: list[tuple[str, dict[Split, tuple[int, int]]]] = field(default_factory=list)
+    """See `feature_map.by_class`."""
     charts: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
 
@@ -61,6 +63,7 @@ def pictures(run: ReportRun, umap: bool = False) -> Pictures:
         found=found,
         goes=goes,
         map=placed if isinstance(placed, FeatureMap) else None,
+        mapped=by_class(placed, classes) if isinstance(placed, FeatureMap) else [],
         no_map=placed if isinstance(placed, str) else "",
         charts=charts,
         tables={name: frame for name, frame in tables.items() if not frame.is_empty()},

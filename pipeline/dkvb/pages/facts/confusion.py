@@ -36,8 +36,10 @@ class Confusion:
         return sorted([*forget, *(int(index) for index in rest[: most - len(forget)])])
 
     def table(self, classes: Sequence[str]) -> pl.DataFrame:
-        """A row per class and answer that there is, with numbers of samples."""
+        """A row per class and answer that there is, with numbers of samples; what changed most first."""
         rows, columns = np.nonzero(self.before + self.after)
+        order = np.argsort(-np.abs(self.after - self.before)[rows, columns], kind="stable")
+        rows, columns = rows[order], columns[order]
         names = np.asarray(classes, dtype=object)
         counted = {"before": self.before[rows, columns], "after": self.after[rows, columns]}
         said = {"name": names[rows].tolist(), "answer": columns, "answer_name": names[columns].tolist()}

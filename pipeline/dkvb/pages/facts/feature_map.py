@@ -12,6 +12,7 @@ import polars as pl
 
 from dkvb.errors import UsageError
 from dkvb.pages.facts.answers import SPLITS, Answers, Asked, Split, spaced
+from dkvb.pages.facts.words import class_label
 
 POINTS = 900
 """Samples of a split on the map at most; both splits together stay small enough for a page."""
@@ -44,6 +45,22 @@ class FeatureMap:
                 columns |= {f"{layout}_{axis}": placed[split][:, place].round(2) for place, axis in enumerate("xy")}
             frames.append(pl.DataFrame({"split": [split] * len(one.rows), **columns}))
         return pl.concat(frames)
+
+
+def by_class(found: FeatureMap, classes: Sequence[str]) -> list[tuple[str, dict[Split, tuple[int, int]]]]:
+    """Of every class on the map its name and, by split, how many of its dots there are and how many of them get another
+    answer than before."""
+    rows = []
+    for index, name in enumerate(classes):
+        mine = {split: one.labels == index for split, one in found.asked.items()}
+        if not any(here.any() for here in mine.values()):
+            continue
+        counted = {
+            split: (int(mine[split].sum()), int((one.before != one.after)[mine[split]].sum()))
+            for split, one in found.asked.items()
+        }
+        rows.append((class_label(index, name), counted))
+    return rows
 
 
 def need_umap() -> None:
