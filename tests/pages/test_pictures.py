@@ -9,16 +9,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dkvb.deletion import forget, purge
+from dkvb.deletion import forget, purge, verify
 from dkvb.errors import UsageError
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.splits import Splits
+from dkvb.pages import verify as verify_page
+from dkvb.pages import written
 from dkvb.pages.facts import answers as asking
 from dkvb.pages.facts import feature_map as mapping
 from dkvb.pages.facts.answers import Answers, answers, spaced
 from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.confusion import Confusion, confusion
 from dkvb.pages.facts.feature_map import FeatureMap, feature_map
+from dkvb.pages.facts.insight import look_inside
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.where_to import where_table, where_to
 from dkvb.recipe import Recipe
@@ -158,37 +161,54 @@ def test_umap_lays_the_map_out_as_well(found):
     assert placed.places["umap"]["test"].shape == placed.places["pca"]["test"].shape
 
 
-def test_a_purge_takes_the_pictures_along(copied):
-    recipe, workspace = copied
-    pages = {index: run_of(workspace, index).page for index in (BIRD, DOG)}
-    beside = sorted(path.name for path in (workspace.reports / "data").glob("*-map.parquet"))
-    assert len(beside) == 2
-    forget.run(recipe, workspace, ["cat"])
-    purge.run(recipe, workspace, "r0001-cat")
-    assert list((workspace.reports / "data").glob("*-map.parquet")) == []
-    for page in pages.values():
-        stub = (workspace.reports / page).read_text(encoding="utf-8")
-        assert "dkvb report" in text(stub)
-        assert payload(stub) is None
-    report.run(recipe, workspace)
-    for page in pages.values():
-        html = (workspace.reports / page).read_text(encoding="utf-8")
-        assert not [chart for chart in payload(html)["charts"] if chart.startswith(("map-", "goes-", "confusion-"))]
-        assert "Rows were purged from this model" in text(html)
-    assert list((workspace.reports / "data").glob("*-map.parquet")) == []
-
-
-def test_what_a_purged_class_looked_up_is_missing_and_not_nothing(copied):
+@pytest.fixture
+def purged(copied: tuple[Recipe, Workspace]) -> tuple[Recipe, Workspace]:
+    """The same once birds were purged, with the report from before."""
     recipe, workspace = copied
     forget.run(recipe, workspace, ["bird"])
     purge.run(recipe, workspace, "r0001-bird")
+    return recipe, workspace
+
+
+def test_a_purge_takes_pages_along_that_show_samples(reported, purged):
+    _, workspace = purged
+    before = [path.name for path in (reported[1].reports / "data").glob("*-map.parquet")]
+    assert len(before) == 2
+    assert list((workspace.reports / "data").glob("*-map.parquet")) == []
+    for index in (BIRD, DOG):
+        stub = (workspace.reports / run_of(workspace, index).page).read_text(encoding="utf-8")
+        assert "dkvb report" in text(stub)
+        assert payload(stub) is None
+        assert answers(run_of(workspace, index)).startswith("Rows were purged from this model")
+    known = written.hashes(workspace.reports)
+    assert not [name for name in known if name.endswith("-map.parquet")]
+    assert written.wrong(workspace.reports) == {}
+
+
+def test_what_a_purged_class_looked_up_is_missing_and_not_nothing(purged):
+    run = run_of(purged[1], BIRD)
+    seen = look_inside(run.setup, collect(purged[1]).runs)
+    assert (seen.purged, seen.classes) == ([BIRD], [0, CAT, DOG])
+    assert seen.pairs.shape == (3, 3)
+    for mask in seen.masks:
+        assert [share is None for share in mask.hidden] == [False, True, False, False]
+        assert (mask.where is None) == (mask.run.forget == (BIRD,))
+
+
+@pytest.mark.slow
+def test_after_a_purge_no_page_has_an_empty_chart(purged):
+    recipe, workspace = purged
     report.run(recipe, workspace)
-    [page] = workspace.reports.glob("bottleneck-*.html")
-    html = page.read_text(encoding="utf-8")
-    charts = payload(html)["charts"]
-    assert "The rows of 1 bird were purged" in text(html)
-    assert {row["class"] for row in charts["hidden"]["datasets"]["rows0"]} == {"0 airplane", "2 cat", "3 dog"}
-    assert {row["r"] for row in charts["overlap"]["datasets"]["rows0"]} == {"0 airplane", "2 cat", "3 dog"}
-    masks = {row["m"] for row in charts["where"]["datasets"]["rows0"]}
-    assert masks
-    assert not [mask for mask in masks if mask.endswith(" 1")]
+    verify_page.write(recipe, workspace, verify.run(recipe, workspace))
+    for page in workspace.reports.glob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        for name, spec in ((payload(html) or {}).get("charts") or {}).items():
+            rows = [row for rows in spec["datasets"].values() for row in rows]
+            assert rows, (page.name, name)
+            assert not name.startswith(("map-", "goes-", "confusion-", "destinations-0-1", "relearning-0-1"))
+            assert not [row for row in rows if row.get("class") == "1 bird" and row.get("v") == 0], (page.name, name)
+    said = text((workspace.reports / "verify.html").read_text(encoding="utf-8"))
+    assert "No row of it is left that it could be learned from again" in said
+    assert "No test rows of the forgotten classes are left" in said
+    said = text((workspace.reports / run_of(workspace, DOG).page).read_text(encoding="utf-8"))
+    assert "Rows were purged from this model" in said

@@ -10,6 +10,8 @@ from dkvb.recipe import Recipe
 from dkvb.stages import report
 from fakes import Fake, workspace_at
 
+pytestmark = pytest.mark.slow
+
 CUT = """[...document.querySelectorAll('main .scroll:not(.matrix)')].filter((box) => !box.closest('details'))
   .filter((box) => box.scrollWidth > box.clientWidth + 1).map((box) => box.getAttribute('aria-label'))"""
 HIDDEN = """[...document.querySelectorAll('main table')].filter((table) => !table.closest('details, .matrix'))
@@ -67,8 +69,8 @@ def test_no_label_of_a_curve_lies_over_another(browser, tmp_path, classes):
 
 UNSORTED = """[...document.querySelectorAll('main table')].filter((table) => table.tHead
   && table.tBodies[0].rows.length > 1 && !table.querySelector('button.sort')).length"""
-UNSAVED = """[...document.querySelectorAll('.plot')].filter((plot) => [...plot.parentElement.querySelectorAll('.save button')]
-  .map((one) => one.textContent).join() !== 'SVG,PNG,Data').length"""
+UNSAVED = """[...document.querySelectorAll('.plot')].map((plot) => plot.parentElement.querySelectorAll('.save button'))
+  .filter((buttons) => [...buttons].map((one) => one.textContent).join() !== 'SVG,PNG,Data').length"""
 
 
 def test_every_table_can_be_sorted_and_every_chart_saved_three_ways(browser, made_up, true):

@@ -122,7 +122,8 @@ def _fallback_table(setup: Setup, seen: Insight) -> pl.DataFrame:
                 "name": name,
                 "hidden": _mean(mask.hidden[index]),
             }
-            row["instead"] = _mean(stat(float(fall.owners[index]) for fall in mask.falls))
+            owned = stat(float(fall.owners[index]) for fall in mask.falls)
+            row["instead"] = None if index in seen.purged else _mean(owned)
             row["predicted_before"] = _mean(stat(float(fall.before[index]) for fall in mask.falls))
             row["predicted_after"] = _mean(stat(float(fall.after[index]) for fall in mask.falls))
             rows.append(row)

@@ -129,7 +129,8 @@ def _fallback_rows(setup: Setup, mask: Mask) -> list[Row]:
     shares: dict[str, Any] = dict(zip((name for name, *_ in KINDS), (owners, after), strict=True))
     classes = range(len(setup.classes))
     worth = _worth(mask.run.forget, [max(float(owners[index]), float(after[index])) for index in classes])
-    labels = {index: named(index, setup.classes[index]) for index in worth}
+    # of a class whose rows were purged it is not known which pairs it used
+    labels = {index: named(index, setup.classes[index]) for index in worth if mask.hidden[index]}
     labels[len(classes)] = {"class": NOBODY, "whole": NOBODY}
     return [
         {"m": mask.id, **label, "kind": kind, "v": round(float(values[index]), 4)}
