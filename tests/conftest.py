@@ -30,7 +30,7 @@ from source_files import save
 # pandas looks for a library of the name of our folder tests/bottleneck, and would take the folder for it
 sys.modules["bottleneck"] = None  # type: ignore[assignment]
 
-pytest_plugins = ["fakes", "forked", "tiny_clip", "attacked"]  # fixtures of the report, processes, encoders, attacks
+pytest_plugins = ["fakes", "forked", "tiny_clip", "attacked", "browser"]  # fixtures of the report, processes, …
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside this checkout")

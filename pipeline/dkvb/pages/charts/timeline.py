@@ -62,7 +62,10 @@ def timeline(spans: Sequence[Span], happenings: Sequence[Happening]) -> Spec:
         bars.encode(x=_day("first"), x2="last:T", y=y, color=alt.Color("standing:N", scale=stands, legend=None)),
     ]
     for moved in (0, *BESIDE.values()):
-        mine = dots.transform_filter(alt.FieldOneOfPredicate("what", [w for w in MARKS if BESIDE.get(w, 0) == moved]))
+        kinds = [what for what in there if BESIDE.get(what, 0) == moved]
+        if not kinds:
+            continue
+        mine = dots.transform_filter(alt.FieldOneOfPredicate("what", kinds))
         mine = mine.mark_point(filled=True, size=75, opacity=1, fill="@ink", yOffset=moved)
         layers.append(mine.encode(x=_day("day"), y=y, shape=alt.Shape("what:N", scale=shapes), tooltip=tips))
     counted = {what: sum(span.standing == what for span in drawn) for what in STANDING}
