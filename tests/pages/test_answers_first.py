@@ -12,6 +12,7 @@ from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.dials import dials
 from dkvb.pages.facts.headline import headline, requested
 from dkvb.pages.facts.timeline import happenings_table, next_step
+from dkvb.pages.page import coded
 from dkvb.records.requests import RequestRow
 from fakes import Fake, workspace_at
 from page_text import payload, text, written
@@ -153,3 +154,8 @@ def test_requests_say_how_they_stand_and_what_is_next():
         ("r3", date(2026, 3, 4), "purged", ""),
         ("r3", date(2026, 3, 31), "deadline", ""),
     ]
+
+
+def test_commands_in_sentences_are_marked_as_code():
+    assert coded("run `dkvb <x>`, then") == "run <code>dkvb &lt;x&gt;</code>, then"
+    assert coded("a ` alone <b>") == "a ` alone &lt;b&gt;"

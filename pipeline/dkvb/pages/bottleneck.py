@@ -14,7 +14,7 @@ from dkvb.pages.charts import codebooks, masks, overlap
 from dkvb.pages.facts.insight import Insight, look_inside, masks_of
 from dkvb.pages.facts.runs import Collected, ReportRun
 from dkvb.pages.facts.setups import Setup
-from dkvb.pages.facts.words import class_label, listed
+from dkvb.pages.facts.words import class_label, class_names
 from dkvb.pages.page import INDEX, Content, Page, data_name, render
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.finished import Artifact
@@ -74,7 +74,7 @@ def content(setup: Setup, runs: list[ReportRun]) -> Content:
         used=seen.share("used"),
         effective=seen.share("effective"),
         near=seen.nearest(setup),
-        purged=listed([class_label(index, setup.classes[index]) for index in seen.purged]),
+        purged=class_names([setup.classes[index] for index in seen.purged]),
         labels=[class_label(index, name) for index, name in enumerate(setup.classes)],
         tables={name: data_name(setup.inside, name) for name in tables},
         links=[INDEX, *compared],

@@ -9,7 +9,7 @@ from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.words import percent
 
 MODELS = {
-    "before": ("before", "@line"),
+    "before": ("before", "@muted"),
     "after": ("after", "@activations"),
     "unlearned": ("this model", "@activations"),
     "oracle": ("retrained without it", "@retrain"),

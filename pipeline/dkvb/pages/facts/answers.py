@@ -88,7 +88,7 @@ def answers(run: ReportRun) -> Answers | str:
     try:
         return _answers(run, result, trained, unlearned)
     except UNREADABLE:
-        return "Its features, codes, values or mask are missing or damaged; “dkvb status --check” says which."
+        return "Its features, codes, values or mask are missing or damaged; `dkvb status --check` says which."
 
 
 def subject(run: ReportRun) -> tuple[MethodResult, Trained, Artifact] | str:
