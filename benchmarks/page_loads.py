@@ -1,7 +1,8 @@
 """How large the pages of a report are, and how long Chromium takes to show them.
 
-`python benchmarks/page_loads.py REPORTS`. Per page: bytes of the page itself, of the charts' library beside it, and of the data that it links; wall time until all
-charts are drawn, and the processor time that Chromium's processes take for it, each the median of several loads.
+`python benchmarks/page_loads.py REPORTS`. Per page: bytes of the page itself, of the charts' library beside it, and of
+the data that it links; wall time until all charts are drawn, and the processor time that Chromium's processes take for
+it, each the median of several loads.
 """
 
 from __future__ import annotations
