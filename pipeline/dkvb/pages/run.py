@@ -24,8 +24,8 @@ from dkvb.pages.facts.sweeps import Swept
 from dkvb.pages.facts.verdict import verdict
 from dkvb.pages.facts.words import forgotten, others
 from dkvb.pages.page import INDEX, Content, Page, data_name, render
-from dkvb.pages.pictures import Pictures, pictures
-from dkvb.pages.pictures import inputs as inputs_of_pictures
+from dkvb.pages.sample_charts import SampleCharts, sample_charts
+from dkvb.pages.sample_charts import inputs as inputs_of_samples
 from dkvb.workspace.files import canonical_hash
 
 COUNTED = {
@@ -85,25 +85,25 @@ def _page(collected: Collected, run: ReportRun, umap: bool) -> Page:
         *([(run.setup.compare, "Methods compared")] if compared else []),
         (run.setup.inside, "Inside the bottleneck"),
     ]
-    inputs = [[canonical_hash(artifact.manifest) for artifact in used], links, inputs_of_pictures(run), umap]
+    inputs = [[canonical_hash(artifact.manifest) for artifact in used], links, inputs_of_samples(run), umap]
     about = f"{run.setup.data} · {run.setup.encoder} · {run.setup.shape}"
     return Page(
         run.page,
         f"Forget {forgotten(run)}",
         about,
         inputs,
-        lambda: content(run, heads, links, pictures(run, umap)),
+        lambda: content(run, heads, links, sample_charts(run, umap)),
         "run",
         samples=run.setup.embed.fingerprint,
     )
 
 
-def content(run: ReportRun, heads: Sequence[Setup], links: Sequence[tuple[str, str]], shown: Pictures) -> Content:
+def content(run: ReportRun, heads: Sequence[Setup], links: Sequence[tuple[str, str]], shown: SampleCharts) -> Content:
     """The page's HTML, and the charts' data to lay beside it.
 
     Args:
         heads: linear heads on the same embedding.
-        shown: the pictures of single samples.
+        shown: the charts of single samples.
     """
     tables, lead, used = run_tables(run) | shown.tables, run.lead, provenance.artifacts(run, heads)
     drawn_dials = dials(run)

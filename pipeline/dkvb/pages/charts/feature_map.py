@@ -8,7 +8,7 @@ from typing import Any
 
 from dkvb.pages.charts.base import Choose, Row, Spec, data, finish, off
 from dkvb.pages.charts.lazy import alt
-from dkvb.pages.facts.answers import Split
+from dkvb.pages.facts.asked import Split
 from dkvb.pages.facts.feature_map import LAYOUTS, FeatureMap
 from dkvb.pages.facts.where_to import SPLIT_WORDS
 from dkvb.pages.facts.words import axis_label

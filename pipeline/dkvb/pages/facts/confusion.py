@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from dkvb.pages.facts.answers import Answers
+from dkvb.pages.facts.asked import Answers
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from dkvb.errors import UsageError
-from dkvb.pages.facts.answers import SPLITS, Answers, Asked, Split, spaced
+from dkvb.pages.facts.asked import SPLITS, Answers, Asked, Split, spaced
 from dkvb.pages.facts.words import class_label
 
 POINTS = 900

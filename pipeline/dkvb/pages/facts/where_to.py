@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from dkvb.pages.facts.answers import SPLITS, Answers, Split
+from dkvb.pages.facts.asked import SPLITS, Answers, Split
 from dkvb.pages.facts.words import percent
 
 SPLIT_WORDS: dict[Split, str] = {"test": "test samples", "train": "training samples"}

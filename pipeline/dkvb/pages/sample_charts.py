@@ -1,4 +1,4 @@
-"""Pictures of single samples on a run's page: confusion, where the forgotten samples go, and the map of features."""
+"""Charts of single samples on a run's page: confusion, where the forgotten samples go, and the map of features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 from dkvb.pages.charts import confusion as confusion_chart
 from dkvb.pages.charts import feature_map as map_chart
 from dkvb.pages.charts.destinations import destinations
-from dkvb.pages.facts.answers import Answers, Split, answers, subject
+from dkvb.pages.facts.asked import Answers, Split, answers, subject
 from dkvb.pages.facts.confusion import confusion
 from dkvb.pages.facts.feature_map import FeatureMap, by_class, feature_map
 from dkvb.pages.facts.runs import ReportRun
@@ -21,7 +21,7 @@ from dkvb.workspace.names import MASK
 
 
 @dataclass(frozen=True)
-class Pictures:
+class SampleCharts:
     """Charts, tables and what a template says of them; `lacking` says in a sentence why there are none."""
 
     lacking: str = ""
@@ -35,7 +35,7 @@ class Pictures:
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
 
 
-def pictures(run: ReportRun, umap: bool = False) -> Pictures:
+def sample_charts(run: ReportRun, umap: bool = False) -> SampleCharts:
     """All that can be drawn of a run's samples.
 
     Args:
@@ -43,7 +43,7 @@ def pictures(run: ReportRun, umap: bool = False) -> Pictures:
     """
     found = answers(run)
     if isinstance(found, str):
-        return Pictures(lacking=found)
+        return SampleCharts(lacking=found)
     classes, goes = run.setup.classes, where_to(found, run.forget)
     tested, placed = len(found.asked["test"].rows), feature_map(found, umap)
     charts: dict[str, Any] = {}
@@ -59,7 +59,7 @@ def pictures(run: ReportRun, umap: bool = False) -> Pictures:
     if isinstance(placed, FeatureMap):
         charts |= map_chart.charts(placed, classes, run.forget)
         tables["map"] = placed.table(classes)
-    return Pictures(
+    return SampleCharts(
         found=found,
         goes=goes,
         map=placed if isinstance(placed, FeatureMap) else None,
@@ -71,7 +71,7 @@ def pictures(run: ReportRun, umap: bool = False) -> Pictures:
 
 
 def inputs(run: ReportRun) -> list[Any]:
-    """What the pictures depend on beside a run's own artifacts, as JSON."""
+    """What they depend on beside a run's own artifacts, as JSON."""
     found = subject(run)
     there = isinstance(found, str) or (found[2].path / MASK).exists()
     oracles = [[seed, canonical_hash(oracle.manifest)] for seed, oracle in sorted(run.oracles.items())]

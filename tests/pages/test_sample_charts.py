@@ -15,9 +15,9 @@ from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.splits import Splits
 from dkvb.pages import verify as verify_page
 from dkvb.pages import written
-from dkvb.pages.facts import answers as asking
+from dkvb.pages.facts import asked as asking
 from dkvb.pages.facts import feature_map as mapping
-from dkvb.pages.facts.answers import Answers, answers, spaced
+from dkvb.pages.facts.asked import Answers, answers, spaced
 from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.confusion import Confusion, confusion
 from dkvb.pages.facts.feature_map import FeatureMap, feature_map

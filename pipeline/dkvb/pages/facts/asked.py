@@ -1,7 +1,7 @@
 """What a bottleneck answers to single samples: before unlearning, after it, and as a retrained model would.
 
 The pictures of single samples are drawn from it: confusion, where samples go, and the map. Only rows that are still
-there are asked; a purge takes the pages with them along (`dkvb.pages.samples`).
+there are asked; a purge takes the pages with them along (`Page.samples`).
 """
 
 from __future__ import annotations
