@@ -8,8 +8,14 @@ import select
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from dkvb.recipe import Recipe
+from dkvb.workspace.artifacts import Workspace
 
 PATIENCE = 60  # seconds
 
@@ -17,6 +23,33 @@ PATIENCE = 60  # seconds
 def program() -> str | None:
     """The browser of this machine."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all tests of a process."""
+    found = program()
+    if not found:
+        pytest.skip("no chromium on PATH: pages were not opened in a browser")
+    opened = Browser(found, tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def true(browser: Browser, reported: tuple[Recipe, Workspace]) -> Workspace:
+    """A workspace with a report of what was truly computed."""
+    return reported[1]
+
+
+def pages(workspace: Workspace) -> list[Path]:
+    """All pages of a report."""
+    return sorted(workspace.reports.glob("*.html"))
+
+
+def run_page(workspace: Workspace) -> Path:
+    """The page of its one run, or of one of several."""
+    return next(path for path in pages(workspace) if path.name.startswith(("cifar", "tiny")))
 
 
 class Browser:

@@ -30,8 +30,8 @@ from source_files import save
 # pandas looks for a library of the name of our folder tests/bottleneck, and would take the folder for it
 sys.modules["bottleneck"] = None  # type: ignore[assignment]
 
-# fixtures of the report, processes, encoders, attacks, pictures
-pytest_plugins = ["fakes", "forked", "tiny_clip", "attacked", "pictured"]
+# fixtures of the report, processes, encoders, attacks, pictures, Chromium
+pytest_plugins = ["fakes", "forked", "tiny_clip", "attacked", "pictured", "browser"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside this checkout")

@@ -96,7 +96,7 @@ def test_the_picture_has_a_mark_for_each_that_was_measured() -> None:
         # on top of the others
         ("Masking by votes (ours)", 0.3, 0.97, "2.0 s"),
     ]
-    assert [option["value"] for option in picture["usermeta"]["choose"]["options"]] == [DISTANCE, KLOM]
+    assert [option["value"] for option in picture["usermeta"]["choose"][0]["options"]] == [DISTANCE, KLOM]
     assert [entry["name"] for entry in picture["usermeta"]["legend"]] == [
         "retrained without the class",
         "nothing unlearned",

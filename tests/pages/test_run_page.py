@@ -87,7 +87,7 @@ def test_the_dial_holds_every_step_and_both_choices_of_n(full):
     }
     assert dial["said"][0]["forget"] == "96.50% (96.5 to 96.5; sd 0.0)"
     rows = payload(full[2])["charts"]["dial-classes"]["datasets"]["rows0"]
-    assert len(rows) == (21 + 21 + 21) * 10
+    assert len(rows) == (21 + 1 + 21 + 21) * 10  # the votes that were used are none of those that were swept
     [bar] = [row for row in rows if (row["m"], row["n"], row["class"]) == ("activations", 200_000, "0 airplane")]
     sweeps = [artifact for artifact in full[0].all("unlearn") if artifact.settings["kind"] == "sweep"]
     mine = [

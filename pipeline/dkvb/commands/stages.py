@@ -155,7 +155,12 @@ def unlearn(options: Options) -> None:
 @command(
     app, HEADING, "recipe data_root data_dir reports_dir force", examples="dkvb report --reports-dir public/reports"
 )
-def report(options: Options) -> None:
+def report(
+    options: Options,
+    umap: Annotated[
+        bool, typer.Option("--umap", help="Lay maps of features out by UMAP as well (extra `umap`; takes longer).")
+    ] = False,
+) -> None:
     """Stage 5: HTML pages of everything in the workspace.
 
     Needs `dkvb train`; pages whose contents have not changed are left as they are.
@@ -164,7 +169,7 @@ def report(options: Options) -> None:
     from dkvb.commands import answers, tables
     from dkvb.stages import report
 
-    entries = report.run(recipe, workspace, force=options.force)
+    entries = report.run(recipe, workspace, force=options.force, umap=umap)
     options.show(answers.Report(report=entries), lambda: tables.report(entries))
 
 

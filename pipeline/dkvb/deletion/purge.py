@@ -27,6 +27,7 @@ from dkvb.recipe import Recipe
 from dkvb.records.deletion import RequestEntry
 from dkvb.records.purges import PurgeBegun, PurgePlan, PurgeRecord, Scan, SplitRows
 from dkvb.runtime import progress
+from dkvb.stages import report
 from dkvb.workspace import exact_values, request_writing, requests
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.beside_purge import erasing
@@ -209,6 +210,8 @@ def _erase(workspace: Workspace, request: Request, begun: PurgeBegun) -> PurgeBe
     _zero_standing(reach)
     for model in reach.covered:
         standing.tidy(workspace, model.fingerprint)
+    if dropped := report.drop_samples(workspace, reach.features.fingerprint):
+        progress.note(f"purge: pages that showed single samples were taken away ({len(dropped)}): run `dkvb report`.")
     done = erase(reach, deleted, request.path / STAGING, copies)
     made_from.carry_on(workspace, begun.unfit or [])
     looked = scan([workspace.root, workspace.reports], Needles.load(request.path / NEEDLES))

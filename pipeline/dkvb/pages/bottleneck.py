@@ -15,7 +15,7 @@ from dkvb.pages.facts.insight import Insight, look_inside, masks_of
 from dkvb.pages.facts.runs import Collected, ReportRun
 from dkvb.pages.facts.setups import Setup
 from dkvb.pages.facts.shown import mask_pictures
-from dkvb.pages.facts.words import class_label
+from dkvb.pages.facts.words import class_label, class_names
 from dkvb.pages.page import INDEX, Content, Page, data_name, render
 from dkvb.pictures.album import Album
 from dkvb.workspace.files import canonical_hash
@@ -77,6 +77,7 @@ def content(setup: Setup, runs: list[ReportRun], album: Album | None = None) -> 
         used=seen.share("used"),
         effective=seen.share("effective"),
         near=seen.nearest(setup),
+        purged=class_names([setup.classes[index] for index in seen.purged]),
         labels=[class_label(index, name) for index, name in enumerate(setup.classes)],
         tables={name: data_name(setup.inside, name) for name in tables},
         links=[INDEX, *compared],
@@ -125,7 +126,8 @@ def _fallback_table(setup: Setup, seen: Insight) -> pl.DataFrame:
                 "name": name,
                 "hidden": _mean(mask.hidden[index]),
             }
-            row["instead"] = _mean(stat(float(fall.owners[index]) for fall in mask.falls))
+            owned = stat(float(fall.owners[index]) for fall in mask.falls)
+            row["instead"] = None if index in seen.purged else _mean(owned)
             row["predicted_before"] = _mean(stat(float(fall.before[index]) for fall in mask.falls))
             row["predicted_after"] = _mean(stat(float(fall.after[index]) for fall in mask.falls))
             rows.append(row)

@@ -1,4 +1,5 @@
-"""The index: one row per run, the trained models, and what is still to be done."""
+"""The index: what came of it all in a sentence, one row per run, links, the trained models, and what is still to be
+done."""
 
 from __future__ import annotations
 
@@ -7,10 +8,13 @@ from dataclasses import dataclass
 
 from dkvb.pages.facts import words
 from dkvb.pages.facts.gaps import Missing, missing
+from dkvb.pages.facts.headline import headline, requested
 from dkvb.pages.facts.runs import Collected, ReportRun
 from dkvb.pages.facts.setups import Setup
 from dkvb.pages.facts.sweeps import ROLES, Role
+from dkvb.pages.facts.verdict import verdict
 from dkvb.pages.page import Page, render
+from dkvb.records.requests import RequestRow
 
 WIDTH, HEIGHT, EDGE = 240, 72, 4
 
@@ -36,9 +40,18 @@ class RunRow:
     spark: Spark | None
     missing: list[Missing]
 
+    @property
+    def said(self) -> str:
+        """What came of it, in a sentence or two."""
+        return " ".join(verdict(self.run, self.run.lead)) if self.run.lead else ""
+
 
 def html(
-    collected: Collected, recipe: str, others: Sequence[Page] = (), beside: Sequence[tuple[str, str, str]] = ()
+    collected: Collected,
+    recipe: str,
+    others: Sequence[Page] = (),
+    beside: Sequence[tuple[str, str, str]] = (),
+    asked: Sequence[RequestRow] = (),
 ) -> str:
     """The index's HTML.
 
@@ -46,6 +59,7 @@ def html(
         recipe: name of the recipe that the report was asked with.
         others: the pages that it links to.
         beside: (file name, title, what it shows) of pages that other commands have written.
+        asked: all deletion requests.
     """
     unlearned = {run.setup.key for run in collected.runs}
     bottlenecks = [setup for setup in collected.setups if setup.model == "dkvb"]
@@ -55,6 +69,8 @@ def html(
     return render(
         "index.html",
         runs=[RunRow(run, spark(run), missing(run, len(collected.heads(run.setup)))) for run in collected.runs],
+        headline=headline(collected.runs),
+        requested=requested(asked),
         waiting=[setup for setup in bottlenecks if setup.key not in unlearned],
         no_bottleneck=not bottlenecks,
         groups=list(groups.values()),

@@ -14,7 +14,7 @@ from typing import Any
 
 import jinja2
 import polars as pl
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dkvb.pages.charts import palette
 from dkvb.pages.facts import words
@@ -50,6 +50,8 @@ class Page:
     """All that the page depends on, as JSON."""
     content: Callable[[], Content]
     kind: str = "page"
+    samples: str = ""
+    """Fingerprint of the features whose single samples it shows; "" where it shows none."""
 
     def draw(self) -> Content:
         """The page itself."""
@@ -96,8 +98,17 @@ def as_json(value: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
+def coded(sentence: str) -> Markup:
+    """A sentence with what stands between backticks as code."""
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:  # one of them has no fellow
+        return escape(sentence)
+    marked = [Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)]
+    return Markup("").join(marked)
+
+
 FILTERS = (
-    *("percent", "points", "spread", "deviation", "difference_deviation", "exact", "over_seeds"),
+    *("percent", "points", "short", "deviation", "difference_deviation", "exact", "over_seeds"),
     *("class_names", "count", "counts", "seconds", "duration", "amount", "size", "number", "numbers", "measure"),
 )
 """Functions of `words` that templates use."""
@@ -112,7 +123,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    env.filters |= {name: getattr(words, name) for name in FILTERS}
+    env.filters |= {name: getattr(words, name) for name in FILTERS} | {"coded": coded}
     env.globals |= {"plural": words.plural, "look": palette.look, "version": __version__}
     return env
 

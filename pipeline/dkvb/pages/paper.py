@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import polars as pl
@@ -84,6 +85,7 @@ def content(parts: Sequence[Part]) -> Content:
         "paper.html",
         parts=parts,
         tables=rows,
+        grouped=grouped,
         charts={figure.id: figure.spec for figure in figures},
         figures=figures,
         splits=TABLE_1_COLUMNS,
@@ -93,6 +95,15 @@ def content(parts: Sequence[Part]) -> Content:
         file=data_name(NAME, "numbers") if "numbers" in tables else "",
     )
     return Content(html, tables)
+
+
+def grouped(rows: Sequence[Any]) -> list[tuple[str, list[Any]]]:
+    """Rows of a table by their data set, and where rows say so by the paper's table, in their order."""
+
+    def kind(row: Any) -> str:
+        return f"{row.title}, {row.table}" if getattr(row, "table", "") else str(row.title)
+
+    return [(name, list(mine)) for name, mine in groupby(rows, kind)]
 
 
 def _figures(part: Part, place: str) -> list[Figure]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dkvb.pages.page import INDEX, Content, Page, render
+from dkvb.pages.charts.timeline import SHOWN, STANDING, timeline
+from dkvb.pages.facts.headline import requested
+from dkvb.pages.facts.timeline import happenings, happenings_table, next_step, spans
+from dkvb.pages.page import INDEX, Content, Page, data_name, render
 from dkvb.records.requests import RequestRow
 from dkvb.workspace.names import RECEIPTS
 
@@ -24,10 +27,20 @@ def pages(rows: Sequence[RequestRow], reports: Path) -> list[Page]:
     there = {name: link for name, link in links.items() if (reports / link).is_file()}
 
     def content() -> Content:
-        late = sum(row.overdue for row in rows)
-        unanswered = sum(row.answered is None for row in rows)
-        html = render("requests.html", rows=rows, receipts=there, late=late, unanswered=unanswered, links=[INDEX])
-        return Content(html, {})
+        tables = {"timeline": happenings_table(rows)}
+        html = render(
+            "requests.html",
+            rows=rows,
+            steps={row.request: next_step(row) for row in rows},
+            receipts=there,
+            said=requested(rows),
+            charts={"timeline": timeline(spans(rows), happenings(rows))},
+            standings=STANDING,
+            shown=SHOWN,
+            tables={name: data_name(NAME, name) for name in tables},
+            links=[INDEX],
+        )
+        return Content(html, tables)
 
     inputs = [[row.model_dump(mode="json") for row in rows], there]
     return [Page(NAME, "Deletion requests", "every request, its verdict and its deadline", inputs, content, "requests")]

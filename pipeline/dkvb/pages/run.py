@@ -10,7 +10,7 @@ from dkvb.metrics.intervals import Stat
 from dkvb.pages.charts import classes as classes_chart
 from dkvb.pages.charts import curve as curve_chart
 from dkvb.pages.charts import dial as dial_charts
-from dkvb.pages.charts import palette
+from dkvb.pages.charts import palette, train_beside_test
 from dkvb.pages.charts import retraining as retraining_charts
 from dkvb.pages.charts import scatter as scatter_chart
 from dkvb.pages.facts import provenance
@@ -25,6 +25,8 @@ from dkvb.pages.facts.sweeps import Swept
 from dkvb.pages.facts.verdict import verdict
 from dkvb.pages.facts.words import forgotten, others
 from dkvb.pages.page import INDEX, Content, Page, data_name, render
+from dkvb.pages.sample_charts import SampleCharts, sample_charts
+from dkvb.pages.sample_charts import inputs as inputs_of_samples
 from dkvb.pictures.album import Album
 from dkvb.workspace.files import canonical_hash
 
@@ -67,12 +69,16 @@ class MethodRow:
     notes: list[str]
 
 
-def pages(collected: Collected) -> list[Page]:
-    """A page per run."""
-    return [_page(collected, run) for run in collected.runs]
+def pages(collected: Collected, umap: bool = False) -> list[Page]:
+    """A page per run.
+
+    Args:
+        umap: whether its map of features is laid out by UMAP as well.
+    """
+    return [_page(collected, run, umap) for run in collected.runs]
 
 
-def _page(collected: Collected, run: ReportRun) -> Page:
+def _page(collected: Collected, run: ReportRun, umap: bool) -> Page:
     heads = collected.heads(run.setup)
     used = [*provenance.artifacts(run, heads), *(made.artifact for made in run.swept)]
     compared = any(other.methods for other in collected.runs if other.setup is run.setup)
@@ -83,17 +89,37 @@ def _page(collected: Collected, run: ReportRun) -> Page:
     ]
     album = album_of(collected, run)
     shown = album.state(run.setup.embed) if album else None
-    inputs = [[canonical_hash(artifact.manifest) for artifact in used], links, shown]
+    inputs = [
+        [canonical_hash(artifact.manifest) for artifact in used],
+        *(links, shown, inputs_of_samples(run), umap),
+    ]
     about = f"{run.setup.data} · {run.setup.encoder} · {run.setup.shape}"
-    return Page(run.page, f"Forget {forgotten(run)}", about, inputs, lambda: content(run, heads, links, album), "run")
+    return Page(
+        run.page,
+        f"Forget {forgotten(run)}",
+        about,
+        inputs,
+        lambda: content(run, heads, links, sample_charts(run, umap), album),
+        "run",
+        samples=run.setup.embed.fingerprint,
+    )
 
 
 def content(
-    run: ReportRun, heads: Sequence[Setup], links: Sequence[tuple[str, str]] = (), album: Album | None = None
+    run: ReportRun,
+    heads: Sequence[Setup],
+    links: Sequence[tuple[str, str]],
+    shown: SampleCharts,
+    album: Album | None = None,
 ) -> Content:
-    """The page's HTML, and the charts' data to lay beside it. `heads`: linear heads on the same embedding; `album`: the
-    pictures of the samples."""
-    tables, lead, used = run_tables(run), run.lead, provenance.artifacts(run, heads)
+    """The page's HTML, and the charts' data to lay beside it.
+
+    Args:
+        heads: linear heads on the same embedding.
+        shown: the charts of single samples.
+        album: their pictures.
+    """
+    tables, lead, used = run_tables(run) | shown.tables, run.lead, provenance.artifacts(run, heads)
     drawn_dials = dials(run)
     curves = _curves(run)
     specs: dict[str, Any] = {
@@ -102,7 +128,7 @@ def content(
     }
     specs |= dial_charts.charts(run, drawn_dials)
     specs |= {"scatter": scatter_chart.scatter(run), "classes": classes_chart.classes(run, lead) if lead else None}
-    specs |= retraining_charts.charts(run)
+    specs |= retraining_charts.charts(run) | train_beside_test.charts(run) | shown.charts
     html = render(
         "run.html",
         run=run,
@@ -111,6 +137,7 @@ def content(
         missing=missing(run, len(heads)),
         charts={name: spec for name, spec in specs.items() if spec},
         curves=curves,
+        p=shown,
         classes=_class_rows(run),
         methods=[_method_row(run, result) for result in run.methods],
         measures=measures(run),

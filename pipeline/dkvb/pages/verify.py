@@ -9,6 +9,7 @@ from typing import Any
 
 from dkvb.pages import written
 from dkvb.pages.charts import verify as verify_charts
+from dkvb.pages.charts.destinations import destinations
 from dkvb.pages.facts.pictures import Samples
 from dkvb.pages.library import library_being_written, library_name, written_alone
 from dkvb.pages.page import INDEX, VERDICT, render, unchecked
@@ -41,7 +42,10 @@ def page(
     for verdict in verdicts:
         for name, going in verdict.destinations.items():
             key = f"{verdict.seed}-{going.class_id}"
-            charts[f"destinations-{key}"] = verify_charts.destinations(name, going, verdict.labels)
+            if going.samples:
+                charts[f"destinations-{key}"] = destinations(
+                    f"test samples of {name}", {"unlearned": going.unlearned, "oracle": going.oracle}, verdict.labels
+                )
             rows = [row for row in verdict.relearning if row.class_id == going.class_id]
             if spec := verify_charts.relearning(name, rows):
                 charts[f"relearning-{key}"] = spec

@@ -16,6 +16,7 @@ from dkvb.errors import MissingStage
 from dkvb.pages import audit, bottleneck, compare, index, paper, requests, written
 from dkvb.pages import run as run_page
 from dkvb.pages.facts.collect import collect
+from dkvb.pages.facts.feature_map import need_umap
 from dkvb.pages.facts.runs import Collected
 from dkvb.pages.library import library_being_written, library_name, remove_unfinished, written_alone
 from dkvb.pages.page import VERDICT, Page, data_name, sources
@@ -34,16 +35,33 @@ from dkvb.workspace.names import PICTURES
 from dkvb.workspace.shredding import shred_folder
 
 LISTING = "data/pages.json"
-"""Page -> the key of what it was made from, null while it is being written, and the files laid beside it."""
+"""Page -> the key of what it was made from, null while it is being written, the files laid beside it, and the
+fingerprint of the features whose single samples it shows, if any."""
 
 Listing = dict[str, dict[str, Any]]
 
 
+GONE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Purged</title>
+<p>This page showed single samples, some of which were purged. <code>dkvb report</code> writes it anew.
+<a href="index.html">All reports</a></p></html>
+"""
+"""What stands in the place of a page until the next report."""
+
+
 def run(
-    recipe: Recipe, workspace: Workspace, force: bool = False, source: ImageSource | FeatureSource | None = None
+    recipe: Recipe,
+    workspace: Workspace,
+    force: bool = False,
+    source: ImageSource | FeatureSource | None = None,
+    umap: bool = False,
 ) -> list[ReportResult]:
     """Write `index.html`, a page per run, and per trained bottleneck a comparison of methods and a look inside, into
     `workspace.reports`.
+
+    Args:
+        force: write pages anew that have not changed.
+        umap: lay the maps of features out by UMAP as well, which takes longer.
 
     Returns:
         One record.
@@ -55,9 +73,12 @@ def run(
     Raises:
         MissingStage: no model has been trained yet.
         DamagedArtifact: a manifest cannot be read.
+        UsageError: UMAP is asked for and not installed.
     """
+    if umap:
+        need_umap()
     with reading(workspace), written_alone(workspace):
-        return [_report(recipe, workspace, force, _album(recipe, workspace, source))]
+        return [_report(recipe, workspace, force, umap, _album(recipe, workspace, source))]
 
 
 def _album(recipe: Recipe, workspace: Workspace, source: ImageSource | FeatureSource | None) -> Album:
@@ -71,7 +92,32 @@ def _album(recipe: Recipe, workspace: Workspace, source: ImageSource | FeatureSo
     return Album(workspace, recipe.data, source, recipe.report.pictures)
 
 
-def _report(recipe: Recipe, workspace: Workspace, force: bool, album: Album) -> ReportResult:
+def drop_samples(workspace: Workspace, features: str) -> list[str]:
+    """Take all pages of the report that show single samples of some features away, with the data beside them; a line
+    that says so stands in their place. For a purge: what it erases must not stay on a page.
+
+    Args:
+        features: fingerprint of the embed artifact.
+
+    Returns:
+        The pages' names.
+    """
+    folder = workspace.reports
+    with written_alone(workspace):
+        listing, known = _listed(folder), written.hashes(folder)
+        names = [name for name, entry in listing.items() if entry["samples"] == features]
+        gone = {file for name in names for file in listing[name]["files"]}
+        _remove(folder, gone)
+        for name in names:
+            write_text(folder / name, GONE)
+            listing[name] = {"key": None, "files": [], "samples": ""}
+        if names:
+            write_json(folder / LISTING, listing)
+            written.note(folder, {name for name in known if name not in gone and (folder / name).is_file()})
+    return names
+
+
+def _report(recipe: Recipe, workspace: Workspace, force: bool, umap: bool, album: Album) -> ReportResult:
     started = time.perf_counter()
     collected = replace(collect(workspace), album=album)
     if not collected.setups and not collected.audits:
@@ -79,8 +125,9 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool, album: Album) -> 
             f"There is no trained model in {workspace.root}: run `dkvb train` first, or `dkvb run` for all stages."
         )
     folder = workspace.reports
-    asked = requests.pages(request_table.rows(workspace, recipe.deletion.days), folder)
-    planned = [*plan(collected), *asked]
+    rows = request_table.rows(workspace, recipe.deletion.days)
+    asked = requests.pages(rows, folder)
+    planned = [*plan(collected, umap), *asked]
     remove_unfinished(folder)
     listing, ours = _listed(folder), canonical_hash([__version__, sources()])
     keys = {page.name: canonical_hash([ours, page.title, page.inputs]) for page in planned}
@@ -93,7 +140,7 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool, album: Album) -> 
             _write(folder, page, keys[page.name], listing)
             task.advance()
         # the index comes last, so that it never links to a page that is not there yet
-        write_text(folder / "index.html", index.html(collected, recipe.name, planned, _beside(folder)))
+        write_text(folder / "index.html", index.html(collected, recipe.name, planned, _beside(folder), rows))
         task.advance()
     _remove_gone(folder, listing, set(keys))
     write_json(folder / LISTING, {name: listing[name] for name in sorted(keys)})
@@ -107,9 +154,10 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool, album: Album) -> 
     )
 
 
-def plan(collected: Collected) -> list[Page]:
-    """Every page of models, runs and audits, in the order in which the index links to them."""
-    return [page for kind in (run_page, compare, bottleneck, audit, paper) for page in kind.pages(collected)]
+def plan(collected: Collected, umap: bool = False) -> list[Page]:
+    """Every page of models, runs and audits, in the order in which the index links to them. `umap`: see `run`."""
+    across = [page for kind in (compare, bottleneck, audit, paper) for page in kind.pages(collected)]
+    return [*run_page.pages(collected, umap), *across]
 
 
 def _write(folder: Path, page: Page, key: str, listing: Listing) -> None:
@@ -118,14 +166,14 @@ def _write(folder: Path, page: Page, key: str, listing: Listing) -> None:
     beside = {data_name(page.name, name): frame for name, frame in content.tables.items()}
     # listed before they are written, so that a report that is killed leaves nothing that a later one would not know
     known = {*listing.get(page.name, {}).get("files", []), *beside}
-    listing[page.name] = {"key": None, "files": sorted(known)}
+    listing[page.name] = {"key": None, "files": sorted(known), "samples": page.samples}
     write_json(folder / LISTING, listing)
     for name, frame in beside.items():
         with atomic(folder / name) as temporary:
             frame.write_parquet(temporary)
     write_text(folder / page.name, content.html)
     _remove(folder, known - set(beside))
-    listing[page.name] = {"key": key, "files": sorted(beside)}
+    listing[page.name] = {"key": key, "files": sorted(beside), "samples": page.samples}
 
 
 def _beside(folder: Path) -> list[tuple[str, str, str]]:
@@ -149,7 +197,9 @@ def _listed(folder: Path) -> Listing:
     try:
         read = json.loads((folder / LISTING).read_text(encoding="utf-8"))
         return {
-            name: {"key": entry["key"], "files": [str(file) for file in entry["files"]]} for name, entry in read.items()
+            name: {"key": entry["key"], "files": [str(file) for file in entry["files"]]}
+            | {"samples": str(entry.get("samples", ""))}
+            for name, entry in read.items()
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}

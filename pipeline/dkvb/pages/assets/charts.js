@@ -1,5 +1,5 @@
 // Draws every chart of the page, again whenever the reader's system changes between light and dark, and gives each its controls:
-// a legend of switches, one for single seeds, a choice, zoom, and saving as SVG or PNG. Nothing is fetched.
+// a legend of switches, one for single seeds, choices, zoom, and saving as SVG, PNG or data. Nothing is fetched.
 window.dkvb = (() => {
   const { charts, themes, dial } = JSON.parse(document.getElementById("payload").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -82,8 +82,14 @@ window.dkvb = (() => {
     return list;
   }
   function choice(id, { param, label, options }) {
-    const select = element("select", { onchange: () => set(id, { [param]: options[select.selectedIndex].value }) });
+    // charts of one group are chosen for together
+    const { group } = charts[id].usermeta, peers = Object.keys(charts).filter((one) => one === id || (group && charts[one].usermeta.group === group));
+    const select = element("select", { "data-chooses": `${group || id} ${param}`, onchange: () => {
+      document.querySelectorAll(`[data-chooses="${group || id} ${param}"]`).forEach((one) => { one.selectedIndex = select.selectedIndex; });
+      peers.forEach((one) => set(one, { [param]: options[select.selectedIndex].value }));
+    } });
     options.forEach(({ text }) => select.append(element("option", {}, text)));
+    select.selectedIndex = options.findIndex((one) => one.value === value(id, param));
     return element("label", { class: "choice" }, `${label} `, select);
   }
   function seeds(id) {
@@ -130,6 +136,20 @@ window.dkvb = (() => {
       button("All", "Show all", () => set(id, start)));
   }
 
+  // the rows that a chart is drawn from, as CSV: columns go by the words of its hovers, where these name them
+  function rows(id) {
+    const titles = {}, named = (node) => {
+      if (node === null || typeof node !== "object") return;
+      for (const one of Array.isArray(node) ? node : [node]) if (one?.field && one.title) titles[one.field] ??= one.title;
+      Object.values(node).forEach(named);
+    };
+    const { datasets, ...rest } = charts[id];
+    named(rest);
+    // sets of marks that only say where a line or a label lies have one row
+    const sets = Object.values(datasets).filter((set) => set.length > 1), all = (sets.length ? sets : Object.values(datasets)).flat();
+    const fields = [...new Set(all.flatMap(Object.keys))], said = (value) => `"${String(value ?? "").replace(/"/g, '""')}"`;
+    return [fields.map((field) => said(titles[field] ?? field)), ...all.map((row) => fields.map((field) => said(row[field])))].map((row) => row.join(",")).join("\r\n");
+  }
   function save(url, name) {
     const link = element("a", { href: url, download: name });
     document.body.append(link);
@@ -155,16 +175,17 @@ window.dkvb = (() => {
     const plot = document.getElementById(`chart-${id}`), name = `${document.body.dataset.page}-${id}`;
     const left = element("div", { class: "controls" }), right = element("span", { class: "buttons save" });
     if (usermeta.legend) left.append(legend(id, usermeta.legend));
-    if (usermeta.choose) left.append(choice(id, usermeta.choose));
+    for (const one of usermeta.choose || []) left.append(choice(id, one));
     if (has(id, "seeds")) left.append(seeds(id));
     if (usermeta.zoom) left.append(zooming(id, plot));
     for (const kind of ["svg", "png"])
       right.append(button(kind.toUpperCase(), `Save this chart as ${kind.toUpperCase()}`, async () => save(await picture(id, kind), `${name}.${kind}`)));
+    right.append(button("Data", "Save what this chart is drawn from as CSV", () => save(`data:text/csv;charset=utf-8,${encodeURIComponent("\ufeff" + rows(id))}`, `${name}.csv`)));
     if (left.childElementCount) plot.before(left);
     plot.after(right);
   }
   // one drawing at a time: a change of scheme waits for the drawing before it
   let turn = draw();
   dark.addEventListener("change", () => { turn = turn.then(draw); });
-  return { charts, dial, set, has, value, picture };
+  return { charts, dial, set, has, value, picture, rows };
 })();

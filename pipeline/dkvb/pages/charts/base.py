@@ -11,6 +11,7 @@ from dkvb.metrics.intervals import Stat
 from dkvb.pages.charts import palette
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import methods
+from dkvb.pages.facts.words import axis_label, class_label
 from dkvb.runtime.visible import visible
 
 Spec = dict[str, Any]
@@ -18,6 +19,9 @@ Spec = dict[str, Any]
 
 Row = dict[str, Any]
 """What one mark of a chart is drawn from, as JSON."""
+
+Choose = tuple[str, str, Sequence[tuple[Any, str]]]
+"""A parameter, its label, and (value, name) of what a reader may choose for it."""
 
 SHOWN = 24
 """Classes drawn where there are more than MANY; the table below the chart has them all."""
@@ -34,7 +38,8 @@ def finish(
     top: int = 22,
     legend: Sequence[tuple[str, str, str]] = (),
     zoom: bool = False,
-    choose: tuple[str, str, Sequence[tuple[Any, str]]] | None = None,
+    choose: Choose | Sequence[Choose] = (),
+    group: str = "",
 ) -> Spec:
     """The spec of a chart that is as wide as the page lets it be.
 
@@ -42,7 +47,8 @@ def finish(
         legend: (name, colour token, shape) of entries that the page draws as buttons; needs the parameter `off`, see
             `Legend`.
         zoom: has the parameters of `zoomed`.
-        choose: parameter, its label and (value, name) of what a reader may choose for it.
+        choose: what a reader may choose, one or several.
+        group: charts of one group are chosen for together.
     """
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     padding = {"left": 0, "right": 8, "top": top, "bottom": 4}
@@ -55,13 +61,14 @@ def finish(
     meta: dict[str, Any] = {"zoom": zoom}
     if legend:
         meta["legend"] = [{"name": name, "colour": colour, "shape": shape} for name, colour, shape in legend]
-    if choose:
-        name, label_, options = choose
-        meta["choose"] = {
-            "param": name,
-            "label": label_,
-            "options": [{"value": value, "text": text} for value, text in options],
-        }
+    several: Sequence[Any] = [choose] if choose and isinstance(choose[0], str) else choose
+    if group:
+        meta["group"] = group
+    if several:
+        meta["choose"] = [
+            {"param": name, "label": said, "options": [{"value": value, "text": text} for value, text in options]}
+            for name, said, options in several
+        ]
     # the page names the mode and brings its own theme
     return {key: value for key, value in spec.items() if key not in ("$schema", "config")} | {"usermeta": meta}
 
@@ -130,6 +137,25 @@ def roles() -> alt.Scale:
     return alt.Scale(domain=["retain", "forget"], range=["@retain", "@forget"])
 
 
+def named(index: int, name: str) -> Row:
+    """What a row says of a class: `class`, short enough for an axis, and `whole`, its whole name for a hover."""
+    return {"class": axis_label(index, name), "whole": class_label(index, name)}
+
+
+def class_tip(title: str = "class", field: str = "whole") -> Any:
+    """The whole name of a class, on a hover."""
+    return alt.Tooltip(f"{field}:N", title=title)
+
+
+def column_labels(names: Sequence[str]) -> Row:
+    """An axis's options for names below or above columns: upright where they are long and many, and every second left
+    out where there is no room, rather than one over another."""
+    long = any(len(name) > 3 for name in names)
+    # upright where slanted ones would not fit: a column has to be as wide as two lines are high
+    angle = alt.ExprRef(f"width < {34 * len(names)} ? -90 : -45") if long else 0
+    return {"labelAngle": angle, "labelLimit": 0, "labelOverlap": "parity", "labelSeparation": 1}
+
+
 def class_axis(rows: list[Row]) -> alt.Axis:
     """Class names, those that are forgotten in their colour. Rows hold `class` and `role`."""
     mine = json.dumps(sorted({visible(row["class"]) for row in rows if row["role"] == "forget"}))
@@ -138,7 +164,7 @@ def class_axis(rows: list[Row]) -> alt.Axis:
         title=None,
         domain=False,
         ticks=False,
-        labelLimit=130,
+        labelLimit=0,
         labelPadding=8,
         labelColor={"condition": {"test": test, "value": "@forget"}, "value": "@ink"},
         labelFontWeight={"condition": {"test": test, "value": "bold"}, "value": "normal"},

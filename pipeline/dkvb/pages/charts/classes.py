@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from dkvb.metrics.intervals import Stat
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_axis, data, finish, roles, seeds, top_axis
+from dkvb.pages.charts.base import (
+    MANY,
+    SHOWN,
+    Row,
+    Spec,
+    class_axis,
+    class_tip,
+    data,
+    finish,
+    named,
+    roles,
+    seeds,
+    top_axis,
+)
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.runs import MethodResult, ReportRun
-from dkvb.pages.facts.words import by_seed, class_label, percent, plural
+from dkvb.pages.facts.words import by_seed, percent, plural
 
 
 def shown_classes(run: ReportRun, before: list[Stat | None], after: list[Stat | None]) -> list[int]:
@@ -30,7 +43,7 @@ def classes(run: ReportRun, result: MethodResult) -> Spec | None:
     after_x = alt.X("after:Q", scale=alt.Scale(domain=[0, 1]))
     colour = alt.Color("role:N", scale=roles(), legend=None)
     tips = [
-        alt.Tooltip("class:N"),
+        class_tip(),
         *(alt.Tooltip(f"{when}:Q", format=".2%") for when in ("before", "after")),
         alt.Tooltip("text:N", title="points"),
         alt.Tooltip("each:N", title="after, by seed"),
@@ -45,7 +58,7 @@ def classes(run: ReportRun, result: MethodResult) -> Spec | None:
     several = len(result.made) > 1
     if several:
         ticks = alt.Chart(data(singles)).transform_filter("seeds").mark_tick(thickness=1.5, size=15, opacity=0.9)
-        tip = [alt.Tooltip("class:N"), alt.Tooltip("seed:N"), alt.Tooltip("after:Q", format=".2%")]
+        tip = [class_tip(), alt.Tooltip("seed:N"), alt.Tooltip("after:Q", format=".2%")]
         layers.append(ticks.encode(x=after_x, y=y, color=colour, tooltip=tip))
     words = "; ".join(f"{row['class']} {percent(row['before'])} to {percent(row['after'])}" for row in rows[:12])
     more = f"; and {plural(len(rows) - 12, 'more class', 'more classes')} in the table" if len(rows) > 12 else ""
@@ -65,7 +78,7 @@ def _rows(run: ReportRun, result: MethodResult) -> tuple[list[Row], list[Row]]:
         change = 100 * (now.mean - was.mean)
         each = [(one.seed, one.per_class_after[index]) for one in result.results]
         about = {
-            "class": class_label(index, run.setup.classes[index]),
+            **named(index, run.setup.classes[index]),
             "role": "forget" if index in run.forget else "retain",
         }
         text = "±0.0" if abs(change) < 0.05 else f"{change:+.1f}".replace("-", "−")

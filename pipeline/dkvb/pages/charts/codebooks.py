@@ -32,7 +32,7 @@ def _x(codebooks: int) -> Any:
 
 
 def usage(by_seed: Mapping[int, Usage]) -> Spec | None:
-    """The share of pairs that training selects, and how many equally used ones that amounts to; None without seeds."""
+    """The share of pairs that training selects, and how many would do if all were used equally; None without seeds."""
     if not by_seed:
         return None
     rows = _usage_rows(list(by_seed.values()))
@@ -44,7 +44,7 @@ def usage(by_seed: Mapping[int, Usage]) -> Spec | None:
     tips = [
         alt.Tooltip("c:Q", title="codebook"),
         alt.Tooltip("used:Q", format=".2%"),
-        alt.Tooltip("eff:Q", title="effective", format=".2%"),
+        alt.Tooltip("eff:Q", title="would do, used equally", format=".2%"),
     ]
     base = alt.Chart(data(rows)).encode(x=x, x2="end:Q", tooltip=tips)
     layers: list[Any] = [
@@ -65,8 +65,8 @@ def usage(by_seed: Mapping[int, Usage]) -> Spec | None:
         )
     used, effective = (float(np.mean([row[what] for row in rows])) for what in ("used", "eff"))
     description = (
-        f"Bars, one per codebook: on average {percent(used)} of its pairs are used, as many as {percent(effective)}"
-        " used equally often."
+        f"Bars, one per codebook: on average {percent(used)} of its pairs are used, and {percent(effective)} would do"
+        " if all were used equally often."
     )
     chart = alt.layer(*layers).properties(height=220).add_params(*seeds(several))
     return finish(chart, description, top=8)

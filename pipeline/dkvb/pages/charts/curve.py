@@ -6,7 +6,9 @@ from collections import defaultdict
 from typing import Any
 
 from dkvb.pages.charts.base import Row, Spec, data, ends, finish, label, percent_axis, roles, seeds
+from dkvb.pages.charts.label_room import Box, free, lines
 from dkvb.pages.charts.lazy import alt
+from dkvb.pages.facts import used
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.sweeps import Role, Swept
 from dkvb.pages.facts.words import by_seed, count, forgotten, others, percent, short
@@ -17,8 +19,8 @@ def curve(run: ReportRun, sweep: Swept, title: str, start: int) -> Spec | None:
 
     The parameter `n`, at first `start`, is the N that the page's slider stands at. `title`: what N counts.
     """
-    names: dict[Role, str] = {"retain": others(run), "forget": short(forgotten(run))}
-    rows = _rows(sweep, names)
+    names: dict[Role, str] = {"retain": others(run), "forget": short(forgotten(run), 18)}
+    rows = _rows(run, sweep, names)
     if not rows:
         return None
     several = any(at.seeds > 1 for at in sweep.points())
@@ -30,7 +32,7 @@ def curve(run: ReportRun, sweep: Swept, title: str, start: int) -> Spec | None:
     chance = alt.Chart(data([{"y": run.chance}])).mark_rule(color="@muted", strokeDash=[3, 4], strokeWidth=1)
     layers: list[Any] = [chance.encode(y=alt.Y("y:Q", axis=percent_axis(title=None)))]
     if several:
-        layers += _spread(base, sweep, names, {"x": x, "y": y})
+        layers += _spread(base, used.singles(run, sweep), names, {"x": x, "y": y})
     layers += _lines(base, x, y)
     layers += _labels(run, rows, names, last, {"x": x, "y": y})
     ends = {row["role"]: row for row in rows}  # the last of each role stays
@@ -40,13 +42,13 @@ def curve(run: ReportRun, sweep: Swept, title: str, start: int) -> Spec | None:
     return finish(alt.layer(*layers).add_params(*params).properties(height=270), description)
 
 
-def _rows(sweep: Swept, names: dict[Role, str]) -> list[Row]:
+def _rows(run: ReportRun, sweep: Swept, names: dict[Role, str]) -> list[Row]:
     """A row per N and kind of classes."""
     singles: dict[int, list[Row]] = defaultdict(list)
-    for single in sweep.singles():
+    for single in used.singles(run, sweep):
         singles[single["n"]].append(single)
     rows = []
-    for at in sweep.points():
+    for at in used.points(run, sweep):
         for role, who in names.items():
             if mean := at.of(role):
                 row = {"n": at.n, "role": role, "who": who, "accuracy": mean.mean, "masked": at.masked}
@@ -55,11 +57,11 @@ def _rows(sweep: Swept, names: dict[Role, str]) -> list[Row]:
     return rows
 
 
-def _spread(base: Any, sweep: Swept, names: dict[Role, str], place: dict[str, Any]) -> list[Any]:
+def _spread(base: Any, singles: list[Row], names: dict[Role, str], place: dict[str, Any]) -> list[Any]:
     """Bands between the ends of the means, and a thin line per seed."""
     each = [
         {"n": row["n"], "role": role, "seed": row["seed"], "accuracy": row[role]}
-        for row in sweep.singles()
+        for row in singles
         for role in names
         if row.get(role) is not None
     ]
@@ -92,20 +94,18 @@ def _lines(base: Any, x: Any, y: Any) -> list[Any]:
 
 
 def _labels(run: ReportRun, rows: list[Row], names: dict[Role, str], last: float, place: dict[str, Any]) -> list[Any]:
-    """The names of the chance line and of the others."""
-    right, left = {"align": "right", "dx": -2, "x": "width"}, {"align": "left", "dx": 6, "x": 0}
-    guess = [{"y": run.chance, "text": f"chance {percent(run.chance)}"}]
-    chance = label(guess, "@muted", dy=-9, **(right if _crossed(rows, run.chance, last) else left))
-    named = [
-        label([row], f"@{row['role']}", fontWeight=600, **spot).encode(**place)
-        for row, spot in _names(rows, names, last)
-    ]
-    return [chance.encode(y=alt.Y("y:Q", axis=percent_axis(title=None))), *named]
-
-
-def _crossed(rows: list[Row], chance: float, last: float) -> bool:
-    """Whether the chance line's label would sit on the falling line if it stood on the left."""
-    return any(row["role"] == "forget" and row["n"] < 0.35 * last and row["accuracy"] < chance + 0.12 for row in rows)
+    """The names of the lines and, where it has room beside them, of the chance line."""
+    named = _names(rows, names, last)
+    boxes = [Box.of(row["text"], row["n"] / last, row["accuracy"], spot) for row, spot in named]
+    drawn = [label([row], f"@{row['role']}", fontWeight=600, **spot).encode(**place) for row, spot in named]
+    text = f"chance {percent(run.chance)}"
+    sides = ({"align": "left", "dx": 6, "x": 0}, {"align": "right", "dx": -2, "x": "width"})
+    spots = [(float(side["align"] == "right"), run.chance, side | {"dy": dy}) for dy in (-9, 10) for side in sides]
+    spot = free(text, spots, lines(rows, last), boxes)
+    if spot is None:
+        return drawn
+    chance = label([{"y": run.chance, "text": text}], "@muted", **spot)
+    return [chance.encode(y=alt.Y("y:Q", axis=percent_axis(title=None))), *drawn]
 
 
 def _names(rows: list[Row], names: dict[Role, str], last: float) -> list[tuple[Row, dict[str, Any]]]:

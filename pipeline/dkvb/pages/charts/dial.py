@@ -12,8 +12,10 @@ from dkvb.pages.charts.base import (
     Row,
     Spec,
     class_axis,
+    class_tip,
     data,
     finish,
+    named,
     percent_axis,
     roles,
     seeds,
@@ -21,9 +23,10 @@ from dkvb.pages.charts.base import (
     top_axis,
 )
 from dkvb.pages.charts.lazy import alt
+from dkvb.pages.facts import used
 from dkvb.pages.facts.dials import Dial, class_accuracies
 from dkvb.pages.facts.runs import ReportRun
-from dkvb.pages.facts.words import by_seed, class_label, forgotten, others, short
+from dkvb.pages.facts.words import by_seed, forgotten, others, short
 
 HERE = "datum.m === method && datum.n === n"
 """The rows at which the slider stands."""
@@ -82,11 +85,12 @@ def _tradeoff_rows(run: ReportRun, dials: Sequence[Dial]) -> tuple[list[Row], li
     for method, sweep in ((dial.method, run.sweeps[dial.method, "dkvb"]) for dial in dials):
         rows += [
             {"m": method, "n": at.n, "forget": forget.mean, "retain": retain.mean}
-            for at, retain, forget in sweep.both()
+            for at in used.points(run, sweep)
+            if (retain := at.retain) and (forget := at.forget)
         ]
         singles += [
             {"m": method} | {key: row[key] for key in ("n", "seed", "forget", "retain")}
-            for row in sweep.singles()
+            for row in used.singles(run, sweep)
             if None not in (row["forget"], row["retain"])
         ]
     return rows, singles
@@ -97,7 +101,7 @@ def _tradeoff_axes(run: ReportRun, retain: list[float]) -> tuple[Any, Any]:
     domain = [max(0, min(retain) - room), min(1.0, max(retain) + room)]
     x = alt.X(
         "forget:Q",
-        title=f"test accuracy on {short(forgotten(run), 40)}",
+        title=f"test accuracy on {short(forgotten(run), 24)}",
         scale=alt.Scale(domain=[0, 1], padding=8, nice=False),
         axis=percent_axis(),
     )
@@ -117,7 +121,7 @@ def _bars(run: ReportRun, dials: Sequence[Dial], params: list[Any], several: boo
     title = "test accuracy at this N; the thin line is before"
     x = alt.X("a:Q", scale=alt.Scale(domain=[0, 1]), axis=top_axis(title))
     colour = alt.Color("role:N", scale=roles(), legend=None)
-    tips = [alt.Tooltip("class:N"), alt.Tooltip("a:Q", title="accuracy", format=".2%")]
+    tips = [class_tip(), alt.Tooltip("a:Q", title="accuracy", format=".2%")]
     tips += [alt.Tooltip("ci:N", title="over seeds"), alt.Tooltip("each:N", title="by seed")] if several else []
     base = alt.Chart(data(rows)).encode(y=y)
     at = base.transform_filter(HERE)
@@ -130,7 +134,7 @@ def _bars(run: ReportRun, dials: Sequence[Dial], params: list[Any], several: boo
     if several:
         ticks = alt.Chart(data(singles)).transform_filter(f"seeds && {HERE}")
         ticks = ticks.mark_point(filled=False, size=34, strokeWidth=1.5, opacity=1, fill="@page")
-        tip = [alt.Tooltip("class:N"), alt.Tooltip("seed:N"), alt.Tooltip("a:Q", title="accuracy", format=".2%")]
+        tip = [class_tip(), alt.Tooltip("seed:N"), alt.Tooltip("a:Q", title="accuracy", format=".2%")]
         layers.append(ticks.encode(x=x, y=y, color=colour, tooltip=tip))
     description = f"Bars of the test accuracy of {len(names)} classes at the slider's N."
     return finish(alt.layer(*layers).add_params(*params).properties(height=25 * len(names)), description, top=6)
@@ -144,7 +148,7 @@ def _bar_rows(run: ReportRun, dials: Sequence[Dial], several: bool) -> tuple[lis
         row = {
             "m": cell.method,
             "n": cell.n,
-            "class": class_label(cell.index, run.setup.classes[cell.index]),
+            **named(cell.index, run.setup.classes[cell.index]),
             "role": "forget" if cell.index in run.forget else "retain",
         }
         tips = {"ci": spread_tips(cell.mean)["ci"], "each": by_seed(cell.seeds)} if several else {}

@@ -13,9 +13,11 @@ from dkvb.pages.charts.base import (
     Row,
     Spec,
     class_axis,
+    class_tip,
     data,
     ends,
     finish,
+    named,
     off,
     roles,
     spread_tips,
@@ -24,7 +26,7 @@ from dkvb.pages.charts.base import (
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.insight import Mask
 from dkvb.pages.facts.setups import Setup
-from dkvb.pages.facts.words import class_label, percent
+from dkvb.pages.facts.words import axis_label, percent
 
 KINDS = (("pairs looked up instead", "@activations", "circle"), ("predictions", "@ink", "diamond"))
 
@@ -46,7 +48,7 @@ def _worth(forget: tuple[int, ...], shares: Sequence[float]) -> list[int]:
 def _order(setup: Setup, rows: Sequence[Row]) -> list[str]:
     """The drawn classes by id."""
     drawn = {row["class"] for row in rows}
-    return [label for index, name in enumerate(setup.classes) if (label := class_label(index, name)) in drawn]
+    return [label for index, name in enumerate(setup.classes) if (label := axis_label(index, name)) in drawn]
 
 
 def hidden(setup: Setup, masks: Sequence[Mask]) -> Spec | None:
@@ -60,7 +62,7 @@ def hidden(setup: Setup, masks: Sequence[Mask]) -> Spec | None:
     axis = class_axis([row | {"role": "retain"} for row in rows] if len(masks) > 1 else rows)
     x = alt.X("v:Q", scale=alt.Scale(domain=[0, 1]), axis=top_axis(title))
     low = alt.X("low:Q", scale=alt.Scale(domain=[0, 1]))
-    tips = [alt.Tooltip("class:N"), alt.Tooltip("v:Q", title="share", format=".2%")]
+    tips = [class_tip(), alt.Tooltip("v:Q", title="share", format=".2%")]
     tips += [alt.Tooltip("ci:N", title="over seeds"), alt.Tooltip("sd:N", title="deviation")]
     base = alt.Chart(data(rows)).transform_filter("datum.m === mask").encode(y=alt.Y("class:N", sort=order, axis=axis))
     bars = base.mark_bar(height=13, opacity=0.85, cornerRadiusEnd=2)
@@ -81,7 +83,7 @@ def _hidden_rows(setup: Setup, mask: Mask) -> list[Row]:
     forget, rows = mask.run.forget, []
     for index in _worth(forget, [share.mean if share else 0.0 for share in mask.hidden]):
         if share := mask.hidden[index]:
-            row: Row = {"m": mask.id, "class": class_label(index, setup.classes[index])}
+            row: Row = {"m": mask.id} | named(index, setup.classes[index])
             row |= {"role": "forget" if index in forget else "retain", "v": share.mean}
             rows.append(row | ends(share) | spread_tips(share))
     return rows
@@ -99,7 +101,7 @@ def fallback(setup: Setup, masks: Sequence[Mask]) -> Spec | None:
     axis = class_axis([row | {"role": "retain"} for row in rows])
     most = max(0.1, *(row["v"] for row in rows))
     x = alt.X("v:Q", scale=alt.Scale(domain=[0, most], padding=6), axis=top_axis("share"))
-    tips = [alt.Tooltip("class:N"), alt.Tooltip("kind:N", title="of"), alt.Tooltip("v:Q", title="share", format=".2%")]
+    tips = [class_tip(), alt.Tooltip("kind:N", title="of"), alt.Tooltip("v:Q", title="share", format=".2%")]
     look = {
         "color": alt.Color("kind:N", scale=alt.Scale(domain=names, range=colours)),
         "shape": alt.Shape("kind:N", scale=alt.Scale(domain=names, range=shapes)),
@@ -127,9 +129,11 @@ def _fallback_rows(setup: Setup, mask: Mask) -> list[Row]:
     shares: dict[str, Any] = dict(zip((name for name, *_ in KINDS), (owners, after), strict=True))
     classes = range(len(setup.classes))
     worth = _worth(mask.run.forget, [max(float(owners[index]), float(after[index])) for index in classes])
-    labels = {index: class_label(index, setup.classes[index]) for index in worth} | {len(classes): NOBODY}
+    # of a class whose rows were purged it is not known which pairs it used
+    labels = {index: named(index, setup.classes[index]) for index in worth if mask.hidden[index]}
+    labels[len(classes)] = {"class": NOBODY, "whole": NOBODY}
     return [
-        {"m": mask.id, "class": label, "kind": kind, "v": round(float(values[index]), 4)}
+        {"m": mask.id, **label, "kind": kind, "v": round(float(values[index]), 4)}
         for kind, values in shares.items()
         for index, label in labels.items()
         if index < len(values)

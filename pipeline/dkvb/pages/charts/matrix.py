@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, data, finish
+from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.runs import ReportRun
-from dkvb.pages.facts.words import class_label, points
+from dkvb.pages.facts.words import all_short, axis_label, class_label, points
 
 
 def matrix(changes: pl.DataFrame, runs: Sequence[ReportRun]) -> Spec | None:
@@ -23,11 +23,14 @@ def matrix(changes: pl.DataFrame, runs: Sequence[ReportRun]) -> Spec | None:
     classes = runs[0].setup.classes
     drawn = _drawn(known, runs)
     sets = list(dict.fromkeys(row["forgotten"] for row in known))[:MANY]
+    brief = all_short(sets, 16)
     rows = [
         {
             "m": f"{row['method']} {row['model']}",
-            "f": row["forgotten"],
-            "c": class_label(row["class"], classes[row["class"]]),
+            "f": brief[row["forgotten"]],
+            "c": axis_label(row["class"], classes[row["class"]]),
+            "forgot": row["forgotten"],
+            "whole": class_label(row["class"], classes[row["class"]]),
             "v": round(100 * row["change"], 3),
             "t": points(row["change"]),
             "mine": row["mine"],
@@ -37,8 +40,8 @@ def matrix(changes: pl.DataFrame, runs: Sequence[ReportRun]) -> Spec | None:
     ]
     options = {f"{row['method']} {row['model']}": methods.title_among(row["method"], row["model"]) for row in known}
     most = max([2.0, *(abs(row["v"]) for row in rows if not row["mine"])])
-    names = [class_label(index, classes[index]) for index in drawn]
-    x, y = _axes(sets, names)
+    names = [axis_label(index, classes[index]) for index in drawn]
+    x, y = _axes(list(brief.values()), names)
     base = alt.Chart(data(rows)).transform_filter("datum.m === method").encode(x=x, y=y)
     chart = alt.layer(*_cells(base, most), *(_numbers(base, most) if len(names) <= 16 else []))
     chart = chart.add_params(alt.param(name="method", value=next(iter(options))))
@@ -65,16 +68,15 @@ def _drawn(known: Sequence[Row], runs: Sequence[ReportRun]) -> list[int]:
 
 def _axes(sets: list[str], names: list[str]) -> tuple[Any, Any]:
     plain: dict[str, Any] = {"domain": False, "ticks": False, "labelColor": "@ink"}
-    angle = -45 if any(len(name) > 3 for name in names) else 0
-    x = alt.X("c:N", sort=names, axis=alt.Axis(title="class", labelAngle=angle, labelLimit=90, **plain))
-    return x, alt.Y("f:N", sort=sets, axis=alt.Axis(title="forgotten", labelLimit=110, **plain))
+    x = alt.X("c:N", sort=names, axis=alt.Axis(title="class", **column_labels(names), **plain))
+    return x, alt.Y("f:N", sort=sets, axis=alt.Axis(title="forgotten", labelLimit=0, **plain))
 
 
 def _cells(base: Any, most: float) -> list[Any]:
     scale = alt.Scale(domain=[-most, 0, most], range=["@loss", "@level", "@gain"], interpolate="rgb", clamp=True)
     tips = [
-        alt.Tooltip("f:N", title="forgotten"),
-        alt.Tooltip("c:N", title="class"),
+        class_tip("forgotten", "forgot"),
+        class_tip(),
         alt.Tooltip("v:Q", title="change, points", format="+.2f"),
     ]
     cell: dict[str, Any] = {"stroke": "@page", "strokeWidth": 2, "cornerRadius": 3}

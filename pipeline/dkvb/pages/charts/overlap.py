@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, data, finish
+from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish, named
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.insight import Insight
 from dkvb.pages.facts.setups import Setup
-from dkvb.pages.facts.words import class_label, percent
+from dkvb.pages.facts.words import percent
 
 
 def overlap(setup: Setup, seen: Insight, forgotten: Sequence[int]) -> Spec | None:
@@ -20,7 +20,7 @@ def overlap(setup: Setup, seen: Insight, forgotten: Sequence[int]) -> Spec | Non
     if seen.pairs is None or seen.lookups is None or len(seen.classes) < 2:
         return None
     places = _places(seen.classes, seen.lookups, forgotten)
-    names = [class_label(seen.classes[place], setup.classes[seen.classes[place]]) for place in places]
+    classes = [named(index, setup.classes[index]) for index in (seen.classes[place] for place in places)]
     shares = {
         measure: matrix[np.ix_(places, places)]
         for measure, matrix in (("pairs", seen.pairs), ("look-ups", seen.lookups))
@@ -28,8 +28,8 @@ def overlap(setup: Setup, seen: Insight, forgotten: Sequence[int]) -> Spec | Non
     off = ~np.eye(len(places), dtype=bool)
     most = {measure: float(matrix[off].max()) for measure, matrix in shares.items()}
     top = max(0.01, *most.values())
-    x, y = _axes(names)
-    base = alt.Chart(data(_rows(names, shares))).transform_filter("datum.m === measure").encode(x=x, y=y)
+    x, y = _axes([one["class"] for one in classes])
+    base = alt.Chart(data(_rows(classes, shares))).transform_filter("datum.m === measure").encode(x=x, y=y)
     chart = alt.layer(*_cells(base, top, len(places)), *(_numbers(base, top) if len(places) <= 12 else []))
     chart = chart.add_params(alt.param(name="measure", value="look-ups"))
     chart = chart.properties(height=max(150, min(32, 900 // len(places)) * len(places)))
@@ -53,28 +53,28 @@ def _places(classes: Sequence[int], lookups: np.ndarray, forgotten: Sequence[int
     return sorted(sorted(places, key=lambda place: -near[place])[:SHOWN])
 
 
-def _rows(names: Sequence[str], shares: dict[str, np.ndarray]) -> list[Row]:
+def _rows(classes: Sequence[Row], shares: dict[str, np.ndarray]) -> list[Row]:
     return [
-        {"r": row, "c": column, "m": measure, "v": round(float(matrix[i, j]), 4), "same": i == j}
+        {"r": row["class"], "c": column["class"], "row": row["whole"], "column": column["whole"], "m": measure}
+        | {"v": round(float(matrix[i, j]), 4), "same": i == j}
         for measure, matrix in shares.items()
-        for i, row in enumerate(names)
-        for j, column in enumerate(names)
+        for i, row in enumerate(classes)
+        for j, column in enumerate(classes)
     ]
 
 
 def _axes(names: list[str]) -> tuple[Any, Any]:
     plain: dict[str, Any] = {"domain": False, "ticks": False, "labelColor": "@ink"}
-    long = any(len(name) > 3 for name in names)
-    place: dict[str, Any] = {"labelAngle": -45 if long else 0, "orient": "bottom" if long else "top"}
-    x = alt.X("c:N", sort=names, axis=alt.Axis(title=None, labelLimit=90, **place, **plain))
-    return x, alt.Y("r:N", sort=names, axis=alt.Axis(title=None, labelLimit=110, **plain))
+    plain_x = plain | column_labels(names) | {"orient": "bottom" if any(len(name) > 3 for name in names) else "top"}
+    x = alt.X("c:N", sort=names, axis=alt.Axis(title=None, **plain_x))
+    return x, alt.Y("r:N", sort=names, axis=alt.Axis(title=None, labelLimit=0, **plain))
 
 
 def _cells(base: Any, top: float, classes: int) -> list[Any]:
     scale = alt.Scale(domain=[0, top], range=["@level", "@gain"], interpolate="lab", clamp=True)
     tips = [
-        alt.Tooltip("r:N", title="class"),
-        alt.Tooltip("c:N", title="shares with"),
+        class_tip("class", "row"),
+        class_tip("shares with", "column"),
         alt.Tooltip("v:Q", title="share", format=".1%"),
     ]
     small: dict[str, Any] = {"stroke": "@page", "strokeWidth": 1 if classes > 16 else 2}

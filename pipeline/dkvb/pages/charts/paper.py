@@ -11,7 +11,7 @@ from dkvb.pages.charts import palette
 from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, data, ends, finish, percent_axis
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.sweeps import Swept
-from dkvb.pages.facts.words import count, percent
+from dkvb.pages.facts.words import count, percent, short
 
 Published = Sequence[tuple[int, float, float]]
 """(N, forget, retain) of the points that the paper spells out."""
@@ -90,11 +90,11 @@ def missed(table: pl.DataFrame) -> Spec | None:
     classes."""
     if table.is_empty():
         return None
-    ranked = table.sort("missed", "class").to_dicts()
+    ranked = [row | {"short": short(row["name"], 20)} for row in table.sort("missed", "class").to_dicts()]
     drawn = ranked if len(ranked) <= MANY else ranked[:SHOWN]
     drawn += [row for row in ranked[SHOWN:] if len(ranked) > MANY and row["forget"]]
     x = alt.X("missed:Q", title="misclassified test samples", axis=alt.Axis(tickCount=5))
-    y = alt.Y("name:N", title=None, sort=[row["name"] for row in drawn])
+    y = alt.Y("short:N", title=None, sort=[row["short"] for row in drawn], axis=alt.Axis(labelLimit=0))
     tips = [alt.Tooltip("name:N", title="class"), alt.Tooltip("missed:Q", title="misclassified", format=",.1f")]
     colour = alt.condition("datum.forget", alt.value("@forget"), alt.value("@retain"))
     bars = alt.Chart(data(drawn)).mark_bar(cornerRadiusEnd=2).encode(x=x, y=y, color=colour, tooltip=tips)

@@ -50,7 +50,7 @@ def _axes(run: ReportRun, retain: list[float]) -> tuple[list[Any], Any, Any]:
     ends, x_scale, y_scale = zoomed((-0.02, 1.02), (floor, min(1.004, floor + 2 * half)))
     x = alt.X(
         "forget:Q",
-        title=f"test accuracy on {short(forgotten(run), 40)}",
+        title=f"test accuracy on {short(forgotten(run), 24)}",
         scale=alt.Scale(**x_scale),
         axis=alt.Axis(format=".1~%", tickCount=5, values=alt.Undefined),
     )

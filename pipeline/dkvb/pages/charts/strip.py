@@ -12,7 +12,7 @@ from dkvb.metrics.intervals import stat
 from dkvb.pages.charts.base import Legend, Row, Spec, data, ends, finish, percent_axis, seeds, spread_tips
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import methods
-from dkvb.pages.facts.words import percent, points
+from dkvb.pages.facts.words import percent, points, short
 
 What = Literal["forget", "change"]
 """Accuracy on the forgotten class, or the change of accuracy on the classes that stay."""
@@ -45,11 +45,11 @@ def strip(results: pl.DataFrame, what: What) -> Spec | None:
     several = len(rows.singles) > len(rows.dots)
     look = Legend(row["method"] for row in known)
     labels = [row["label"] for row in rows.means]
-    y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None, labelLimit=180, labelColor="@ink", labelPadding=10))
+    y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None, labelLimit=0, labelColor="@ink", labelPadding=10))
     x = _axis(rows, what)
     marked = {"x": x, "y": y, "color": look.colour, "shape": look.shape}
     tips = [
-        alt.Tooltip("label:N", title="method"),
+        alt.Tooltip("whole:N", title="method"),
         alt.Tooltip("forgotten:N"),
         alt.Tooltip("v:Q", title="value", format=_format(what)),
     ]
@@ -78,7 +78,8 @@ def _rows(known: Sequence[Row], what: What) -> _Rows:
     for row in known:
         groups.setdefault((row["method"], row["model"]), []).append(row)
     for (method, model), mine in groups.items():
-        about = {"label": methods.title_among(method, model), "name": methods.title(method)}
+        whole = methods.title_among(method, model)
+        about = {"label": short(whole, 26), "whole": whole, "name": methods.title(method)}
         over = stat(row[what] for row in mine)
         assert over
         least = 0.0 if what == "forget" else -1.0
@@ -113,7 +114,7 @@ def _format(what: What) -> str:
 def _means(means: list[Row], what: What, x: Any, y: Any, look: Legend) -> list[Any]:
     """The means with their intervals."""
     tips = [
-        alt.Tooltip("label:N", title="method"),
+        alt.Tooltip("whole:N", title="method"),
         alt.Tooltip("v:Q", title="mean", format=_format(what)),
         alt.Tooltip("ci:N", title="over seeds"),
         alt.Tooltip("sd:N", title="deviation"),

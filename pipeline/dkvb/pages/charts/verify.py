@@ -1,55 +1,21 @@
-"""The charts of a verdict: where a forgotten class's samples go, and how fast it is learned again."""
+"""The chart of a verdict: how fast a forgotten class is learned again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from dkvb.pages.charts.base import MANY, SHOWN, data, finish, percent_axis
+from dkvb.pages.charts.base import data, finish, percent_axis
+from dkvb.pages.charts.destinations import MODELS
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.words import percent
-from dkvb.records.verdict import Destination, RelearnRow
-
-MODELS = {"unlearned": ("this model", "@activations"), "oracle": ("retrained without it", "@retrain")}
+from dkvb.records.verdict import RelearnRow
 
 
 def _colour() -> alt.Color:
-    names, colours = zip(*MODELS.values(), strict=True)
+    names, colours = zip(*(MODELS[which] for which in ("unlearned", "oracle")), strict=True)
     scale = alt.Scale(domain=list(names), range=list(colours))
     return alt.Color("model:N", scale=scale, legend=alt.Legend(title=None, orient="top"))
-
-
-def destinations(name: str, going: Destination, labels: list[str]) -> dict[str, Any]:
-    """Bars: the share of a forgotten class's test samples that each model calls each class; of many classes the
-    largest."""
-    drawn = list(range(len(labels)))
-    if len(labels) > MANY:
-        drawn = sorted(drawn, key=lambda c: -(going.unlearned[c] + going.oracle[c]))[:SHOWN]
-    shares = {"unlearned": going.unlearned, "oracle": going.oracle}
-    rows = [
-        {"label": labels[c], "model": said, "share": shares[which][c]}
-        for c in drawn
-        for which, (said, _) in MODELS.items()
-    ]
-    x = alt.X(
-        "share:Q", axis=alt.Axis(format=".0%", tickCount=5), title="share of test samples", scale=alt.Scale(domainMin=0)
-    )
-    tips = [alt.Tooltip("label:N", title="predicted"), alt.Tooltip("model:N"), alt.Tooltip("share:Q", format=".1%")]
-    y = alt.Y("label:N", sort=[labels[c] for c in drawn], axis=alt.Axis(title=None, labelLimit=180))
-    chart = (
-        alt.Chart(data(rows))
-        .mark_bar()
-        .encode(x=x, y=y, yOffset=alt.YOffset("model:N", sort=None), color=_colour(), tooltip=tips)
-    )
-    most = {which: max(range(len(labels)), key=lambda c: shares[which][c]) for which in MODELS}
-    said = "; ".join(
-        f"{MODELS[which][0]} says {labels[c]} for {percent(shares[which][c])}" for which, c in most.items()
-    )
-    return finish(
-        chart.properties(height=max(90, 30 * len(drawn))),
-        f"Bar chart of what samples of {name} are taken for: {said}.",
-        8,
-    )
 
 
 def relearning(name: str, rows: Sequence[RelearnRow]) -> dict[str, Any] | None:

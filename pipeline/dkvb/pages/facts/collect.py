@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dkvb.pages.facts import methods
+from dkvb.pages.facts.oracles import oracle_of
 from dkvb.pages.facts.runs import Attack, Collected, MethodResult, ReportRun
 from dkvb.pages.facts.setups import Made, R, Setup, Trained, flatten, without
 from dkvb.pages.facts.sweeps import Swept
@@ -44,6 +45,10 @@ def collect(workspace: Workspace) -> Collected:
 
     parts = made("forget", UnlearnResult), made("sweep", Sweep), made("retraining", TrainOn)
     runs = [run for setup in setups if setup.model == "dkvb" for run in _runs(setup, *parts)]
+    again = [artifact for artifact in lineage.all("retrained") if lineage.fits(artifact)]
+    for run in runs:
+        found = {trained.seed: oracle_of(again, trained, run.forget) for trained in run.setup.seeds}
+        run.oracles = {seed: oracle for seed, oracle in found.items() if oracle}
     return Collected(
         setups,
         sorted(runs, key=lambda run: (run.made, run.slug), reverse=True),

@@ -10,6 +10,7 @@ import polars as pl
 from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.sweeps import Swept
+from dkvb.pages.facts.used import points, used
 from dkvb.pages.facts.words import count, deviation, exact
 from dkvb.records.unlearn import UnlearnResult
 from dkvb.workspace.settings import UnlearnSettings
@@ -42,7 +43,8 @@ class Dial:
     symbol: str
     grid: list[int]
     said: list[dict[str, str]]
-    """At every N: pairs masked, accuracy on the forgotten and on the other classes, in words."""
+    """At every N, the one that was used among them: pairs masked, and accuracy on the forgotten and on the other
+    classes, in words."""
     choices: list[Choice]
     start: int
 
@@ -70,9 +72,9 @@ def dials(run: ReportRun) -> list[Dial]:
 
 
 def _dial(run: ReportRun, sweep: Swept) -> Dial | None:
-    rows = sweep.both()
-    if not rows:
+    if not sweep.both():
         return None
+    rows = [(at, at.retain, at.forget) for at in points(run, sweep) if at.retain and at.forget]
     grid = [at.n for at, _, _ in rows]
     said = [
         {
@@ -92,9 +94,9 @@ def choices(run: ReportRun, method: str) -> list[Choice]:
     """The N that was used (a mean over seeds), and the paper's: the first on the test curve at which the target is
     met."""
     picked = []
-    used = run.find(method)
-    if used and (n := used.stat("n")):
-        picked.append(Choice(round(n.mean), CHOSEN_ON.get(chosen_on(used.first), "used")))
+    result = run.find(method)
+    if result and (n := result.stat("n")):
+        picked.append(Choice(round(n.mean), CHOSEN_ON.get(chosen_on(result.first), "used")))
     if reached := paper_n(run, method):
         picked.append(Choice(round(reached.mean), "as the paper chooses, on the test curve"))
     return picked
@@ -102,8 +104,8 @@ def choices(run: ReportRun, method: str) -> list[Choice]:
 
 def paper_n(run: ReportRun, method: str) -> Stat | None:
     """The smallest N whose forget accuracy on test data is at most the target, over the seeds that reach it."""
-    used, sweep = run.find(method), run.sweep(method)
-    aim = used.artifacts[0].settings_as(UnlearnSettings).target if used else None
+    result, sweep = run.find(method), run.sweep(method)
+    aim = result.artifacts[0].settings_as(UnlearnSettings).target if result else None
     return sweep.first_n(run.chance if aim == "chance" else 0.0) if sweep else None
 
 
@@ -132,6 +134,8 @@ def _cells(run: ReportRun, method: str) -> Cells:
     cells: Cells = {}
     for n, index, seed, value in accuracy.select("n", "class", "seed", "accuracy").iter_rows():
         cells.setdefault((n, index), []).append((seed, value))
+    if extra := used(run, sweep):
+        cells |= {(extra.at.n, index): each for index, each in extra.classes().items()}
     return cells
 
 

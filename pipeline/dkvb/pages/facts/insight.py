@@ -32,8 +32,8 @@ class Mask:
     result: MethodResult
     where: np.ndarray | None = None
     """(4, C) of the first seed, see `look_ups.whereabouts`."""
-    shares: list[np.ndarray] = field(default_factory=list)
-    """(L,) of each seed, see `look_ups.hidden_shares`."""
+    shares: list[list[float | None]] = field(default_factory=list)
+    """(L,) of each seed, see `look_ups.hidden_shares`; None of a class whose rows were purged."""
     sizes: list[int] = field(default_factory=list)
     exclusives: list[float] = field(default_factory=list)
     """Of each seed: pairs masked, and the share of them that no other class uses."""
@@ -94,6 +94,8 @@ class Insight:
     lookups: np.ndarray | None = None
     """(L, L) overlaps of `classes`, means over seeds."""
     masks: list[Mask] = field(default_factory=list)
+    purged: list[int] = field(default_factory=list)
+    """Classes whose rows were purged: what they looked up is not known any more, and so left out."""
     lacking: list[Missing] = field(default_factory=list)
 
     def share(self, what: str) -> Stat | None:
@@ -130,7 +132,8 @@ def look_inside(setup: Setup, runs: Sequence[ReportRun]) -> Insight:
             counts = look_ups.Counts(trained)
             selected = look_ups.selected(counts)
             seen.usage[trained.seed] = look_ups.usage(selected.total)
-            seen.classes = counts.fitting(forgot)
+            seen.purged = sorted({*seen.purged, *trained.artifact.purged})
+            seen.classes = [index for index in counts.fitting(forgot) if index not in seen.purged]
             overlaps.append(look_ups.overlap(counts.of(seen.classes)))
         except UNREADABLE:
             what = f"The selection counts of seed {trained.seed} are missing or damaged"
@@ -164,9 +167,11 @@ def _look_at(
             what = f"The mask of {mask.label}, seed {trained.seed}, is missing or damaged"
             lacking.append(Missing(what, f"dkvb unlearn --force {flags}"))
             continue
-        if mask.where is None:
+        gone = trained.artifact.purged
+        if mask.where is None and not set(mask.run.forget) & set(gone):
             mask.where = look_ups.whereabouts(hide, forget, selected.total)
-        mask.shares.append(look_ups.hidden_shares(counts, hide))
+        hidden = look_ups.hidden_shares(counts, hide).tolist()
+        mask.shares.append([None if index in gone else share for index, share in enumerate(hidden)])
         mask.sizes.append(int(hide.sum()))
         mask.exclusives.append(float((hide & (selected.total == forget)).sum() / max(1, hide.sum())))
         if several or not mask.falls:

@@ -12,7 +12,7 @@ from dkvb.metrics.intervals import stat
 from dkvb.pages.facts.paper_tables import Cell, PaperTables
 from dkvb.pages.facts.setups import Setup
 from dkvb.pages.facts.sweeps import Swept
-from dkvb.pages.facts.words import class_label, short
+from dkvb.pages.facts.words import class_label
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def missed_table(setup: Setup, forget: Sequence[int]) -> pl.DataFrame:
     columns = zip(*(trained.result.misclassified_test for trained in setup.seeds), strict=True)
     means = [stat(column) for column in columns]
     rows: list[dict[str, Any]] = [
-        {"class": index, "name": short(class_label(index, setup.classes[index])), "missed": mean.mean}
+        {"class": index, "name": class_label(index, setup.classes[index]), "missed": mean.mean}
         | {"forget": index in forget}
         for index, mean in enumerate(means)
         if mean

@@ -109,6 +109,8 @@ class ReportRun:
     """All sweeps, earlier ones included."""
     made: str = ""
     """When the last of it was made."""
+    oracles: dict[int, Artifact] = field(default_factory=dict)
+    """Seed to the model that was retrained without the forget set."""
 
     @property
     def names(self) -> list[str]:

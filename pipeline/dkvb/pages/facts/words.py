@@ -128,13 +128,30 @@ def by_seed(values: Iterable[tuple[int, float | None]]) -> str:
 
 
 def short(name: str, limit: int = 28) -> str:
-    """A name cut to at most `limit` letters."""
-    return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"
+    """A name of at most `limit` letters: of a longer one its beginning and its end, since names that begin alike often
+    end otherwise. Show the whole one beside it, in a title or a hover."""
+    if len(name) <= limit:
+        return name
+    head, tail = name[: (limit - 1) * 2 // 3], name[-((limit - 1) // 3) :]
+    if " " in tail[:-2]:  # begin the end with a word
+        tail = tail[tail.index(" ") + 1 :]
+    return f"{head.rstrip()}…{tail}"
+
+
+def all_short(names: Sequence[str], limit: int) -> dict[str, str]:
+    """Every name as `short` has it, or whole where two would look alike."""
+    said = {name: short(name, limit) for name in names}
+    return {name: one if list(said.values()).count(one) == 1 else name for name, one in said.items()}
 
 
 def class_label(index: int, name: str) -> str:
     """A class's name, unique even where two classes share one."""
     return name if name == str(index) else f"{index} {name}"
+
+
+def axis_label(index: int, name: str) -> str:
+    """The same, short enough for an axis; the number keeps it unique."""
+    return class_label(index, short(name, 16))
 
 
 def others(run: ReportRun) -> str:
