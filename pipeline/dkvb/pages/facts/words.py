@@ -25,14 +25,6 @@ def points(value: float) -> str:
     return "±0.0" if abs(value) < 0.0005 else f"{100 * value:+.1f}".replace("-", "−")
 
 
-def spread(stat: Stat | None) -> str:
-    """`93.0%`, or over several seeds `93.0% (92.8 to 93.2; sd 0.1)`, what `Stat.ends` gives and the deviation; a dash
-    where nothing was measured."""
-    if stat is None:
-        return "–"
-    return percent(stat.mean) + deviation(stat)
-
-
 def deviation(stat: Stat | None) -> str:
     """` (92.8 to 93.2; sd 0.1)`: the ends of an accuracy over seeds, in percent, and its standard deviation; nothing
     for one seed."""
