@@ -20,8 +20,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from dkvb.workspace import arrays
-
 PRELOAD = ["distributed", "torch._dynamo", "faiss", "sklearn.linear_model", "zarr"]  # not polars: it outlives no fork
 
 NUMBERS = itertools.count()
@@ -74,6 +72,8 @@ def module(name: str, arguments: tuple[str, ...], shard: int | None = None) -> N
     """`python -m name arguments`, in this process."""
     sys.argv = [name, *arguments]
     if shard is not None:
+        from dkvb.workspace import arrays  # not above: with it comes the registry, which reads what is installed
+
         arrays.CHUNK = arrays.SHARD = shard
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 

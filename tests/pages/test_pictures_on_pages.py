@@ -196,5 +196,5 @@ def test_the_page_of_a_verdict_shows_them_beside_the_oracle(zoo: tuple[Recipe, W
 def test_classes_of_one_name_are_told_apart() -> None:
     assert [class_name(i, ["owl", "crane", "crane"]) for i in range(3)] == ["owl", "1 crane", "2 crane"]
     long = "a bird with a very long name " * 2
-    assert class_name(0, [f"{long} grey"]) == "a bird with a very long name a bird wit…"
-    assert class_name(1, [f"{long} grey", f"{long} red"]) == "1 a bird with a very long name a bird wit…"
+    assert class_name(0, [f"{long} grey"]) == "a bird with a very long na…name  grey"
+    assert class_name(1, [f"{long} grey", f"{long} red"]) == "a bird with a very long na…name  red"

@@ -82,7 +82,7 @@ def status(
 
 @command(app, HEADING, "recipe data_root data_dir device", examples="dkvb doctor --recipe cifar10")
 def doctor(options: Options) -> None:
-    """What this machine offers: device, libraries, data, weights, and the encoder's speed.
+    """What this machine offers: device, libraries, data, weights, speed.
 
     The encoder is timed on a batch a core, with random weights where its own are missing. Nothing is downloaded, and
     what is missing is listed rather than an error.

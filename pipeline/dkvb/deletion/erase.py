@@ -3,6 +3,7 @@ overwritten."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -32,8 +33,10 @@ def rewrite_array(folder: Path, name: str, values: np.ndarray, staging: Path) ->
     }
     for relative in sorted(written):
         replace(folder / name / relative, fresh / relative)
-    for relative in sorted(here - written):
-        shred(folder / name / relative)
+    for relative in sorted(here - written):  # all zero: it takes no file
+        gone = fresh / "gone"
+        os.replace(folder / name / relative, gone)  # first: overwritten in its place, it would be damage until it goes
+        shred(gone)
     shutil.rmtree(fresh)
 
 
