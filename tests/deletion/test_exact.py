@@ -304,7 +304,13 @@ def test_a_mask_of_other_values_is_not_erased_by_zeros(trained: Recipe, workspac
     np.testing.assert_array_equal(loaded(workspace).values, values_without(trained, workspace, [CAT, DOG]))
 
 
-@pytest.mark.parametrize(("call", "wanted"), [(4, "r0001"), (60, "r0001"), (300, "r0001"), (50, "r0002")])
+@pytest.mark.parametrize(
+    ("call", "wanted"),
+    [
+        (60, "r0001"),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((4, "r0001"), (300, "r0001"), (50, "r0002"))),
+    ],
+)
 def test_killed_at_any_instant_a_rerun_ends_it(
     call: int, wanted: str, made: Path, purgeable: Recipe, workspace: Workspace
 ) -> None:

@@ -332,7 +332,10 @@ def test_what_makes_no_sense_is_refused(
         membership.run(embedded.with_(unlearn={"forget": forget}), workspace, held_out, methods)
 
 
-@pytest.mark.parametrize("damaged", ["membership/*/train/*/values.safetensors", "unlearn/*/losses.parquet"])
+@pytest.mark.parametrize(
+    "damaged",
+    ["unlearn/*/losses.parquet", pytest.param("membership/*/train/*/values.safetensors", marks=pytest.mark.slow)],
+)
 def test_damage_is_named_with_the_command_that_mends_it(embedded: Recipe, workspace: Workspace, damaged: str) -> None:
     first = attacked(embedded, workspace, "activations")
     (file,) = workspace.root.glob(damaged)

@@ -81,6 +81,7 @@ def test_a_killed_worker_loses_nothing(many: Path, whole: dict[str, bytes]) -> N
     assert artifact_bytes(many / "spread") == whole
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forked_workers")
 def test_a_local_cluster_gives_the_same_bits(
     many: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch

@@ -90,6 +90,7 @@ def kill_and_resume(whole: tuple[Path, float], kills: int) -> None:
     assert [name for name in expected if expected[name] != found[name]] == []
 
 
+@pytest.mark.slow  # tests/attack/test_kills.py kills a command in the quick tests
 def test_a_run_that_was_killed_ends_with_the_same_bits(whole: tuple[Path, float]) -> None:
     kill_and_resume(whole, kills=1)
 
