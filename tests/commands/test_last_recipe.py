@@ -42,7 +42,7 @@ def test_commands_go_on_with_the_recipe_last_used_and_say_so(used: Path, monkeyp
     assert len(said.stderr.splitlines()) == 1
     dkvb("train", "--data-dir", str(used))
     assert "truck" in dkvb("forget", "truck", "--data-dir", str(used), code=2).stderr
-    dkvb("forget", "dog", "--data-dir", str(used))
+    assert dkvb("forget", "dog", "--data-dir", str(used)).stderr.count("as last used") == 1, "said once"
 
 
 def test_a_recipe_that_is_named_or_lies_here_comes_first(used: Path) -> None:

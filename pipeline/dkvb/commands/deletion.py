@@ -16,7 +16,9 @@ from dkvb.errors import UsageError
 from dkvb.runtime.visible import visible
 
 if TYPE_CHECKING:
+    from dkvb.recipe import Recipe
     from dkvb.records.purges import PurgePlan
+    from dkvb.workspace.artifacts import Workspace
 
 app = typer.Typer()
 HEADING = "Deletion"
@@ -94,14 +96,20 @@ def forget(
     named = [*(classes or []), *(options.values["id_"] or [])]
     check_names(recipe, workspace, named)
     if exact or samples is not None:
-        _forget_exactly(options, named, samples, plan, {"reason": reason, "pseudonym": pseudonym})
+        _forget_exactly(options, recipe, workspace, named, samples, plan, {"reason": reason, "pseudonym": pseudonym})
         return
-    _forget_by_masks(options, named, plan, {"reason": reason, "pseudonym": pseudonym})
+    _forget_by_masks(options, recipe, workspace, named, plan, {"reason": reason, "pseudonym": pseudonym})
 
 
-def _forget_by_masks(options: Options, named: Sequence[str | int], plan: bool, filed: dict[str, Any]) -> None:
+def _forget_by_masks(
+    options: Options,
+    recipe: Recipe,
+    workspace: Workspace,
+    named: Sequence[str | int],
+    plan: bool,
+    filed: dict[str, Any],
+) -> None:
     """`forget`, unless exactly."""
-    recipe, workspace = options.recipe(), options.workspace()
     from dkvb.commands.answers import Forget
     from dkvb.deletion import forget as forgetting
 
@@ -114,7 +122,13 @@ def _forget_by_masks(options: Options, named: Sequence[str | int], plan: bool, f
 
 
 def _forget_exactly(
-    options: Options, named: Sequence[str | int], samples: Path | None, plan: bool, filed: dict[str, Any]
+    options: Options,
+    recipe: Recipe,
+    workspace: Workspace,
+    named: Sequence[str | int],
+    samples: Path | None,
+    plan: bool,
+    filed: dict[str, Any],
 ) -> None:
     """`forget --exact` and `forget --samples`."""
     if masking := [name for name in BY_MASKING if options.values[name] is not None]:
@@ -125,7 +139,6 @@ def _forget_exactly(
         raise UsageError("Give classes or --samples: each makes a request of its own.")
     if samples is not None and filed.pop("pseudonym"):
         raise UsageError("--pseudonym stands for names of classes, and a request for --samples has none: leave it out.")
-    recipe, workspace = options.recipe(), options.workspace()
     from dkvb.commands.answers import Forget
     from dkvb.workspace import chosen_samples
     from dkvb.workspace.requests import need_features
