@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -162,6 +163,8 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 MADE: dict[str, Path] = {}
+FILLED: dict[str, Path] = {}
+"""What fixtures have made, by name, see `once`."""
 
 
 def prepare(recipe: Recipe, workspace: Workspace, *stages: ModuleType) -> Recipe:
@@ -188,6 +191,23 @@ def prepare(recipe: Recipe, workspace: Workspace, *stages: ModuleType) -> Recipe
 def trained_seed(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
     """What an unlearning method is given, of seed 0."""
     return TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
+
+
+def once(name: str, workspace: Workspace, make: Callable[[], object]) -> None:
+    """Fill a workspace by `make`, or with a copy of what the first test that asked for `name` made; in a fixture that
+    takes nothing from its test but `recipe` and `workspace`."""
+    if name not in FILLED:
+        make()
+        folder = Path(tempfile.mkdtemp(prefix="dkvb-tests-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        for root in (workspace.root, workspace.reports):
+            if root.is_dir():
+                shutil.copytree(root, folder / root.name)
+        FILLED[name] = folder
+        return
+    for root in (workspace.root, workspace.reports):
+        if (FILLED[name] / root.name).is_dir():
+            shutil.copytree(FILLED[name] / root.name, root, dirs_exist_ok=True)
 
 
 def artifact_bytes(root: Path) -> dict[str, bytes]:

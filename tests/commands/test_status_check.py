@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from conftest import prepare
+from conftest import once, prepare
 from dkvb.cli import app
 from dkvb.deletion import forget, purge, receipt
 from dkvb.inference import export
@@ -31,13 +31,17 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 @pytest.fixture
 def full(recipe: Recipe, workspace: Workspace) -> Workspace:
     """A workspace with one of everything that a check looks at."""
+    once("one of everything", workspace, lambda: _fill(recipe, workspace))
+    return workspace
+
+
+def _fill(recipe: Recipe, workspace: Workspace) -> None:
     prepare(recipe, workspace)
     unlearn.run(recipe.with_(unlearn={"forget": ["dog"], "method": ["activations", "retrain"]}), workspace)
     request = forget.run(recipe.with_(unlearn={"method": "votes"}), workspace, ["cat"])[0].request
     receipt.run(workspace, request)
     export.run(load_seed(recipe, workspace, 0, "cpu"), workspace.root / "exported", workspace)
     report.run(recipe, workspace)
-    return workspace
 
 
 def status(workspace: Workspace, *flags: str) -> tuple[int, dict[str, Any]]:

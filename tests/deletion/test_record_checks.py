@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from conftest import trained_seed
+from conftest import once, trained_seed
 from dkvb.cli import app
 from dkvb.deletion import exact, forget, ledger, purge, receipt, restore, verify
 from dkvb.deletion.erased_checks import share_erased
@@ -36,9 +36,13 @@ def masks(trained: Recipe) -> Recipe:
 @pytest.fixture
 def two(masks: Recipe, workspace: Workspace) -> Recipe:
     """Two requests, the first with a receipt."""
-    for name in ("cat", "dog"):
-        forget.run(masks, workspace, [name])
-    receipt.run(workspace, "r0001")
+
+    def make() -> None:
+        for name in ("cat", "dog"):
+            forget.run(masks, workspace, [name])
+        receipt.run(workspace, "r0001")
+
+    once("two requests, one receipt", workspace, make)
     assert ledger.verify(workspace).problems == []
     return masks
 
