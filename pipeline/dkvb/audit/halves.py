@@ -4,6 +4,7 @@ rows of the forgotten classes that it is attacked on, whether it learned from th
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -77,12 +78,12 @@ class HalfBench(Bench):
     """One shadow model, ready to be unlearned.
 
     Args:
-        made: what it consists of, see `dkvb.audit.trainers.Model.tensors`.
+        made: gives what it consists of, see `dkvb.audit.trainers.Model.tensors`, where a method asks for it.
         asked_about: see `Everything.rows`.
         drawn: its training seed.
     """
 
-    made: dict[str, np.ndarray]
+    made: Callable[[], dict[str, np.ndarray]]
     asked_about: Rows
     drawn: int
 
@@ -93,13 +94,17 @@ class HalfBench(Bench):
     def seed(self, model: int) -> int:
         return self.drawn
 
+    @cached_property
+    def _tensors(self) -> dict[str, np.ndarray]:
+        return self.made()
+
     def tensors(self, model: int) -> dict[str, np.ndarray]:
-        return self.made
+        return self._tensors
 
     def as_trained(self, model: int) -> TrainedSeed:
         half = self.trained
         if isinstance(half, ArraySeed):
-            return ArraySeed(half.recipe, self.drawn, half.keys, half.as_trained.with_values(self.made["values"]))
+            return ArraySeed(half.recipe, self.drawn, half.keys, half.as_trained.with_values(self._tensors["values"]))
         other = copy.copy(half)
-        other.seed, other.linear = self.drawn, self.made
+        other.seed, other.linear = self.drawn, self._tensors
         return other

@@ -20,6 +20,7 @@ from dkvb.audit.scene import FEWEST
 from dkvb.bottleneck.lookup import NONE
 from dkvb.bottleneck.values import codebook_logits
 from dkvb.evaluation.selections import masked_ids
+from dkvb.metrics.evenly import evenly
 from dkvb.metrics.over_models import mean_interval
 from dkvb.metrics.probing import probe, probe_scores
 from dkvb.metrics.relearned import Relearned, ain
@@ -92,8 +93,8 @@ class Remains:
         """Places of held-out rows to probe, and which (n,) bool are of the forgotten classes."""
         rows = self.bench.rows
         mine, unseen = np.isin(rows.labels, self.bench.forget), rows.split != "train"
-        known = _spaced(np.flatnonzero(mine & unseen), EACH)
-        sides = known, _spaced(np.flatnonzero(~mine & unseen), 2 * len(known))
+        known = evenly(np.flatnonzero(mine & unseen), EACH)
+        sides = known, evenly(np.flatnonzero(~mine & unseen), 2 * len(known))
         return np.concatenate(sides), np.repeat([True, False], [len(side) for side in sides])
 
     @property
@@ -292,7 +293,3 @@ class Remains:
             for c in range(masked.shape[0])
         ]
         return np.concatenate(votes, axis=1)
-
-
-def _spaced(rows: np.ndarray, most: int) -> np.ndarray:
-    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most, dtype=np.int64)]

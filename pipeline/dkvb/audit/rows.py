@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dkvb.evaluation.splits import Splits
+from dkvb.metrics.evenly import evenly
 
 EACH = 500
 """Training rows of a class at most, evenly spaced: a share of so many is known to within 5 points, and what a hundred
@@ -33,7 +34,7 @@ class Rows:
         """All test and validation rows, and up to `EACH` training rows of each of some classes: the same of a class,
         whatever the others are."""
         asked = {split: np.arange(len(splits.labels[split])) for split in ("test", "validation")}
-        mine = [_spaced(np.flatnonzero(splits.labels["train"] == c)) for c in classes]
+        mine = [evenly(np.flatnonzero(splits.labels["train"] == c), EACH) for c in classes]
         asked["train"] = np.sort(np.concatenate([np.empty(0, np.int64), *mine]))
         return cls(
             np.repeat(ASKED, [len(asked[split]) for split in ASKED]),
@@ -51,7 +52,3 @@ class Rows:
             for i, (split, place) in enumerate(zip(larger.split, larger.places, strict=True))
         }
         return np.array([where[str(s), int(p)] for s, p in zip(self.split, self.places, strict=True)], np.int64)
-
-
-def _spaced(rows: np.ndarray) -> np.ndarray:
-    return rows if len(rows) <= EACH else rows[np.linspace(0, len(rows) - 1, EACH, dtype=np.int64)]

@@ -22,7 +22,7 @@ from dkvb.metrics.per_point import FEW
 from dkvb.recipe import Recipe
 from dkvb.records.audit import Audit, AuditAbout, AuditEntry, Kind, KindModels, ModelBatch
 from dkvb.runtime import progress
-from dkvb.runtime.parallel import each_unit
+from dkvb.runtime.parallel import distributed_run, each_unit
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
@@ -102,7 +102,7 @@ def _audit(
     stand = Stand(bare, forget, models, force)
     with progress.task(f"audit {recipe.data_name}", len(audited), "methods") as task:
         entries = []
-        if recipe.run.workers > 1 or recipe.run.scheduler is not None:
+        if distributed_run(recipe.run):
             entries = each_unit(entry, audited, recipe, stand)
             task.advance(len(entries))
         else:

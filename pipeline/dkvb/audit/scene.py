@@ -12,6 +12,7 @@ import numpy as np
 from dkvb.audit.outputs import Outputs
 from dkvb.metrics.accuracy import per_class
 from dkvb.metrics.answers import nearest_retained
+from dkvb.metrics.evenly import evenly
 from dkvb.metrics.membership import cross_entropy, score
 from dkvb.metrics.proportions import retain_classes, softmax
 
@@ -74,7 +75,7 @@ class Scene:
     def others(self, own: int | None) -> np.ndarray:
         """Places of the retrained models that a model is compared with."""
         left = np.setdiff1d(np.arange(len(self.outputs.retrained)), [] if own is None else [own])
-        return left if len(left) <= AGAINST else left[np.linspace(0, len(left) - 1, AGAINST, dtype=np.int64)]
+        return evenly(left, AGAINST)
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -126,13 +127,9 @@ class Scene:
     def probed(self, each: int) -> tuple[np.ndarray, np.ndarray]:
         """Places of rows that a probe learns on, up to `each` of the forgotten classes and twice as many others, and
         which (n,) bool are of the forgotten ones."""
-        known = _spaced(self.forget, each)
-        rows = [known, _spaced(self.retain, 2 * len(known))]
+        known = evenly(self.forget, each)
+        rows = [known, evenly(self.retain, 2 * len(known))]
         return np.concatenate(rows), np.repeat([True, False], [len(part) for part in rows])
-
-
-def _spaced(rows: np.ndarray, most: int) -> np.ndarray:
-    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most, dtype=np.int64)]
 
 
 def mean_over(values: Sequence[float]) -> float:

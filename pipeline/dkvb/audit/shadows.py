@@ -81,7 +81,9 @@ class Shadows:
         return self.trained.seed + APART + model
 
     def _train(self, model: int) -> Model:
-        half = self.everything.half(self.learned(model))
+        return self._trained(self.everything.half(self.learned(model)), model)
+
+    def _trained(self, half: TrainedSeed, model: int) -> Model:
         return trainer(half, self.kind, (), self.everything.rows).train(self._seed(model))
 
     @cached_property
@@ -110,9 +112,13 @@ class Shadows:
 
     def bench(self, model: int) -> HalfBench:
         """A model, ready to be unlearned."""
-        held = self.artifact.result_as(ModelBatch).kept
-        made = tensors_of(self.trained, self.artifact, model) if held else self._train(model).tensors
         half = self.everything.half(self.learned(model))
+
+        def made() -> dict[str, np.ndarray]:
+            if self.artifact.result_as(ModelBatch).kept:
+                return tensors_of(self.trained, self.artifact, model)
+            return self._trained(half, model).tensors
+
         return HalfBench(half, self.kind, self.forget, [], made, self.everything.rows, self._seed(model))
 
 

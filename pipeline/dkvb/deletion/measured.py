@@ -12,6 +12,7 @@ from dkvb.evaluation.chosen_rows import ChosenRows
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.evaluation.under_masks import masked_predictions
 from dkvb.metrics.accuracy import per_class
+from dkvb.metrics.evenly import evenly
 from dkvb.metrics.proportions import retain_classes
 from dkvb.records.masking import CorrectCounts
 
@@ -92,9 +93,7 @@ def _training_rows(trained: TrainedSeed, forget: Sequence[int], earlier: Sequenc
     """All training rows of the forget classes, and of the retained classes all or, of many, evenly spaced ones."""
     labels = trained.splits.labels["train"]
     retained = np.flatnonzero(~np.isin(labels, [*forget, *earlier]))
-    if len(retained) > RETAINED:
-        retained = retained[np.linspace(0, len(retained) - 1, RETAINED, dtype=np.int64)]
-    return np.union1d(np.flatnonzero(np.isin(labels, forget)), retained)
+    return np.union1d(np.flatnonzero(np.isin(labels, forget)), evenly(retained, RETAINED))
 
 
 def _as_lists(counted: Counted, split: str, when: str) -> dict[str, list[int]]:

@@ -16,6 +16,7 @@ from dkvb.deletion import in_place, standing
 from dkvb.deletion.erase_pictures import kept_pictures
 from dkvb.deletion.needles import Needles
 from dkvb.deletion.reach import Reach
+from dkvb.metrics.evenly import evenly
 from dkvb.workspace import arrays, requests
 from dkvb.workspace.names import STORED_SPLITS, VALUES
 from dkvb.workspace.requests import Request
@@ -63,8 +64,9 @@ def sought(reach: Reach) -> Sought:
             stay = [instead]
         if stand := standing.stand(requests.all_requests(reach.workspace, request.train)):
             stay += [stand.request.values()[0]] if request.id in [one.id for one in stand.without] else []
-        for columns in (slice(None), _together(reach, request, values.shape[2])):
-            erased = Needles.of(values[gone][:, columns], needles.salt, first, dtypes=("<f4",))
+        together = _together(reach, request, values.shape[2])
+        for columns in dict.fromkeys([range(values.shape[2]), together]):
+            erased = Needles.of(values[gone][:, columns.start : columns.stop], needles.salt, first, dtypes=("<f4",))
             staying_rows = {row for rows in stay for row in erased.found_in(np.ascontiguousarray(rows).data)}
             needles += erased.without(staying_rows)
         first += int(gone.sum())
@@ -75,14 +77,14 @@ def sought(reach: Reach) -> Sought:
     return Sought(needles + names, len(shared), len(gone_ids) - len(names.names))
 
 
-def _together(reach: Reach, request: Request, classes: int) -> slice:
+def _together(reach: Reach, request: Request, classes: int) -> range:
     """Columns of values that stand side by side in every export of before a request: one that was written after
     others had been forgotten has no columns for their classes. The longest run of columns of no such class."""
     every = requests.all_requests(reach.workspace, request.train)
     gone = {c for other in every if other.id != request.id for c in other.classes}
     ends = [-1, *sorted(gone), classes]
     before, after = max(pairwise(ends), key=lambda pair: pair[1] - pair[0])
-    return slice(before + 1, after)
+    return range(before + 1, after)
 
 
 def pictured(gone: Sequence[bytes], staying: Sequence[bytes], salt: bytes, first: int = 0) -> Needles:
@@ -120,9 +122,6 @@ def _spelled(name: str, how: str) -> str:
 
 def _some(pairs: np.ndarray) -> np.ndarray:
     """At most `LOOKED_FOR` of some pairs (C, M) bool, evenly spaced."""
-    places = np.flatnonzero(pairs)
-    if len(places) > LOOKED_FOR:
-        places = places[np.linspace(0, len(places) - 1, LOOKED_FOR, dtype=np.int64)]
     chosen = np.zeros(pairs.size, bool)
-    chosen[places] = True
+    chosen[evenly(np.flatnonzero(pairs), LOOKED_FOR)] = True
     return chosen.reshape(pairs.shape)

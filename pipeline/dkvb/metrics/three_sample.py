@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dkvb.metrics.evenly import evenly
+
 Z = 1.6448536269514722
 """The 95 % quantile of the normal distribution: each side is tested by itself."""
 
@@ -53,10 +55,7 @@ def closer(u: np.ndarray, r: np.ndarray, o: np.ndarray) -> Relative | None:
     """The test for outputs (n, L) of three models on the same n inputs; None with fewer than `FEWEST`."""
     if len(u) < FEWEST:
         return None
-    if len(u) > MOST:
-        kept = np.linspace(0, len(u) - 1, MOST, dtype=np.int64)
-        u, r, o = u[kept], r[kept], o[kept]
-    u, r, o = (np.asarray(part, np.float64) for part in (u, r, o))
+    u, r, o = (np.asarray(evenly(part, MOST), np.float64) for part in (u, r, o))
     everyone, n = np.concatenate([u, r, o]), len(u)
     distances = _squared(everyone, everyone)
     apart = distances[np.triu_indices(3 * n, 1)]

@@ -26,7 +26,6 @@ from dkvb.pages.facts.setups import Trained
 from dkvb.workspace import tensors
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import VALUES
-from dkvb.workspace.settings import BottleneckSettings, QuantizeSettings
 
 Split = Literal["test", "train"]
 
@@ -111,14 +110,11 @@ def subject(run: ReportRun) -> tuple[MethodResult, Trained, Artifact] | str:
 
 
 def _answers(run: ReportRun, result: MethodResult, trained: Trained, unlearned: Artifact) -> Answers:
-    settings = trained.artifact.settings_as(BottleneckSettings)
-    assert trained.quantize
-    splits = Splits(trained.embed, trained.quantize.settings_as(QuantizeSettings).validation, trained.seed)
     oracle = run.oracles.get(trained.seed)
-    with _values(trained.artifact) as values:
-        model = StoredBottleneck(splits, trained.quantize, values, settings.train.pool, settings.unused == "mask")
-        order, alone = _orders(model, trained, run.forget)
-        masked = np.where(look_ups.mask_of(unlearned, model.pairs) & (order == NEVER), 0, order)
+    with whole(trained) as model:
+        splits = model.splits
+        order, alone = orders(model, trained, run.forget)
+        masked = hidden(order, look_ups.mask_of(unlearned, model.pairs))
         found = Answers(result, trained, splits)
         for split in SPLITS:
             rows = _rows(splits.labels[split], run.forget, MOST[split])
@@ -132,7 +128,19 @@ def _answers(run: ReportRun, result: MethodResult, trained: Trained, unlearned: 
     return found
 
 
-def _orders(model: StoredBottleneck, trained: Trained, forget: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+@contextmanager
+def whole(trained: Trained) -> Iterator[StoredBottleneck]:
+    """A trained bottleneck with its values, which are read a codebook at a time."""
+    with _values(trained.artifact) as values:
+        yield look_ups.stored(trained).with_values(values)
+
+
+def hidden(order: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The mask order (C, M) that masks nothing at N = 0 and a mask (C, M) bool at N = 1."""
+    return np.where(mask & (order == NEVER), 0, order)
+
+
+def orders(model: StoredBottleneck, trained: Trained, forget: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Mask orders (C, M) of the trained model, and of one that was trained without the forget set."""
     if not model.masks_unused:
         nothing = model.no_mask(np.empty((model.codebooks, model.pairs)))

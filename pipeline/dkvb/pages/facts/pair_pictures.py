@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
+from dkvb.metrics.evenly import evenly
 from dkvb.pages.facts import look_ups
-from dkvb.pages.facts.answers import evenly
 from dkvb.pages.facts.pictures import Picture, Sheet, class_name
 from dkvb.pages.facts.setups import Trained
 from dkvb.pictures.index import Row

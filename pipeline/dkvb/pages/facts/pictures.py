@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dkvb.errors import DkvbError
-from dkvb.pages.facts.answers import Answers, evenly
+from dkvb.metrics.evenly import evenly
+from dkvb.pages.facts.answers import Answers
 from dkvb.pages.facts.words import class_label, short
 from dkvb.pictures.album import Album
 from dkvb.pictures.index import Row
