@@ -198,3 +198,9 @@ def test_published_numbers_are_those_of_the_paper() -> None:
         assert (loaded.data.source, loaded.encoder.name) == (source, encoder)
         first = PAPER[source, encoder].first_zero
         assert first in ({}, {"activations": loaded.unlearn.na, "examples": loaded.unlearn.ne})
+
+
+def test_methods_of_ones_own_recipe_join_the_papers() -> None:
+    own = load("digits").with_(unlearn={"method": ["own-votes", "votes"]})
+    (whole,) = paper_plan.recipes([], None, own)
+    assert whole.unlearn.methods == [*paper_plan.METHODS, "own-votes"]

@@ -43,7 +43,8 @@ def reproduce(
 ) -> None:
     """Plan the paper's experiments, then run them.
 
-    Steps that are done are kept. Exit code 1 where a step failed; the others are done, and the same command tries it
+    Without --recipe the data sets are the paper's, whatever dkvb.toml is here. With it they are the recipe's, and its
+    methods join those of the paper. Steps that are done are kept. Exit code 1 where a step failed; the others are done, and the same command tries it
     again.
     """
     own = options.recipe() if options.values["recipe"] else None

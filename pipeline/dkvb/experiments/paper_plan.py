@@ -71,7 +71,8 @@ def recipes(only: Sequence[str], seeds: int | None, own: Recipe | None, data_roo
 
 
 def _whole(recipe: Recipe, seeds: int | None) -> Recipe:
-    usable = METHODS if recipe.data.validation else [name for name in METHODS if name != "scrub-r"]
+    wanted = [*METHODS, *(name for name in recipe.unlearn.methods if name not in METHODS)]
+    usable = wanted if recipe.data.validation else [name for name in wanted if name != "scrub-r"]
     over: dict[str, dict[str, Any]] = {"unlearn": {"method": usable, "sweep": True, "retrain": RETRAIN}}
     if seeds is not None:
         over["run"] = {"seeds": list(range(seeds))}
