@@ -44,8 +44,8 @@ def reproduce(
     """Plan the paper's experiments, then run them.
 
     Without --recipe the data sets are the paper's, whatever dkvb.toml is here. With it they are the recipe's, and its
-    methods join those of the paper. Steps that are done are kept. Exit code 1 where a step failed; the others are done, and the same command tries it
-    again.
+    methods join those of the paper. Steps that are done are kept. Exit code 1 where a step failed; the others are
+    done, and the same command tries it again.
     """
     own = options.recipe() if options.values["recipe"] else None
     from dkvb.commands import tables
