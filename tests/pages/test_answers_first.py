@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 
+from dkvb.metrics.intervals import stat
 from dkvb.pages.facts import words
 from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.dials import dials
 from dkvb.pages.facts.headline import headline, requested
 from dkvb.pages.facts.timeline import happenings_table, next_step
 from dkvb.pages.page import coded
+from dkvb.pages.verify import answer
 from dkvb.records.requests import RequestRow
 from fakes import Fake, workspace_at
 from page_text import payload, text, written
@@ -39,7 +42,7 @@ def test_the_headline_counts_runs_and_names_what_was_not_forgotten(tmp_path):
     )
     kept = [run for run in runs if run.names == ["automobile"]]
     assert headline([*kept, *kept]) == (
-        "Forgotten in all 2 runs: of the forgotten classes not one test image is recognised."
+        "Forgotten in both runs: of the forgotten classes not one test image is recognised."
         " Accuracy on the classes that stay falls in none of them."
     )
 
@@ -132,6 +135,9 @@ def row(request: str, **changes: object) -> RequestRow:
     return RequestRow.model_validate(fields | changes)
 
 
+STATES = ("not-shown", "failed")
+
+
 def test_requests_say_how_they_stand_and_what_is_next():
     purged = {"state": "purged", "level": "erased", "answered": "2026-03-04T09:00:00+00:00"}
     rows = [
@@ -141,6 +147,8 @@ def test_requests_say_how_they_stand_and_what_is_next():
         row("r4", **purged, receipt="r4.json"),
         row("r5", deadline="2026-03-02", overdue=True),
     ]
+    unclear, failed = (row("r6", verdict=verdict, verified="2026-03-02T10:00:00+00:00") for verdict in STATES)
+    assert (next_step(unclear), next_step(failed)) == ("dkvb purge r6", "dkvb verify")
     assert requested(rows) == "5 deletion requests, 3 still to be answered, 1 of them past the deadline."
     assert requested(rows[:2]) == "2 deletion requests, 2 still to be answered, the next by 2026-03-31."
     assert requested(rows[3:4]) == "1 deletion request, all answered."
@@ -159,3 +167,25 @@ def test_requests_say_how_they_stand_and_what_is_next():
 def test_commands_in_sentences_are_marked_as_code():
     assert coded("run `dkvb <x>`, then") == "run <code>dkvb &lt;x&gt;</code>, then"
     assert coded("a ` alone <b>") == "a ` alone &lt;b&gt;"
+
+
+def check(name: str, state: str) -> SimpleNamespace:
+    return SimpleNamespace(name=name, state=state, sentence=f"What {name} is.")
+
+
+def test_a_verdict_opens_with_what_a_reader_came_for():
+    def said(*states: str) -> str:
+        return answer([SimpleNamespace(checks=[check("abcdefg"[place], state) for place, state in enumerate(states)])])
+
+    assert said() == "Nothing could be checked."
+    assert said("passed", "passed") == "All 2 checks passed."
+    assert said("passed", "not-shown", "not-shown") == (
+        "No check failed, and 1 of 3 passed. Samples are too few to show one way or the other: b; c."
+    )
+    assert said("failed", "not-shown", "passed") == "1 check of 3 failed. What a is."
+    assert said(*["failed"] * 5) == "5 checks of 5 failed. What a is. What b is. What c is. And 2 more."
+
+
+def test_ends_that_round_to_nothing_have_no_sign():
+    assert words.difference_deviation(stat([-0.0003, 0.0102])) == " (0.0 to 1.0; sd 0.7)"
+    assert words.difference_deviation(stat([-0.0103, -0.0102])) == " (−1.0 to −1.0; sd 0.0)"

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from dkvb.pages.facts import comparison
+from dkvb.pages.facts.collect import collect
 from fakes import Fake, workspace_at
 from page_text import text, written
 
@@ -41,3 +42,25 @@ def test_a_head_that_never_learned_the_class_is_said_to_be_no_baseline(tmp_path)
     assert text(page).count(note) == 1
     [compared] = fake.workspace.reports.glob("compare-*.html")
     assert "No baseline in 1 of 1 cases" in text(compared.read_text(encoding="utf-8"))
+
+
+def test_it_opens_with_the_method_that_keeps_most(tmp_path):
+    fake = Fake(workspace_at(tmp_path))
+    trained = fake.train()
+    fake.unlearn(trained, "votes", 150_000, gain=-0.02, left=0.005)
+    fake.unlearn(trained, "activations", 180_000, gain=-0.004)
+    fake.unlearn(trained, "examples", 40, gain=0.01, left=0.3)
+    fake.unlearn(trained, "logit-mask", 1, gain=0.02)
+    fake.unlearn(trained, "retrain", 1, gain=0.006)
+    written(fake.workspace)
+    [page] = fake.workspace.reports.glob("compare-*.html")
+    assert (
+        "Of the 3 methods, 2 leave no more than 1.0% of the forgotten classes; of these Masking by activations keeps"
+        " the others best (−0.4 points). Masking by votes (ours): 0.5% left, the others −2.0 points."
+        " Retrained: 0.0% left, the others +0.6 points."
+    ) in text(page.read_text(encoding="utf-8"))
+    rows = comparison.summaries(comparison.results_table(collect(fake.workspace).runs))
+    assert comparison.answer([row for row in rows if row.method == "examples"]) == (
+        "No method brings the forgotten classes to 1.0%. Masking by examples: 30.0% left, the others +1.0 points."
+    )
+    assert comparison.answer([]) == ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dkvb.pages.charts.palette import look
+from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.run_tables import measures
 from dkvb.pages.facts.runs import MethodResult, ReportRun
 from dkvb.pages.facts.setups import Made
@@ -77,3 +78,20 @@ def test_metrics_are_shown_where_a_result_holds_some(fake: Fake) -> None:
     [row] = measures(ReportRun(setup, (1,), [result]))
     assert (row.name, row.before.mean, row.after.mean, row.after.count) == ("worst-retained", 0.6, 0.25, 1)
     assert measures(ReportRun(setup, (1,), [])) == []
+
+
+def test_one_that_alters_values_as_well_is_no_mask(tmp_path: Path) -> None:
+    fake = Fake(workspace_at(tmp_path))
+    trained = fake.train()
+    fake.sweep(trained, "activations", 200_000)
+    fake.unlearn(trained, "activations", 180_000)
+    fake.sweep(trained, "own-votes", 1, steps=1)
+    fake.unlearn(trained, "own-votes", 1, masked=900, keeps="weights")
+    (run,) = collect(fake.workspace).runs
+    assert run.masking == ["votes", "activations", "examples"]
+    assert list(run.masking_sweeps) == ["activations"]
+    _, [page] = written(fake.workspace)
+    assert "curve-own-votes" not in payload(page)["charts"]
+    assert "Own votes taken back (ours)" in text(page)
+    [inside] = fake.workspace.reports.glob("bottleneck-*.html")
+    assert "own votes taken back (ours), seed 0, is missing" not in inside.read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ class Votes(PairRanking):
     def __init__(self, trained: TrainedSeed, forget: Sequence[int]) -> None:
         super().__init__(trained, forget)
         self.settings = {"counts": "last-epoch", "rank": self.recipe.rank}
-        self.not_in_paper = ["unlearn.method"]
+        self.not_in_paper = ["the method itself"]
 
     @property
     def given(self) -> int | str:

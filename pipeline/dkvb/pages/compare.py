@@ -7,7 +7,7 @@ from collections import defaultdict
 from dkvb.pages.charts.matrix import matrix
 from dkvb.pages.charts.strip import strip
 from dkvb.pages.facts import methods
-from dkvb.pages.facts.comparison import changes_table, extremes, results_table, summaries
+from dkvb.pages.facts.comparison import answer, changes_table, extremes, results_table, summaries
 from dkvb.pages.facts.methods import CONTROL
 from dkvb.pages.facts.runs import Collected, ReportRun
 from dkvb.pages.facts.setups import Setup
@@ -50,6 +50,7 @@ def content(setup: Setup, runs: list[ReportRun]) -> Content:
         setup=setup,
         runs=runs,
         summaries=rows,
+        answer=answer(rows),
         charts={name: spec for name, spec in charts.items() if spec},
         extremes=extremes(changes),
         control=methods.title(CONTROL),

@@ -13,7 +13,7 @@ from dkvb.pages.charts import dial as dial_charts
 from dkvb.pages.charts import palette, train_beside_test
 from dkvb.pages.charts import retraining as retraining_charts
 from dkvb.pages.charts import scatter as scatter_chart
-from dkvb.pages.facts import provenance
+from dkvb.pages.facts import methods, provenance
 from dkvb.pages.facts.dials import CHOSEN_ON, Dial, chosen_on, dials, paper_n
 from dkvb.pages.facts.gaps import missing
 from dkvb.pages.facts.retraining import epoch_means
@@ -141,6 +141,7 @@ def content(
         classes=_class_rows(run),
         methods=[_method_row(run, result) for result in run.methods],
         measures=measures(run),
+        measured_by=methods.MEASURES,
         drawn=len(classes_chart.shown_classes(run, lead.per_class("before"), lead.per_class("after"))) if lead else 0,
         dial=[asdict(one) for one in drawn_dials],
         retrained=epoch_means(run),

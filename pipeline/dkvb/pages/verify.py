@@ -11,12 +11,16 @@ from dkvb.pages import written
 from dkvb.pages.charts import verify as verify_charts
 from dkvb.pages.charts.destinations import destinations
 from dkvb.pages.facts.pictures import Samples
+from dkvb.pages.facts.words import plural
 from dkvb.pages.library import library_being_written, library_name, written_alone
 from dkvb.pages.page import INDEX, VERDICT, render, unchecked
 from dkvb.recipe import Recipe
-from dkvb.records.verdict import Verdict, together
+from dkvb.records.verdict import Check, Verdict, together
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import write_text
+
+LED = 3
+"""Failed checks that the page's first lines spell out."""
 
 
 def write(
@@ -59,5 +63,29 @@ def page(
         charts=charts,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         verdict=together(verdict.verdict for verdict in verdicts),
+        answer=answer(verdicts),
         links=[INDEX] if index else [],
     )
+
+
+def answer(verdicts: Sequence[Verdict]) -> str:
+    """What a reader came for: that all checks passed, else which did not and, of those that failed, what was
+    measured."""
+    checks = [check for verdict in verdicts for check in verdict.checks]
+    failed, unclear = ([one for one in checks if one.state == state] for state in ("failed", "not-shown"))
+    if not checks:
+        return "Nothing could be checked."
+    if failed:
+        return f"{plural(len(failed), 'check', 'checks')} of {len(checks)} failed. {_sentences(failed)}"
+    if unclear:
+        names = "; ".join(dict.fromkeys(check.name for check in unclear))
+        return (
+            f"No check failed, and {len(checks) - len(unclear)} of {len(checks)} passed. Samples are too few to show"
+            f" one way or the other: {names}."
+        )
+    return f"All {len(checks)} checks passed."
+
+
+def _sentences(checks: Sequence[Check]) -> str:
+    more = f" And {len(checks) - LED} more." if len(checks) > LED else ""
+    return " ".join(check.sentence for check in checks[:LED]) + more

@@ -12,7 +12,7 @@ from dkvb.metrics.intervals import Stat, stat
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.methods import CONTROL
 from dkvb.pages.facts.runs import MethodResult, ReportRun, accuracy, latest, less
-from dkvb.pages.facts.words import CLOSE, forgotten
+from dkvb.pages.facts.words import CLOSE, forgotten, percent, plural, points
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,39 @@ def summaries(results: pl.DataFrame) -> list[Summary]:
             )
         )
     return sorted(rows, key=lambda row: (methods.rank(row.method), row.method, row.model))
+
+
+def answer(rows: Sequence[Summary]) -> str:
+    """Which method leaves next to nothing of the forgotten classes at the least cost to the others, and how the first
+    one and the retrained model do. Controls are left out. "" where nothing was measured."""
+    tried = [row for row in rows if row.forget and row.change and methods.rank(row.method) < len(methods.order())]
+    own = [row for row in tried if row.method != CONTROL and not row.method.startswith("retrain")]
+    done = [row for row in own if _left(row) <= CLOSE]
+    if not own:
+        return ""
+    sentences = []
+    if done:
+        best = max(done, key=_change)
+        sentences.append(
+            f"Of the {plural(len(own), 'method', 'methods')}, {len(done)} leave{'s' if len(done) == 1 else ''} no more"
+            f" than {percent(CLOSE)} of the forgotten classes; of these {best.name} keeps the others best"
+            f" ({points(_change(best))} points)."
+        )
+    else:
+        sentences.append(f"No method brings the forgotten classes to {percent(CLOSE)}.")
+    sentences += [
+        f"{row.name}: {percent(_left(row))} left, the others {points(_change(row))} points."
+        for row in (*own[:1], *(row for row in tried if row.method == "retrain"))
+    ]
+    return " ".join(sentences)
+
+
+def _left(row: Summary) -> float:
+    return row.forget.mean if row.forget else 1.0
+
+
+def _change(row: Summary) -> float:
+    return row.change.mean if row.change else -1.0
 
 
 def extremes(changes: pl.DataFrame) -> list[Extremes]:

@@ -52,7 +52,8 @@ def _gone(measured: Sequence[_Measured]) -> str:
     if not left:
         worst = max(one.left for one in measured)
         how = "not one test image is recognised" if worst == 0 else f"at most {percent(worst)} are still recognised"
-        return f"Forgotten in all {len(measured)} runs: of the forgotten classes {how}."
+        where = "both" if len(measured) == 2 else f"all {len(measured)}"
+        return f"Forgotten in {where} runs: of the forgotten classes {how}."
     named = [f"{forgotten(one.run)} ({percent(one.left)} still recognised)" for one in left[:3]]
     more = f" and {len(left) - 3} more" if len(left) > 3 else ""
     return f"Forgotten in {len(measured) - len(left)} of {len(measured)} runs, not in: {listed(named)}{more}."

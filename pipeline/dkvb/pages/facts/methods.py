@@ -25,10 +25,20 @@ def rank(method: str) -> int:
     return order().index(method) if method in order() else len(order())
 
 
+SHIFT = "logit-shift"
+"""A control of the membership experiment alone, which `dkvb unlearn` does not know."""
+
+
 def title(method: str) -> str:
     """What pages call a method; one without a title (of another package, or since removed) goes by its name."""
+    if method == SHIFT:
+        return "Logit shift (control)"
     entry = registry.described_methods().get(method)
     return (entry.title if entry else "") or method.replace("-", " ")
+
+
+MEASURES = {"worst-retained": "lowest accuracy of a class that stays"}
+"""Registered metrics in words; those of other packages go by their names."""
 
 
 def plain(method: str) -> str:

@@ -51,8 +51,13 @@ class MethodResult:
 
     @property
     def masks(self) -> bool:
-        """Whether it hides pairs."""
-        return any(result.masked for result in self.results)
+        """Whether it hides pairs, and does nothing else."""
+        return any(result.masked and result.keeps != "weights" for result in self.results)
+
+    @property
+    def alters(self) -> bool:
+        """Whether it changes weights or values, whatever it hides as well."""
+        return any(result.keeps == "weights" for result in self.results)
 
     @property
     def label(self) -> str:
@@ -157,9 +162,11 @@ class ReportRun:
 
     @cached_property
     def masking(self) -> list[str]:
-        """Methods that mask pairs: the registry's, then those of other packages that did."""
+        """Methods that mask pairs and do nothing else: the registry's, then those of other packages that did."""
         results = [result.method for result in self.methods if result.masks]
-        return list(dict.fromkeys([*methods.masking(), *results, *(s.method for s in self.sweeps.values() if s.masks)]))
+        altering = {result.method for result in self.methods if result.alters}
+        swept = [sweep.method for sweep in self.sweeps.values() if sweep.masks and sweep.method not in altering]
+        return list(dict.fromkeys([*methods.masking(), *results, *swept]))
 
     @property
     def masking_sweeps(self) -> dict[str, Swept]:

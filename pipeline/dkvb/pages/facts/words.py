@@ -40,8 +40,8 @@ def _between(stat: Stat | None, low: float) -> str:
     ends = stat.ends(low, 1.0) if stat else None
     if stat is None or stat.sd is None or ends is None:
         return ""
-    words = f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f}; sd {100 * stat.sd:.1f})"
-    return words.replace("-", "−")
+    first, last = (f"{100 * end:.1f}".replace("-0.0", "0.0") for end in ends)
+    return f" ({first} to {last}; sd {100 * stat.sd:.1f})".replace("-", "−")
 
 
 def over_seeds(seeds: int) -> str:
