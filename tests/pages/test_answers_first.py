@@ -164,6 +164,14 @@ def test_requests_say_how_they_stand_and_what_is_next():
     ]
 
 
+def test_without_runs_the_index_speaks_of_what_there_is():
+    assert headline([]) == "Nothing has been forgotten yet."
+    assert headline([], requests=1) == "", "the line on requests says it"
+    assert headline([], audits=3, requests=1) == (
+        "3 audits say how close each method comes to retraining. No method was run by itself yet."
+    )
+
+
 def test_commands_in_sentences_are_marked_as_code():
     assert coded("run `dkvb <x>`, then") == "run <code>dkvb &lt;x&gt;</code>, then"
     assert coded("a ` alone <b>") == "a ` alone &lt;b&gt;"

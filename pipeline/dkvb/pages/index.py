@@ -69,7 +69,7 @@ def html(
     return render(
         "index.html",
         runs=[RunRow(run, spark(run), missing(run, len(collected.heads(run.setup)))) for run in collected.runs],
-        headline=headline(collected.runs),
+        headline=headline(collected.runs, sum(page.kind == "audit" for page in others), len(asked)),
         requested=requested(asked),
         waiting=[setup for setup in bottlenecks if setup.key not in unlearned],
         no_bottleneck=not bottlenecks,

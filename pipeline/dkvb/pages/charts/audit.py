@@ -71,7 +71,7 @@ def _layers(rows: list[Row], entries: Sequence[tuple[str, str, str]]) -> list[An
     marks = base.mark_point(filled=True, opacity=0.85, stroke="@page", strokeWidth=1)
     points = marks.encode(x=x, color=colour, shape=shape, size=size, tooltip=_tips())
     halo, names = _named(base, x)
-    return [bars, halo, points, names]
+    return [bars, points, halo, names]
 
 
 def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row]:
@@ -112,7 +112,7 @@ def _place(entry: AuditEntry, name: str) -> Row:
 def _named(base: Any, x: Any) -> list[Any]:
     """Names beside marks, readable where a line runs behind them."""
     text = {"align": "left", "dx": 10, "dy": alt.ExprRef("datum.below ? 16 * datum.below + 2 : -10")}
-    halo = base.mark_text(stroke="@page", strokeWidth=5, strokeJoin="round", fill="@page", **text)
+    halo = base.mark_text(stroke="@page", strokeWidth=3, strokeJoin="round", fill="@page", **text)
     return [mark.encode(x=x, text="text:N") for mark in (halo, base.mark_text(fill="@ink", **text))]
 
 

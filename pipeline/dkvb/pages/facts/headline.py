@@ -32,10 +32,18 @@ class _Measured:
         return change.mean if change else None
 
 
-def headline(runs: Sequence[ReportRun]) -> str:
-    """What all runs of a report together show; of one run what its own page says first."""
+def headline(runs: Sequence[ReportRun], audits: int = 0, requests: int = 0) -> str:
+    """What all runs of a report together show; of one run what its own page says first. Without runs, what else there
+    is: audits, and requests, which speak for themselves.
+
+    Args:
+        audits, requests: how many of them the report has.
+    """
+    if not runs and audits:
+        whose = "An audit says" if audits == 1 else f"{audits} audits say"
+        return f"{whose} how close each method comes to retraining. No method was run by itself yet."
     if not runs:
-        return "Nothing has been forgotten yet."
+        return "" if requests else "Nothing has been forgotten yet."
     leads = [(run, run.lead) for run in runs]
     if len(runs) == 1 and leads[0][1]:
         return " ".join(verdict(runs[0], leads[0][1]))
