@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from audited import DISTANCE, KLOM, RETAIN, audit, entry, kind, measured, stored
 from dkvb.pages import audit as audit_page
+from dkvb.pages.charts.audit import LINES, place_names
 from dkvb.recipe import Recipe
 from dkvb.records.audit import Audit
 from dkvb.stages import report
@@ -192,3 +194,20 @@ def test_names_are_escaped() -> None:
     page = html(audit(forget_names=[hostile], entries=[bad]))
     assert "img" not in Loads(page).tags
     assert hostile in unescape(page)
+
+
+def test_names_lie_on_no_mark_and_on_no_other_name():
+    def mark(v: float, retain: float, text: str = "") -> dict[str, Any]:
+        return {"v": v, "retain": retain, "text": text}
+
+    def lines(rows: list[dict[str, Any]]) -> list[int | None]:
+        """Pixels from marks down to their names, of 400 for accuracies from 0.5 to 1."""
+        place_names(rows)
+        return [round((row["retain"] - row["name_retain"]) * 800) if row["text"] else None for row in rows]
+
+    assert lines([mark(0.1, 1.0, "first"), mark(1.0, 0.5)]) == [LINES[0], None]
+    # a mark lies 29 pixels to the right and 12 above: there the name would lie on it
+    beside = mark(0.53, 0.765)
+    rows = [mark(0.5, 0.75, "first"), mark(0.5, 0.75, "second"), beside, mark(1.0, 0.5), mark(0.0, 1.0)]
+    assert lines(rows) == [LINES[1], LINES[3], None, None, None]
+    assert rows[0]["name_v"] == pytest.approx(0.5 + 10 / 960)

@@ -31,6 +31,14 @@ SHAPES = {"method": "circle", OURS: PENTAGON, "retrained": "diamond", "original"
 LEAST = 1e-3
 """Seconds below which marks are no smaller."""
 
+WIDTH, HEIGHT, LETTER, GAP = 960, 400, 6.5, 10
+"""Pixels: of the picture on a wide screen, of a letter, and from a mark to its name."""
+
+X_TITLE, Y_TITLE = "distance from retrained models", "accuracy on the classes that stay"
+
+LINES = (-12, 16, 0, -28, 32, -44, 48, -60, 64, -76, 80, 96)
+"""Pixels below its mark, places for its name: the first that is free."""
+
 
 def picture(groups: Sequence[Group], distances: Sequence[str]) -> Spec | None:
     """Distance from retrained models against accuracy on the classes that stay, cost as size; the distance is chosen
@@ -39,6 +47,8 @@ def picture(groups: Sequence[Group], distances: Sequence[str]) -> Spec | None:
     # this package's own lie on top
     rows.sort(key=lambda row: row["shape"] == OURS)
     drawn = [name for name in distances if any(row["m"] == name for row in rows)]
+    for name in drawn:
+        place_names([row for row in rows if row["m"] == name])
     if not drawn:
         return None
     kinds = [group for group in groups if any(row["kind"] == group.short for row in rows)]
@@ -54,11 +64,11 @@ def picture(groups: Sequence[Group], distances: Sequence[str]) -> Spec | None:
 
 def _layers(rows: list[Row], entries: Sequence[tuple[str, str, str]]) -> list[Any]:
     """Intervals, marks and names. `entries`: name, colour and shape of each group of marks."""
-    title, left = "distance from retrained models", alt.Scale(domainMin=0, nice=True)
-    x = alt.X("v:Q", title=title, scale=left)
+    left = alt.Scale(domainMin=0, nice=True)
+    x = alt.X("v:Q", title=X_TITLE, scale=left)
     y = alt.Y(
         "retain:Q",
-        title="accuracy on the classes that stay",
+        title=Y_TITLE,
         axis=alt.Axis(format=".1~%", tickCount=5),
         scale=alt.Scale(zero=False, nice=True, padding=14),
     )
@@ -67,11 +77,11 @@ def _layers(rows: list[Row], entries: Sequence[tuple[str, str, str]]) -> list[An
     size = alt.Size("size:Q", legend=None, scale=alt.Scale(domain=_costs(rows), range=[90, 520]))
     base = alt.Chart(data(rows)).transform_filter(f"datum.m === measure && {_shown()}").encode(y=y)
     bars = base.mark_rule(opacity=0.45, strokeWidth=1.5)
-    bars = bars.encode(x=alt.X("low:Q", title=title, scale=left), x2="high:Q", color=colour)
+    bars = bars.encode(x=alt.X("low:Q", title=X_TITLE, scale=left), x2="high:Q", color=colour)
     marks = base.mark_point(filled=True, opacity=0.85, stroke="@page", strokeWidth=1)
     points = marks.encode(x=x, color=colour, shape=shape, size=size, tooltip=_tips())
-    halo, names = _named(base, x)
-    return [bars, points, halo, names]
+    lead, halo, names = _named(base, x, y)
+    return [bars, lead, halo, points, names]
 
 
 def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row]:
@@ -80,7 +90,6 @@ def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row
         return []
     group_name = {"retrained": RETRAINED[0], "original": NOTHING[0]}.get(entry.role, f"on {group.short}")
     took = {"unlearned": seconds(entry), "retrained": group.retraining, "original": None}[entry.role]
-    below = _below(group, entry)
     about = {
         "what": entry.label if entry.role == "unlearned" else f"{entry.label}, {group.short}",
         "kind": group.short,
@@ -89,18 +98,9 @@ def _rows(group: Group, entry: AuditEntry, distances: Sequence[str]) -> list[Row
         "retain": kept.value,
         "took": duration(took),
         "size": math.log10(max(took or 0.0, LEAST)),
-        "below": below or 0,
-        "text": "" if below is None else entry.label,
+        "text": entry.label if own(entry) or (group.methods and entry is group.methods[0]) else "",
     }
     return [about | _place(entry, name) for name in distances if name in entry.measures]
-
-
-def _below(group: Group, entry: AuditEntry) -> int | None:
-    """On which line below its mark its name stands, 0 above; None where it has none."""
-    mine = [one.key for one in group.methods if own(one)]
-    if entry.key in mine:
-        return 1 + mine.index(entry.key)
-    return 0 if entry.role == "unlearned" and entry is group.methods[0] else None
 
 
 def _place(entry: AuditEntry, name: str) -> Row:
@@ -109,11 +109,36 @@ def _place(entry: AuditEntry, name: str) -> Row:
     return {"m": name, "v": one.value, "low": ends[0], "high": ends[1], "said": measure(one.value)}
 
 
-def _named(base: Any, x: Any) -> list[Any]:
-    """Names beside marks, readable where a line runs behind them."""
-    text = {"align": "left", "dx": 10, "dy": alt.ExprRef("datum.below ? 16 * datum.below + 2 : -10")}
-    halo = base.mark_text(stroke="@page", strokeWidth=3, strokeJoin="round", fill="@page", **text)
-    return [mark.encode(x=x, text="text:N") for mark in (halo, base.mark_text(fill="@ink", **text))]
+def place_names(rows: list[Row]) -> None:
+    """Set `at` (v, retain) of every row with a name to a place where the name lies on no mark and on no other name;
+    where all are taken, the first is used. The scales are those of a wide screen."""
+    across = max(one["v"] for one in rows) / WIDTH or 1.0
+    kept = [one["retain"] for one in rows]
+    down = (max(kept) - min(kept)) / HEIGHT or 1.0
+    places = [(row["v"] / across, -row["retain"] / down) for row in rows]
+    taken = [(x - GAP, x + GAP, y) for x, y in places]
+    for row, (x, y) in zip(rows, places, strict=True):
+        if not row["text"]:
+            continue
+        left, right = x + GAP, x + GAP + LETTER * len(row["text"])
+        line = next((line for line in LINES if _free(taken, left, right, y + line)), LINES[0])
+        taken.append((left, right, y + line))
+        row |= {"name_v": left * across, "name_retain": -(y + line) * down}
+
+
+def _free(taken: list[tuple[float, float, float]], left: float, right: float, y: float) -> bool:
+    return all(right <= other[0] or left >= other[1] or abs(y - other[2]) >= 1.4 * GAP for other in taken)
+
+
+def _named(base: Any, x: Any, y: Any) -> list[Any]:
+    """Lines from marks to their names, and the names, readable where a line runs behind them. `x`, `y`: the marks'
+    channels."""
+    named = base.transform_filter("datum.text !== ''")
+    at = {"x": alt.X("name_v:Q", title=X_TITLE), "y": alt.Y("name_retain:Q", title=Y_TITLE)}
+    lead = named.mark_rule(stroke="@muted", strokeWidth=0.8).encode(x=x, y=y, x2="name_v:Q", y2="name_retain:Q")
+    text = {"align": "left", "dx": 2}
+    halo = named.mark_text(stroke="@page", strokeWidth=3, strokeJoin="round", fill="@page", **text)
+    return [lead, *(mark.encode(**at, text="text:N") for mark in (halo, named.mark_text(fill="@ink", **text)))]
 
 
 def _shown() -> str:
