@@ -11,8 +11,10 @@ from dkvb.pages.facts.comparison import answer, changes_table, extremes, results
 from dkvb.pages.facts.methods import CONTROL
 from dkvb.pages.facts.runs import Collected, ReportRun
 from dkvb.pages.facts.setups import Setup
-from dkvb.pages.facts.words import plural
+from dkvb.pages.facts.side_by_side import side_by_side
+from dkvb.pages.facts.words import forgotten, plural
 from dkvb.pages.page import INDEX, Content, Page, data_name, render
+from dkvb.pictures.album import Album
 from dkvb.workspace.files import canonical_hash
 
 
@@ -22,10 +24,10 @@ def pages(collected: Collected) -> list[Page]:
     for run in collected.runs:
         if run.methods:
             by_setup[run.setup.key].append(run)
-    return [_page(setup, by_setup[setup.key]) for setup in collected.setups if setup.key in by_setup]
+    return [_page(setup, by_setup[setup.key], collected.album) for setup in collected.setups if setup.key in by_setup]
 
 
-def _page(setup: Setup, runs: list[ReportRun]) -> Page:
+def _page(setup: Setup, runs: list[ReportRun], album: Album | None) -> Page:
     inputs = [
         [run.page, canonical_hash(artifact.manifest)]
         for run in runs
@@ -35,10 +37,19 @@ def _page(setup: Setup, runs: list[ReportRun]) -> Page:
     sets = plural(len(runs), "forget set", "forget sets")
     about = f"{setup.encoder}, {setup.shape}: every method over {sets} and all seeds"
     title = f"Methods compared on {setup.data}"
-    return Page(setup.compare, title, about, [setup.key, inputs], lambda: content(setup, runs), "compare")
+    shown = album.state(setup.embed) if album else None
+    return Page(
+        setup.compare,
+        title,
+        about,
+        [setup.key, inputs, shown],
+        lambda: content(setup, runs, album),
+        "compare",
+        samples=setup.embed.fingerprint if shown else "",
+    )
 
 
-def content(setup: Setup, runs: list[ReportRun]) -> Content:
+def content(setup: Setup, runs: list[ReportRun], album: Album | None) -> Content:
     """The page's HTML, and its data."""
     runs = sorted(runs, key=lambda run: run.forget)
     results, changes = results_table(runs), changes_table(runs)
@@ -54,6 +65,8 @@ def content(setup: Setup, runs: list[ReportRun]) -> Content:
         charts={name: spec for name, spec in charts.items() if spec},
         extremes=extremes(changes),
         control=methods.title(CONTROL),
+        pictures=side_by_side(runs, album),
+        forgotten=forgotten,
         has_control=any(row.control for row in rows if row.method != CONTROL),
         several=max((row.seeds for row in rows), default=1) > 1 or len(runs) > 1,
         tables={name: data_name(setup.compare, name) for name in tables},
