@@ -21,7 +21,7 @@ from dkvb.inference.bottleneck_model import Model
 from dkvb.inference.export_about import Measured, kept_places, measured, told
 from dkvb.inference.export_config import BINDING, FORMAT, ExportConfig, said_of_the_model, seal_of
 from dkvb.inference.export_files import CARD, CONFIG, FILES, LABELS, TENSORS, labels_of
-from dkvb.inference.export_folder import refuse, staged
+from dkvb.inference.export_folder import refuse, result, staged
 from dkvb.inference.model_card import card
 from dkvb.records.use import ExportResult
 from dkvb.version import __version__
@@ -48,19 +48,7 @@ def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -
     with workspace.hold(f"export-{canonical_hash(str(folder))[:16]}", f"the export to {folder}"):
         refuse(folder, force)
         config = write(model, folder, measured(model, workspace))
-    return ExportResult(
-        path=str(folder),
-        files=sorted(FILES),
-        bytes=sum((folder / name).stat().st_size for name in FILES),
-        sha256=config.sha256,
-        classes=config.classes,
-        ids=config.ids,
-        left_out=config.left_out,
-        forgotten=config.forgotten,
-        masked=config.masked,
-        test=config.accuracy.now,
-        ledger=config.ledger,
-    )
+    return result(folder, FILES, TENSORS, config)
 
 
 def write(model: Model, folder: Path, now: Measured | None, head: str = "") -> ExportConfig:

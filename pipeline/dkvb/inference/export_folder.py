@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dkvb.errors import UsageError
-from dkvb.inference.export_files import EVERY, MARKS
-from dkvb.workspace.files import TEMPORARY
+from dkvb.inference.export_files import EVERY, MARKS, ONNX
+from dkvb.inference.export_said import Said
+from dkvb.records.use import ExportResult
+from dkvb.workspace.files import TEMPORARY, sha256
 
 STAGING = f"{TEMPORARY}export"
 """Where an export into a folder that is there already is made: below it. It goes last, and so marks an export that was
@@ -58,3 +60,26 @@ def _place(temporary: Path, folder: Path, files: Sequence[str]) -> None:
         os.replace(temporary / name, folder / name)
     for name in set(EVERY) - set(files):  # of an export in another format
         (folder / name).unlink(missing_ok=True)
+
+
+def result(folder: Path, files: Sequence[str], holder: str, said: Said) -> ExportResult:
+    """What an export wrote.
+
+    Args:
+        files: names of all of its files; `holder`: of the one that holds the model.
+        said: what it says of the model.
+    """
+    return ExportResult(
+        format="onnx" if holder == ONNX else "safetensors",
+        path=str(folder),
+        files=sorted(files),
+        bytes=sum((folder / name).stat().st_size for name in files),
+        sha256=sha256(folder / holder),
+        classes=said.classes,
+        ids=said.ids,
+        left_out=said.left_out,
+        forgotten=said.forgotten,
+        masked=said.masked,
+        test=said.accuracy.now,
+        ledger=said.ledger,
+    )

@@ -18,13 +18,13 @@ from dkvb.inference.bottleneck_model import Model
 from dkvb.inference.classifier import Classifier, LinearModel
 from dkvb.inference.export_about import Measured, kept_places, measured, told
 from dkvb.inference.export_files import CARD, LABELS, ONNX, ONNX_FILES, labels_of
-from dkvb.inference.export_folder import refuse, staged
+from dkvb.inference.export_folder import refuse, result, staged
 from dkvb.inference.model_card import card
 from dkvb.inference.onnx_file import FORMAT, OnnxConfig
 from dkvb.records.use import ExportResult
 from dkvb.version import __version__
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import canonical_hash, sha256, write_json, write_text
+from dkvb.workspace.files import canonical_hash, write_json, write_text
 
 
 def run(
@@ -52,20 +52,7 @@ def run(
         refuse(folder, force)
         config = write(model, folder, measured(model, workspace))
     files = [name for name in ONNX_FILES if (folder / name).is_file()]
-    return ExportResult(
-        format="onnx",
-        path=str(folder),
-        files=sorted(files),
-        bytes=sum((folder / name).stat().st_size for name in files),
-        sha256=sha256(folder / ONNX),
-        classes=config.classes,
-        ids=config.ids,
-        left_out=config.left_out,
-        forgotten=config.forgotten,
-        masked=config.masked,
-        test=config.accuracy.now,
-        ledger=config.ledger,
-    )
+    return result(folder, files, ONNX, config)
 
 
 def write(model: Classifier, folder: Path, now: Measured | None) -> OnnxConfig:
