@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from types import ModuleType
 
@@ -31,8 +32,8 @@ from source_files import save
 # pandas looks for a library of the name of our folder tests/bottleneck, and would take the folder for it
 sys.modules["bottleneck"] = None  # type: ignore[assignment]
 
-# fixtures of the report, processes, encoders, attacks, pictures, Chromium
-pytest_plugins = ["fakes", "forked", "tiny_clip", "attacked", "pictured", "browser"]
+# where folders lie; fixtures of the report, processes, encoders, attacks, pictures, Chromium
+pytest_plugins = ["in_memory", "fakes", "forked", "tiny_clip", "attacked", "pictured", "browser"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside this checkout")
@@ -163,51 +164,41 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 MADE: dict[str, Path] = {}
-FILLED: dict[str, Path] = {}
-"""What fixtures have made, by name, see `once`."""
+"""Folders of what fixtures have made, by name, see `once`."""
+
+
+def once(name: str, workspace: Workspace, make: Callable[[Workspace], object]) -> None:
+    """Add to a workspace a copy of what `make` fills an empty one with, at the first test that asks for `name`.
+
+    Nothing but `name` may tell what it makes: it takes nothing of its test's that another test has otherwise.
+    """
+    if name not in MADE:
+        folder = Path(tempfile.mkdtemp(prefix="dkvb-tests-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        with chdir(folder):  # as if in a test's folder: pages hold paths as seen from here
+            make(Workspace(folder / "data", folder / "reports"))
+        MADE[name] = folder
+    for part, place in (("data", workspace.root), ("reports", workspace.reports)):
+        if (MADE[name] / part).is_dir():
+            shutil.copytree(MADE[name] / part, place, dirs_exist_ok=True)
 
 
 def prepare(recipe: Recipe, workspace: Workspace, *stages: ModuleType) -> Recipe:
-    """Embed and train (or run `stages`) as the first test did that needed the same, and copy what it made.
+    """Embed and train (or run `stages`), once for all tests that need the same; for data that stay as they are.
 
-    For data that stay as they are. Returns `recipe` itself.
+    Returns `recipe` itself.
     """
     stages = stages or (embed, train)
     assert recipe.data.path is None or "read-only" in recipe.data.path, "copies go by the recipe, not by its data"
     parts = {name: section for name, section in recipe.model_dump().items() if name not in ("unlearn", "verify")}
-    key = canonical_hash({"recipe": parts, "stages": [stage.__name__ for stage in stages]})
-    if key not in MADE:
-        folder = Path(tempfile.mkdtemp(prefix="dkvb-tests-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        for stage in stages:
-            stage.run(recipe, Workspace(folder / "data", folder / "reports"))
-        MADE[key] = folder / "data"
-    shutil.copytree(MADE[key], workspace.root, dirs_exist_ok=True)
-    for manifest in sorted(workspace.root.rglob("manifest.json"), key=lambda path: path.stat().st_mtime_ns):
-        os.utime(manifest)  # made now, in the same order
+    name = canonical_hash({"recipe": parts, "stages": [stage.__name__ for stage in stages]})
+    once(name, workspace, lambda place: [stage.run(recipe, place) for stage in stages])
     return recipe
 
 
 def trained_seed(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
     """What an unlearning method is given, of seed 0."""
     return TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
-
-
-def once(name: str, workspace: Workspace, make: Callable[[], object]) -> None:
-    """Fill a workspace by `make`, or with a copy of what the first test that asked for `name` made; in a fixture that
-    takes nothing from its test but `recipe` and `workspace`."""
-    if name not in FILLED:
-        make()
-        folder = Path(tempfile.mkdtemp(prefix="dkvb-tests-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        for root in (workspace.root, workspace.reports):
-            if root.is_dir():
-                shutil.copytree(root, folder / root.name)
-        FILLED[name] = folder
-        return
-    for root in (workspace.root, workspace.reports):
-        if (FILLED[name] / root.name).is_dir():
-            shutil.copytree(FILLED[name] / root.name, root, dirs_exist_ok=True)
 
 
 def artifact_bytes(root: Path) -> dict[str, bytes]:
