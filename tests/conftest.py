@@ -167,10 +167,11 @@ MADE: dict[str, Path] = {}
 """Folders of what fixtures have made, by name, see `once`."""
 
 
-def once(name: str, workspace: Workspace, make: Callable[[Workspace], object]) -> None:
+def once(name: str, workspace: Workspace, make: Callable[[Workspace], object]) -> Path:
     """Add to a workspace a copy of what `make` fills an empty one with, at the first test that asks for `name`.
 
-    Nothing but `name` may tell what it makes: it takes nothing of its test's that another test has otherwise.
+    Nothing but `name` may tell what it makes: it takes nothing of its test's that another test has otherwise. Returns
+    the folder in which it was made, for what `make` leaves beside the workspace.
     """
     if name not in MADE:
         folder = Path(tempfile.mkdtemp(prefix="dkvb-tests-"))
@@ -181,6 +182,7 @@ def once(name: str, workspace: Workspace, make: Callable[[Workspace], object]) -
     for part, place in (("data", workspace.root), ("reports", workspace.reports)):
         if (MADE[name] / part).is_dir():
             shutil.copytree(MADE[name] / part, place, dirs_exist_ok=True)
+    return MADE[name]
 
 
 def prepare(recipe: Recipe, workspace: Workspace, *stages: ModuleType) -> Recipe:
