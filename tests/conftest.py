@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from dkvb.audit import ridge
 from dkvb.cli import app
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.recipe import Recipe, load
@@ -90,6 +91,14 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DKVB_DATA", raising=False)
     monkeypatch.setattr(os, "fsync", lambda file: None)  # processes are killed here, never the machine
     progress.silence()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _narrow() -> Iterator[None]:
+    """Audits solve regressions of 200 random features rather than 2000."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ridge, "WIDTH", 200)
+        yield
 
 
 @pytest.fixture

@@ -88,13 +88,13 @@ class RidgeSums:
         return RidgeHead(self.directions, weight.astype(np.float32), np.where(seen, 0, -np.inf).astype(np.float32))
 
 
-def directions_of(width: int, seed: int, features: int = WIDTH) -> np.ndarray:
-    """The random directions (D, H) float32 of a seed, for features of a width D."""
-    drawn = generator(seed, "audit", "ridge").standard_normal((width, features), np.float32)
+def directions_of(width: int, seed: int, features: int | None = None) -> np.ndarray:
+    """The random directions (D, H) float32 of a seed, for features of a width D; H is `WIDTH` unless given."""
+    drawn = generator(seed, "audit", "ridge").standard_normal((width, features or WIDTH), np.float32)
     return drawn / np.float32(width**0.5)
 
 
-def fit_ridge(features: np.ndarray, labels: np.ndarray, classes: int, seed: int, width: int = WIDTH) -> RidgeHead:
+def fit_ridge(features: np.ndarray, labels: np.ndarray, classes: int, seed: int, width: int | None = None) -> RidgeHead:
     """The head of a seed, from features (N, D) and labels (N,)."""
     return RidgeSums.of(features, labels, classes, directions_of(features.shape[1], seed, width)).head()
 
