@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import chdir
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +16,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import states
 from dkvb.audit import ridge
 from dkvb.cli import app
 from dkvb.evaluation.seed import TrainedSeed
@@ -29,6 +27,7 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.requests import need_features
 from source_files import save
+from states import made_once
 
 # pandas looks for a library of the name of our folder tests/bottleneck, and would take the folder for it
 sys.modules["bottleneck"] = None  # type: ignore[assignment]
@@ -94,6 +93,13 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> None:
+    mine = tmp_path_factory.getbasetemp()
+    of_all = mine.parent if hasattr(request.config, "workerinput") else mine  # this is one of pytest-xdist's workers
+    states.HOME[:] = [of_all / "read-only"]
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _narrow() -> Iterator[None]:
     """Audits solve regressions of 200 random features rather than 2000."""
     with pytest.MonkeyPatch.context() as patch:
@@ -120,9 +126,9 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_data() -> Path:
     """The data of the tiny recipe, for tests that only read them."""
-    return blobs(tmp_path_factory.mktemp("read-only") / "tiny-data")
+    return made_once("tiny data", lambda folder: blobs(folder / "tiny-data")) / "tiny-data"
 
 
 @pytest.fixture
@@ -159,39 +165,35 @@ def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def digits_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def digits_run() -> tuple[Path, str]:
     """A folder in which `dkvb run digits` has been run, to be copied, and what it printed."""
-    folder = tmp_path_factory.mktemp("digits")
+    folder = made_once("digits", _run_digits)
+    return folder / "run", (folder / "printed").read_text(encoding="utf-8")
+
+
+def _run_digits(folder: Path) -> None:
+    (folder / "run").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+        patch.chdir(folder / "run")
         patch.delenv("DKVB_DATA", raising=False)
         progress.silence(False)
         result = CliRunner().invoke(app, ["run", "digits"])
         progress.silence()
     assert result.exit_code == 0, result.stderr
-    return folder, result.stdout + "\n" + result.stderr
-
-
-MADE: dict[str, Path] = {}
-"""Folders of what fixtures have made, by name, see `once`."""
+    (folder / "printed").write_text(result.stdout + "\n" + result.stderr, encoding="utf-8")
 
 
 def once(name: str, workspace: Workspace, make: Callable[[Workspace], object]) -> Path:
-    """Add to a workspace a copy of what `make` fills an empty one with, at the first test that asks for `name`.
+    """Add to a workspace a copy of what `make` fills an empty one with, see `made_once`.
 
-    Nothing but `name` may tell what it makes: it takes nothing of its test's that another test has otherwise. Returns
-    the folder in which it was made, for what `make` leaves beside the workspace.
+    Returns:
+        The folder in which it was made, for what `make` leaves beside the workspace.
     """
-    if name not in MADE:
-        folder = Path(tempfile.mkdtemp(prefix="dkvb-tests-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        with chdir(folder):  # as if in a test's folder: pages hold paths as seen from here
-            make(Workspace(folder / "data", folder / "reports"))
-        MADE[name] = folder
+    folder = made_once(name, lambda folder: make(Workspace(folder / "data", folder / "reports")))
     for part, place in (("data", workspace.root), ("reports", workspace.reports)):
-        if (MADE[name] / part).is_dir():
-            shutil.copytree(MADE[name] / part, place, dirs_exist_ok=True)
-    return MADE[name]
+        if (folder / part).is_dir():
+            shutil.copytree(folder / part, place, dirs_exist_ok=True)
+    return folder
 
 
 def prepare(recipe: Recipe, workspace: Workspace, *stages: ModuleType) -> Recipe:
