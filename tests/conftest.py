@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +16,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import states
+from dkvb.audit import ridge
 from dkvb.cli import app
 from dkvb.evaluation.seed import TrainedSeed
 from dkvb.recipe import Recipe, load
@@ -27,12 +27,13 @@ from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import canonical_hash
 from dkvb.workspace.requests import need_features
 from source_files import save
+from states import made_once
 
 # pandas looks for a library of the name of our folder tests/bottleneck, and would take the folder for it
 sys.modules["bottleneck"] = None  # type: ignore[assignment]
 
-# fixtures of the report, processes, encoders, attacks, pictures, Chromium
-pytest_plugins = ["fakes", "forked", "tiny_clip", "attacked", "pictured", "browser"]
+# where folders lie; fixtures of the report, processes, encoders, attacks, pictures, Chromium
+pytest_plugins = ["in_memory", "fakes", "forked", "tiny_clip", "attacked", "pictured", "browser"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside this checkout")
@@ -91,6 +92,21 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     progress.silence()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> None:
+    mine = tmp_path_factory.getbasetemp()
+    of_all = mine.parent if hasattr(request.config, "workerinput") else mine  # this is one of pytest-xdist's workers
+    states.HOME[:] = [of_all / "read-only"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _narrow() -> Iterator[None]:
+    """Audits solve regressions of 200 random features rather than 2000."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ridge, "WIDTH", 200)
+        yield
+
+
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """Where this test's commands keep what they remember between runs."""
@@ -110,9 +126,9 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_data() -> Path:
     """The data of the tiny recipe, for tests that only read them."""
-    return blobs(tmp_path_factory.mktemp("read-only") / "tiny-data")
+    return made_once("tiny data", lambda folder: blobs(folder / "tiny-data")) / "tiny-data"
 
 
 @pytest.fixture
@@ -149,65 +165,53 @@ def trained(recipe: Recipe, workspace: Workspace) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def digits_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def digits_run() -> tuple[Path, str]:
     """A folder in which `dkvb run digits` has been run, to be copied, and what it printed."""
-    folder = tmp_path_factory.mktemp("digits")
+    folder = made_once("digits", _run_digits)
+    return folder / "run", (folder / "printed").read_text(encoding="utf-8")
+
+
+def _run_digits(folder: Path) -> None:
+    (folder / "run").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+        patch.chdir(folder / "run")
         patch.delenv("DKVB_DATA", raising=False)
         progress.silence(False)
         result = CliRunner().invoke(app, ["run", "digits"])
         progress.silence()
     assert result.exit_code == 0, result.stderr
-    return folder, result.stdout + "\n" + result.stderr
+    (folder / "printed").write_text(result.stdout + "\n" + result.stderr, encoding="utf-8")
 
 
-MADE: dict[str, Path] = {}
-FILLED: dict[str, Path] = {}
-"""What fixtures have made, by name, see `once`."""
+def once(name: str, workspace: Workspace, make: Callable[[Workspace], object]) -> Path:
+    """Add to a workspace a copy of what `make` fills an empty one with, see `made_once`.
+
+    Returns:
+        The folder in which it was made, for what `make` leaves beside the workspace.
+    """
+    folder = made_once(name, lambda folder: make(Workspace(folder / "data", folder / "reports")))
+    for part, place in (("data", workspace.root), ("reports", workspace.reports)):
+        if (folder / part).is_dir():
+            shutil.copytree(folder / part, place, dirs_exist_ok=True)
+    return folder
 
 
 def prepare(recipe: Recipe, workspace: Workspace, *stages: ModuleType) -> Recipe:
-    """Embed and train (or run `stages`) as the first test did that needed the same, and copy what it made.
+    """Embed and train (or run `stages`), once for all tests that need the same; for data that stay as they are.
 
-    For data that stay as they are. Returns `recipe` itself.
+    Returns `recipe` itself.
     """
     stages = stages or (embed, train)
     assert recipe.data.path is None or "read-only" in recipe.data.path, "copies go by the recipe, not by its data"
     parts = {name: section for name, section in recipe.model_dump().items() if name not in ("unlearn", "verify")}
-    key = canonical_hash({"recipe": parts, "stages": [stage.__name__ for stage in stages]})
-    if key not in MADE:
-        folder = Path(tempfile.mkdtemp(prefix="dkvb-tests-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        for stage in stages:
-            stage.run(recipe, Workspace(folder / "data", folder / "reports"))
-        MADE[key] = folder / "data"
-    shutil.copytree(MADE[key], workspace.root, dirs_exist_ok=True)
-    for manifest in sorted(workspace.root.rglob("manifest.json"), key=lambda path: path.stat().st_mtime_ns):
-        os.utime(manifest)  # made now, in the same order
+    name = canonical_hash({"recipe": parts, "stages": [stage.__name__ for stage in stages]})
+    once(name, workspace, lambda place: [stage.run(recipe, place) for stage in stages])
     return recipe
 
 
 def trained_seed(recipe: Recipe, workspace: Workspace) -> TrainedSeed:
     """What an unlearning method is given, of seed 0."""
     return TrainedSeed(recipe, workspace, need_features(recipe, workspace), 0)
-
-
-def once(name: str, workspace: Workspace, make: Callable[[], object]) -> None:
-    """Fill a workspace by `make`, or with a copy of what the first test that asked for `name` made; in a fixture that
-    takes nothing from its test but `recipe` and `workspace`."""
-    if name not in FILLED:
-        make()
-        folder = Path(tempfile.mkdtemp(prefix="dkvb-tests-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        for root in (workspace.root, workspace.reports):
-            if root.is_dir():
-                shutil.copytree(root, folder / root.name)
-        FILLED[name] = folder
-        return
-    for root in (workspace.root, workspace.reports):
-        if (FILLED[name] / root.name).is_dir():
-            shutil.copytree(FILLED[name] / root.name, root, dirs_exist_ok=True)
 
 
 def artifact_bytes(root: Path) -> dict[str, bytes]:

@@ -24,6 +24,7 @@ from dkvb.stages import embed, quantize, report, train, unlearn
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
+from states import made_once
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 PAIRS = 256 * 4096
@@ -245,16 +246,19 @@ def workspace_at(folder: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def made_up(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def made_up() -> Workspace:
     """Three seeds of everything, made up, with its report."""
+    return workspace_at(made_once("made up", _make_up))
+
+
+def _make_up(folder: Path) -> None:
     progress.silence()
-    workspace = workspace_at(tmp_path_factory.mktemp("made-up"))
+    workspace = workspace_at(folder)
     fake = Fake(workspace)
     fake.everything(seeds=3)
     for trained in [artifact for artifact in workspace.all("train") if artifact.result["model"] == "dkvb"]:
         fake.retrain(trained, "activations")
     report.run(Recipe(name="test"), workspace)
-    return workspace
 
 
 @pytest.fixture(scope="session")
@@ -265,10 +269,14 @@ def full(made_up: Workspace) -> tuple[Workspace, str, str]:
 
 
 @pytest.fixture(scope="session")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Workspace]:
+def reported() -> tuple[Recipe, Workspace]:
     """A tiny but real workspace with two forget sets and its report."""
+    folder = made_once("reported", _report)
+    return load(str(folder / "tiny.toml")), workspace_at(folder)
+
+
+def _report(folder: Path) -> None:
     progress.silence()
-    folder = tmp_path_factory.mktemp("reported")
     blobs(folder / "tiny-data")
     (folder / "tiny.toml").write_text(TOML, encoding="utf-8")
     recipe, workspace = load(str(folder / "tiny.toml")), workspace_at(folder)
@@ -277,4 +285,3 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Workspac
     for forget in ("bird", "dog"):
         unlearn.run(recipe.with_(unlearn={"forget": [forget], "sweep": True}), workspace)
     report.run(recipe, workspace)
-    return recipe, workspace

@@ -16,6 +16,7 @@ from dkvb.recipe import Recipe, load
 from dkvb.runtime import progress
 from dkvb.stages import embed, report, train, unlearn
 from dkvb.workspace.artifacts import Workspace
+from states import made_once
 
 COLOURS = {"fox": (210, 60, 40), "frog": (50, 190, 60), "whale": (40, 70, 210)}
 """Class -> the colour of its images, give or take some noise: its largest channel tells it."""
@@ -68,16 +69,18 @@ def draw(root: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def animals() -> Path:
     """A folder with `animals/`, their recipe and, in data/ and reports/, what the stages made of them; to be copied."""
+    return made_once("pictured", _make_animals)
+
+
+def _make_animals(root: Path) -> None:
     progress.silence()
-    root = tmp_path_factory.mktemp("pictured")
     draw(root / "animals")
     (root / "pictured.toml").write_text(RECIPE, encoding="utf-8")
     recipe, workspace = load(str(root / "pictured.toml")), Workspace(root / "data", root / "reports")
     for stage in (embed, train, unlearn, report):
         stage.run(recipe, workspace)
-    return root
 
 
 @pytest.fixture

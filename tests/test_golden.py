@@ -12,6 +12,7 @@ import pytest
 import fixed_rates
 from dkvb.commands.answers import ANSWERS
 from scenario import ASKED, everything, play, steady
+from states import made_once
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -26,12 +27,16 @@ def assert_its_record(command: str, answer: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="session")
-def now(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, str]]]:
+def now() -> dict[str, dict[str, dict[str, str]]]:
     """Keys and types of what this version prints and writes."""
+    return json.loads((made_once("scenario", _play) / "keys.json").read_text(encoding="utf-8"))
+
+
+def _play(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         fixed_rates.fix(patch)  # what this machine takes was not asked
-        printed, files = everything(tmp_path_factory.mktemp("scenario"), assert_its_record)
-    return {"printed": printed, "files": files}
+        printed, files = everything(folder, assert_its_record)
+    (folder / "keys.json").write_text(json.dumps({"printed": printed, "files": files}), encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from conftest import CLASSES, TOML, blobs
 from dkvb.cli import app
-from dkvb.recipe import builtin_names
+from dkvb.recipe import Recipe, builtin_names
 from dkvb.runtime import progress
 
 
@@ -22,6 +22,12 @@ def _tiny(tmp_path: Path) -> None:
     blobs(tmp_path / "tiny-data")
     (tmp_path / "dkvb.toml").write_text(TOML, encoding="utf-8")
     progress.silence(False)
+
+
+@pytest.fixture
+def ready(trained: Recipe) -> None:
+    """A recipe, dkvb.toml, whose models are in the workspace."""
+    Path("tiny.toml").replace("dkvb.toml")
 
 
 def dkvb(*args: str, code: int = 0) -> Any:
@@ -73,8 +79,8 @@ def test_train_quantizes_first(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("data/quantize/*/manifest.json"))) == 1
 
 
+@pytest.mark.usefixtures("ready")
 def test_unlearn_takes_flags_over_the_recipe() -> None:
-    dkvb("embed"), dkvb("train")
     (entry,) = as_json("unlearn", "--method", "activations", "--na", "123", "--forget", "dog")["unlearn"]
     assert (entry["method"], entry["n"], entry["masked"], entry["forget"]) == ("activations", 123, 123, [3])
     assert "curve" not in entry
@@ -207,9 +213,8 @@ def test_bad_data(tmp_path: Path, change: str, code: int, says: str) -> None:
         (("train", "--frobnicate"), "No such option"),
     ],
 )
-@pytest.mark.usefixtures("trained")
+@pytest.mark.usefixtures("ready")
 def test_bad_usage_exits_2(args: tuple[str, ...], says: str) -> None:
-    Path("tiny.toml").replace("dkvb.toml")
     result = dkvb(*args, code=2)
     assert says in result.stderr
 
@@ -227,21 +232,21 @@ def test_unknown_encoder_and_bad_toml(tmp_path: Path) -> None:
     fails(2, "did you mean 'pairs'?", "embed", "--recipe", "p.toml")
 
 
+@pytest.mark.usefixtures("ready")
 def test_damaged_artifacts_exit_5_and_the_named_command_mends_them(tmp_path: Path) -> None:
-    dkvb("embed"), dkvb("train")
     chunk = next(tmp_path.glob("data/quantize/*/test/codes/c/0/3/0"))
     content = bytearray(chunk.read_bytes())
     content[5] ^= 8
     chunk.write_bytes(content)
-    fails(5, "`dkvb quantize` makes it again", "unlearn")
+    fails(5, "`dkvb quantize` makes it again", "unlearn", "--method", "votes")
     dkvb("quantize")
-    dkvb("unlearn")
+    dkvb("unlearn", "--method", "votes")
     values = next(tmp_path.glob("data/train/*/values.safetensors"))
     values.write_bytes(values.read_bytes()[:-10])
-    fails(5, "`dkvb train --force` makes it again", "unlearn", "--force")
+    fails(5, "`dkvb train --force` makes it again", "unlearn", "--method", "votes", "--force")
     fails(5, "`dkvb train --force` makes it again", "train")
     dkvb("train", "--force")
-    dkvb("unlearn", "--force")
+    dkvb("unlearn", "--method", "votes", "--force")
 
 
 def test_a_store_of_a_newer_format_exits_4(tmp_path: Path) -> None:

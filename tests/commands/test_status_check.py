@@ -31,7 +31,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 @pytest.fixture
 def full(recipe: Recipe, workspace: Workspace) -> Workspace:
     """A workspace with one of everything that a check looks at."""
-    once("one of everything", workspace, lambda: _fill(recipe, workspace))
+    once("one of everything", workspace, lambda place: _fill(recipe, place))
     return workspace
 
 

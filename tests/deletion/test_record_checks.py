@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from conftest import once, trained_seed
+from conftest import once, prepare, trained_seed
 from dkvb.cli import app
 from dkvb.deletion import exact, forget, ledger, purge, receipt, restore, verify
 from dkvb.deletion.erased_checks import share_erased
@@ -29,22 +29,28 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture
-def masks(trained: Recipe) -> Recipe:
-    return trained.with_(unlearn={"method": ["activations"], "counts": "last-epoch", "na": 60})
+def asked(recipe: Recipe) -> Recipe:
+    return recipe.with_(unlearn={"method": ["activations"], "counts": "last-epoch", "na": 60})
 
 
 @pytest.fixture
-def two(masks: Recipe, workspace: Workspace) -> Recipe:
+def masks(asked: Recipe, workspace: Workspace) -> Recipe:
+    return prepare(asked, workspace)
+
+
+@pytest.fixture
+def two(asked: Recipe, workspace: Workspace) -> Recipe:
     """Two requests, the first with a receipt."""
 
-    def make() -> None:
+    def make(place: Workspace) -> None:
+        prepare(asked, place)
         for name in ("cat", "dog"):
-            forget.run(masks, workspace, [name])
-        receipt.run(workspace, "r0001")
+            forget.run(asked, place, [name])
+        receipt.run(place, "r0001")
+        assert ledger.verify(place).problems == []
 
     once("two requests, one receipt", workspace, make)
-    assert ledger.verify(workspace).problems == []
-    return masks
+    return asked
 
 
 def edited(workspace: Workspace, number: int, **fields: Any) -> None:

@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
+from conftest import once, prepare
 from dkvb.cli import app
 from dkvb.deletion import forget, ledger, receipt, restore
 from dkvb.deletion.ledger import Against
@@ -27,8 +28,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture
-def masks(trained: Recipe) -> Recipe:
-    return trained.with_(unlearn={"method": ["activations"], "counts": "last-epoch", "na": 60})
+def asked(recipe: Recipe) -> Recipe:
+    return recipe.with_(unlearn={"method": ["activations"], "counts": "last-epoch", "na": 60})
 
 
 @pytest.fixture
@@ -40,13 +41,21 @@ def public(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def signed(masks: Recipe, workspace: Workspace, public: Path) -> Path:
+def signed(asked: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two requests, one taken back, and a receipt: four signed entries. The public key."""
-    for name in ("cat", "dog"):
-        forget.run(masks, workspace, [name])
-    restore.run(masks, workspace, "r0002")
-    receipt.run(workspace, "r0001")
-    return public
+
+    def make(place: Workspace) -> None:
+        private, _ = signing.keygen(place, place.root.parent / "key")
+        monkeypatch.setenv("DKVB_SIGNING_KEY", str(private))
+        prepare(asked, place)
+        for name in ("cat", "dog"):
+            forget.run(asked, place, [name])
+        restore.run(asked, place, "r0002")
+        receipt.run(place, "r0001")
+
+    folder = once("signed requests", workspace, make)
+    monkeypatch.setenv("DKVB_SIGNING_KEY", str(folder / "key"))
+    return folder / "key.pub"
 
 
 def checked(workspace: Workspace, public: Path, **more: Any) -> Ledger:
@@ -140,10 +149,10 @@ def test_another_key_and_an_altered_envelope_are_told(signed: Path, workspace: W
 
 
 def test_entries_without_the_key_are_named(
-    masks: Recipe, signed: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    asked: Recipe, signed: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DKVB_SIGNING_KEY")
-    forget.run(masks, workspace, ["dog"])
+    forget.run(asked, workspace, ["dog"])
     assert checked(workspace, signed).problems == ["entry 5 is not signed, while others are"]
     found = ledger.verify(workspace)
     assert found.valid
@@ -154,12 +163,13 @@ def test_entries_without_the_key_are_named(
 
 
 def test_entries_from_before_the_key_are_covered_by_the_first_that_is_signed(
-    masks: Recipe, workspace: Workspace, public: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Recipe, workspace: Workspace, public: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    prepare(asked, workspace)
     with monkeypatch.context() as without:
         without.delenv("DKVB_SIGNING_KEY")
-        forget.run(masks, workspace, ["cat"])
-    forget.run(masks, workspace, ["dog"])
+        forget.run(asked, workspace, ["cat"])
+    forget.run(asked, workspace, ["dog"])
     assert checked(workspace, public).problems == []
     rewritten(workspace, backdated(lines(workspace)))
     assert checked(workspace, public).problems[0].startswith("entry 2 is not the one that was signed")

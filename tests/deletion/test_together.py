@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from conftest import CLASSES, trained_seed
+from conftest import CLASSES, once, prepare, trained_seed
 from dkvb.deletion import forget, ledger, restore, together
 from dkvb.evaluation.chosen_rows import ChosenRows
 from dkvb.recipe import Recipe
@@ -42,13 +42,18 @@ def test_every_forgotten_class_is_looked_at_and_stays_gone(votes: Recipe, worksp
 @pytest.fixture
 def weak(votes: Recipe, workspace: Workspace) -> str:
     """A request whose mask was made so small that its class is still recognised; its id."""
-    entry = forget.run(votes, workspace, ["cat"])[0]
-    request = requests.find(workspace, str(entry.request))
-    mask = request.mask()
-    mask.ravel()[np.flatnonzero(mask)[::2]] = False
-    settings = request.record.settings.model_copy(update={"n": int(mask.sum())})
-    request_writing.change(request, mask_sha256=request_writing.write_mask(request.path, mask), settings=settings)
-    assert recognised(votes, workspace, [2]) > 0
+
+    def make(place: Workspace) -> None:
+        forget.run(prepare(votes, place), place, ["cat"])
+        (request,) = requests.all_requests(place)
+        mask = request.mask()
+        mask.ravel()[np.flatnonzero(mask)[::2]] = False
+        settings = request.record.settings.model_copy(update={"n": int(mask.sum())})
+        request_writing.change(request, mask_sha256=request_writing.write_mask(request.path, mask), settings=settings)
+        assert recognised(votes, place, [2]) > 0
+
+    once("a weak mask", workspace, make)
+    (request,) = requests.all_requests(workspace)
     return request.id
 
 

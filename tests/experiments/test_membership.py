@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from conftest import CLASSES, artifact_bytes, prepare
+from conftest import CLASSES, artifact_bytes, once, prepare
 from dkvb.cli import app
 from dkvb.errors import DamagedArtifact, MissingStage, UsageError
 from dkvb.evaluation.seed import TrainedSeed
@@ -21,7 +21,7 @@ from dkvb.experiments.held_out import HeldOut, without_class
 from dkvb.methods.base import make
 from dkvb.metrics.membership import LARGEST, cross_entropy, forest_score, score, seen
 from dkvb.recipe import Recipe
-from dkvb.stages import embed
+from dkvb.stages import embed, train
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.keys_spec import quantize_spec
@@ -33,6 +33,27 @@ CAT, DOG = 2, 3
 @pytest.fixture
 def embedded(recipe: Recipe, workspace: Workspace) -> Recipe:
     return prepare(recipe, workspace, embed).with_(unlearn={"forget": ["cat"]})
+
+
+@pytest.fixture
+def studied(recipe: Recipe, workspace: Workspace) -> Recipe:
+    """The recipe, with the models that never saw the held-out class in the workspace."""
+    fill_studied(recipe, workspace)
+    return recipe.with_(unlearn={"forget": ["cat"]})
+
+
+def fill_studied(recipe: Recipe, workspace: Workspace) -> None:
+    def make(place: Workspace) -> None:
+        prepare(recipe, place, embed)
+        derived, inner, _ = without_class(recipe, place, need_features(recipe, place), DOG)
+        train.run(derived, inner)
+
+    once("models without dogs", workspace, make)
+
+
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dkvb.metrics.membership.TREES", 20)
 
 
 def attacked(recipe: Recipe, workspace: Workspace, *methods: str, **more: Any) -> dict[str, dict[str, Any]]:
@@ -77,7 +98,7 @@ def test_where_labels_mean_nothing_the_attacker_is_right_half_the_time() -> None
 
 
 def test_the_attacker_is_fitted_to_validation_losses_alone(
-    embedded: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    studied: Recipe, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dkvb.metrics import membership as metrics
 
@@ -93,7 +114,7 @@ def test_the_attacker_is_fitted_to_validation_losses_alone(
             return super().predict(x)
 
     monkeypatch.setattr(metrics, "LogisticRegression", Watched)
-    entry = attacked(embedded, workspace, "activations")["activations"]
+    entry = attacked(studied, workspace, "activations")["activations"]
     losses = polars.read_parquet(entry.artifact + "/losses.parquet")
     by = {key: frame["loss"].to_numpy() for key, frame in losses.group_by("split", "role")}
     ((x, y),) = fitted
@@ -147,9 +168,9 @@ def test_no_model_depends_on_the_held_out_class(own_recipe: Recipe, workspace: W
 
 
 @pytest.mark.parametrize("method", ["activations", "examples"])
-def test_masking_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: Workspace, method: str) -> None:
-    entry = attacked(embedded, workspace, method)[method]
-    models, held = derived_study(embedded, workspace)
+def test_masking_goes_as_far_as_the_losses_match(studied: Recipe, workspace: Workspace, method: str) -> None:
+    entry = attacked(studied, workspace, method)[method]
+    models, held = derived_study(studied, workspace)
     order = make(method, models, [CAT]).order()  # type: ignore[attr-defined]
 
     def loss(n: int, part: str, role: str) -> float:
@@ -173,9 +194,9 @@ def test_masking_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: Wo
         assert entry.n == order[order < 2**31 - 1].max() + 1
 
 
-def test_logits_of_some_rows_are_those_of_all(embedded: Recipe, workspace: Workspace) -> None:
-    attacked(embedded, workspace, "logit-mask")
-    models, _ = derived_study(embedded, workspace)
+def test_logits_of_some_rows_are_those_of_all(studied: Recipe, workspace: Workspace) -> None:
+    attacked(studied, workspace, "logit-mask")
+    models, _ = derived_study(studied, workspace)
     order = make("activations", models, [CAT]).order()  # type: ignore[attr-defined]
     for split, rows in (
         ("test", np.array([5, 3, 77])),
@@ -187,8 +208,8 @@ def test_logits_of_some_rows_are_those_of_all(embedded: Recipe, workspace: Works
             np.testing.assert_array_equal(found[place], masked_logits(models.bottleneck, order, n, split)[rows])
 
 
-def test_controls(embedded: Recipe, workspace: Workspace) -> None:
-    entries = attacked(embedded, workspace, "logit-mask", "retrain", "retrain-linear", "scrub-r")
+def test_controls(studied: Recipe, workspace: Workspace) -> None:
+    entries = attacked(studied, workspace, "logit-mask", "retrain", "retrain-linear", "scrub-r")
     assert entries["logit-mask"].loss_validation_forget == entries["logit-mask"].loss_test_forget == LARGEST
     assert entries["logit-mask"].attack_test == 1.0, "an infinite loss gives the class away"
     for oracle in ("retrain", "retrain-linear"):
@@ -196,7 +217,7 @@ def test_controls(embedded: Recipe, workspace: Workspace) -> None:
         assert LARGEST > entries[oracle].loss_test_forget > 1
     assert [entries[name].model for name in ("retrain", "retrain-linear", "scrub-r")] == ["dkvb", "linear", "linear"]
     assert "rewound to epoch" in entries["scrub-r"].note
-    models, held = derived_study(embedded, workspace)
+    models, held = derived_study(studied, workspace)
     student = make("scrub-r", models, [CAT]).forget(6).arrays
     split, rows = held.rows["test", "forget"]
     logits = torch.from_numpy(models.splits.features_of(split)[rows] @ student["weight"].T + student["bias"])
@@ -204,11 +225,11 @@ def test_controls(embedded: Recipe, workspace: Workspace) -> None:
     assert entries["scrub-r"].loss_test_forget == pytest.approx(loss, rel=1e-4)
 
 
-def test_the_shift_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: Workspace) -> None:
-    entry = attacked(embedded, workspace, "logit-shift")["logit-shift"]
+def test_the_shift_goes_as_far_as_the_losses_match(studied: Recipe, workspace: Workspace) -> None:
+    entry = attacked(studied, workspace, "logit-shift")["logit-shift"]
     assert entry.shift > 0
     assert entry.loss_validation_forget == pytest.approx(entry.loss_validation_held_out, rel=1e-2)
-    models, held = derived_study(embedded, workspace)
+    models, held = derived_study(studied, workspace)
     split, rows = held.rows["validation", "forget"]
     logits = masked_logits(models.bottleneck, models.no_mask, 0, split)[rows]
     logits[:, CAT] -= entry.shift
@@ -216,14 +237,14 @@ def test_the_shift_goes_as_far_as_the_losses_match(embedded: Recipe, workspace: 
     assert entry.loss_validation_forget == pytest.approx(loss, rel=1e-5)
 
 
-def test_the_figure_is_how_far_the_attacker_is_from_the_retrained_model(embedded: Recipe, workspace: Workspace) -> None:
-    entries = attacked(embedded, workspace, "logit-mask", "retrain")
+def test_the_figure_is_how_far_the_attacker_is_from_the_retrained_model(studied: Recipe, workspace: Workspace) -> None:
+    entries = attacked(studied, workspace, "logit-mask", "retrain")
     mask, oracle = entries["logit-mask"], entries["retrain"]
     assert mask.from_retrained == abs(mask.attack_test - oracle.attack_test)
     assert mask.forest_from_retrained == abs(mask.forest_test - oracle.forest_test)
     assert oracle.from_retrained == oracle.forest_from_retrained == 0
     assert mask.forest_test > 0.9, "an infinite loss gives the class away to the forest as well"
-    alone = attacked(embedded, workspace, "logit-mask")["logit-mask"]
+    alone = attacked(studied, workspace, "logit-mask")["logit-mask"]
     assert (alone.skipped, alone.from_retrained) == (True, None)
 
 
@@ -249,12 +270,12 @@ def test_confidence_and_entropy_by_hand() -> None:
 
 
 def test_entries_are_kept_and_a_killed_run_goes_on(
-    embedded: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studied: Recipe, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Workspace(tmp_path / "whole", tmp_path / "reports")
-    prepare(embedded, whole, embed)
+    fill_studied(studied, whole)
     methods = ("activations", "scrub-r", "logit-mask")
-    attacked(embedded, whole, *methods)
+    attacked(studied, whole, *methods)
     calls = []
     original = membership.score
 
@@ -266,11 +287,11 @@ def test_entries_are_kept_and_a_killed_run_goes_on(
 
     monkeypatch.setattr(membership, "score", failing)
     with pytest.raises(KeyboardInterrupt):
-        attacked(embedded, workspace, *methods)
-    entries = attacked(embedded, workspace, *methods)
+        attacked(studied, workspace, *methods)
+    entries = attacked(studied, workspace, *methods)
     assert [entry.skipped for entry in entries.values()] == [True, False, False]
     assert artifact_bytes(workspace.root) == artifact_bytes(whole.root)
-    assert all(entry.skipped for entry in attacked(embedded, workspace, *methods).values())
+    assert all(entry.skipped for entry in attacked(studied, workspace, *methods).values())
 
 
 @pytest.mark.slow
@@ -326,25 +347,25 @@ def test_the_command(embedded: Recipe, workspace: Workspace) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(
-    embedded: Recipe, workspace: Workspace, forget: Any, held_out: str | None, methods: list[str], says: str
+    studied: Recipe, workspace: Workspace, forget: Any, held_out: str | None, methods: list[str], says: str
 ) -> None:
     with pytest.raises(UsageError, match=says):
-        membership.run(embedded.with_(unlearn={"forget": forget}), workspace, held_out, methods)
+        membership.run(studied.with_(unlearn={"forget": forget}), workspace, held_out, methods)
 
 
 @pytest.mark.parametrize(
     "damaged",
     ["unlearn/*/losses.parquet", pytest.param("membership/*/train/*/values.safetensors", marks=pytest.mark.slow)],
 )
-def test_damage_is_named_with_the_command_that_mends_it(embedded: Recipe, workspace: Workspace, damaged: str) -> None:
-    first = attacked(embedded, workspace, "activations")
+def test_damage_is_named_with_the_command_that_mends_it(studied: Recipe, workspace: Workspace, damaged: str) -> None:
+    first = attacked(studied, workspace, "activations")
     (file,) = workspace.root.glob(damaged)
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
     with pytest.raises(DamagedArtifact, match="has changed.*`dkvb membership --force`"):
-        attacked(embedded, workspace, "activations")
-    again = attacked(embedded, workspace, "activations", force=True)
+        attacked(studied, workspace, "activations")
+    again = attacked(studied, workspace, "activations", force=True)
     assert again["activations"].attack_test == first["activations"].attack_test
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from conftest import prepare
+from conftest import once, prepare
 from dkvb.deletion import forget, purge, restore
 from dkvb.errors import DamagedArtifact, DkvbError, SettingsClash
 from dkvb.inference.load import load_seed
@@ -23,9 +23,25 @@ from dkvb.workspace.files import canonical_hash, sha256
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import MANIFEST, VALUES
 
+REQUEST = "r0001-cat"
+
 
 def forget_cat(recipe: Recipe, workspace: Workspace) -> str:
     return forget.run(recipe.with_(unlearn={"method": "votes"}), workspace, ["cat"])[0].request
+
+
+@pytest.fixture
+def asked(recipe: Recipe, workspace: Workspace) -> Recipe:
+    """The recipe, with its models and the request `REQUEST` in the workspace."""
+    once("cat, by votes", workspace, lambda place: forget_cat(prepare(recipe, place), place))
+    return recipe
+
+
+@pytest.fixture
+def purged(recipe: Recipe, workspace: Workspace) -> Recipe:
+    """The same, once the request was purged."""
+    once("cat, purged", workspace, lambda place: purge.run(recipe, place, forget_cat(prepare(recipe, place), place)))
+    return recipe
 
 
 def only(workspace: Workspace, stage: str, name: str = "") -> Artifact:
@@ -48,75 +64,70 @@ def other_values(artifact: Artifact) -> None:
     artifact.reseal()
 
 
-def test_manifests_hold_what_each_was_made_from(trained: Recipe, workspace: Workspace) -> None:
+def test_manifests_hold_what_each_was_made_from(asked: Recipe, workspace: Workspace) -> None:
     features, codes = only(workspace, "embed"), only(workspace, "quantize")
     model, head = only(workspace, "train", "dkvb"), only(workspace, "train", "linear")
     assert codes.inputs_content == head.inputs_content == {"embed": features.content}
     assert model.inputs_content == {"quantize": codes.content}
     assert all(of["sha256"] == sha256(codes.path / name) for name, of in codes.manifest["files"].items())
-    request = requests.find(workspace, forget_cat(trained, workspace))
+    request = requests.find(workspace, REQUEST)
     assert request.record.made_on == requests.made_on(model)
     assert request.record.made_on is not None
     assert request.record.made_on.keys == codes.content
 
 
-def test_made_again_to_the_same_bits_it_is_the_same(trained: Recipe, workspace: Workspace) -> None:
+def test_made_again_to_the_same_bits_it_is_the_same(asked: Recipe, workspace: Workspace) -> None:
     before = {one.path.name: one.content for stage in ("quantize", "train") for one in workspace.all(stage)}
-    forget_cat(trained, workspace)
-    quantize.run(trained, workspace, force=True)
-    train.run(trained, workspace, force=True)
+    quantize.run(asked, workspace, force=True)
+    train.run(asked, workspace, force=True)
     assert {one.path.name: one.content for stage in ("quantize", "train") for one in workspace.all(stage)} == before
-    load_seed(trained, workspace, 0, "cpu")
+    load_seed(asked, workspace, 0, "cpu")
 
 
-def test_after_a_purge_deleted_keys_are_not_fitted_to_fewer_rows(trained: Recipe, workspace: Workspace) -> None:
-    purge.run(trained, workspace, forget_cat(trained, workspace))
+def test_after_a_purge_deleted_keys_are_not_fitted_to_fewer_rows(purged: Recipe, workspace: Workspace) -> None:
     shutil.rmtree(only(workspace, "quantize").path)
     for stage in (quantize, train):
         with pytest.raises(SettingsClash, match=r"purged.*keys.*made before.*backup.*--seed") as error:
-            stage.run(trained, workspace)
+            stage.run(purged, workspace)
         assert error.value.exit_code == 4
     assert not list(workspace.all("quantize"))
     with pytest.raises(DkvbError):
-        load_seed(trained, workspace, 0, "cpu")
-    other = trained.with_(run={"seeds": [5]})
+        load_seed(purged, workspace, 0, "cpu")
+    other = purged.with_(run={"seeds": [5]})
     assert not quantize.run(other, workspace)[0].skipped
     assert [entry.skipped for entry in train.run(other, workspace)] == [False, False]
     load_seed(other, workspace, 5, "cpu")
 
 
-def test_after_a_purge_nothing_is_forced_or_brought_back(trained: Recipe, workspace: Workspace) -> None:
-    request = forget_cat(trained, workspace)
-    purge.run(trained, workspace, request)
+def test_after_a_purge_nothing_is_forced_or_brought_back(purged: Recipe, workspace: Workspace) -> None:
     for force in (quantize, train):
         with pytest.raises(SettingsClash, match="were made before"):
-            force.run(trained, workspace, force=True)
+            force.run(purged, workspace, force=True)
     shutil.rmtree(only(workspace, "train", "dkvb").path)
-    with pytest.raises(SettingsClash, match=f"values.*made before.*request {request}"):
-        train.run(trained, workspace)
+    with pytest.raises(SettingsClash, match=f"values.*made before.*request {REQUEST}"):
+        train.run(purged, workspace)
     shutil.rmtree(only(workspace, "embed").path)
     with pytest.raises(SettingsClash, match="bring them back"):
-        embed.run(trained, workspace)
+        embed.run(purged, workspace)
 
 
-def test_damage_after_a_purge_names_the_backup(trained: Recipe, workspace: Workspace) -> None:
-    purge.run(trained, workspace, forget_cat(trained, workspace))
+def test_damage_after_a_purge_names_the_backup(purged: Recipe, workspace: Workspace) -> None:
     (only(workspace, "quantize").path / "keys/c/3/0/0").unlink()
     with pytest.raises(DamagedArtifact, match=r"purged from it.*cannot be made again.*backup"):
-        quantize.run(trained, workspace)
+        quantize.run(purged, workspace)
 
 
-def test_a_purge_refuses_what_was_altered_before(trained: Recipe, workspace: Workspace) -> None:
-    request, codes = forget_cat(trained, workspace), only(workspace, "quantize").path
+def test_a_purge_refuses_what_was_altered_before(asked: Recipe, workspace: Workspace) -> None:
+    codes = only(workspace, "quantize").path
     one, other = codes / "train/codes/c/0/3/0", codes / "train/codes/c/0/7/0"
     held = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(held)
     with pytest.raises(DamagedArtifact, match="train/codes/c/0/3/0 has changed"):
-        purge.run(trained, workspace, request)
-    assert requests.find(workspace, request).record.purging is None
-    assert not quantize.run(trained, workspace)[0].skipped
-    assert purge.run(trained, workspace, request).state == "purged"
+        purge.run(asked, workspace, REQUEST)
+    assert requests.find(workspace, REQUEST).record.purging is None
+    assert not quantize.run(asked, workspace)[0].skipped
+    assert purge.run(asked, workspace, REQUEST).state == "purged"
 
 
 def test_a_purge_carries_the_chain_on_but_mends_none(trained: Recipe, workspace: Workspace) -> None:
@@ -144,18 +155,17 @@ def test_values_of_other_keys_are_refused(use: str, trained: Recipe, workspace: 
         train.run(trained, workspace) if use == "train" else load_seed(trained, workspace, 0, "cpu")
 
 
-def test_masks_of_other_values_are_refused_and_can_be_taken_back(trained: Recipe, workspace: Workspace) -> None:
-    unlearn.run(trained.with_(unlearn={"forget": ["dog"], "method": ["activations"]}), workspace)
-    request = forget_cat(trained, workspace)
+def test_masks_of_other_values_are_refused_and_can_be_taken_back(asked: Recipe, workspace: Workspace) -> None:
+    unlearn.run(asked.with_(unlearn={"forget": ["dog"], "method": ["activations"]}), workspace)
     other_values(only(workspace, "train", "dkvb"))
-    with pytest.raises(DamagedArtifact, match=f"{request} was made on other values.*`dkvb restore {request}`"):
-        load_seed(trained, workspace, 0, "cpu")
+    with pytest.raises(DamagedArtifact, match=f"{REQUEST} was made on other values.*`dkvb restore {REQUEST}`"):
+        load_seed(asked, workspace, 0, "cpu")
     with pytest.raises(DamagedArtifact, match=r"activations-dog.*was not made from.*`dkvb unlearn --force`"):
-        unlearn.run(trained.with_(unlearn={"forget": ["dog"], "method": ["activations"]}), workspace)
-    report.run(trained, workspace)
+        unlearn.run(asked.with_(unlearn={"forget": ["dog"], "method": ["activations"]}), workspace)
+    report.run(asked, workspace)
     assert "1 artifact was left out" in " ".join((workspace.reports / "index.html").read_text().split())
-    assert restore.run(trained, workspace, request).state == "restored"
-    load_seed(trained, workspace, 0, "cpu")
+    assert restore.run(asked, workspace, REQUEST).state == "restored"
+    load_seed(asked, workspace, 0, "cpu")
 
 
 def test_a_manifest_edited_with_its_checksum_is_found_by_what_was_made_from_it(
@@ -202,10 +212,10 @@ def test_what_an_earlier_version_wrote_is_read_and_not_called_unchanged(trained:
 
 
 def test_whoever_reads_what_another_command_has_rewritten_is_told_to_run_again(
-    trained: Recipe, workspace: Workspace
+    asked: Recipe, workspace: Workspace
 ) -> None:
     before = only(workspace, "embed")
-    purge.run(trained, workspace, forget_cat(trained, workspace))
+    purge.run(asked, workspace, REQUEST)
     with pytest.raises(DamagedArtifact, match="written by another command meanwhile: run this one again"):
         arrays.read(before, "train/labels")
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from dkvb.runtime.seeding import generator
+from dkvb.runtime.threads import one_thread
 
 WIDTH = 2000
 """Random features, H."""
@@ -38,7 +38,7 @@ class RidgeHead:
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Features (N, D) -> (N, L) float32."""
-        with threadpool_limits(1):
+        with one_thread():
             parts = [_random_features(part, self.directions) @ self.weight for part in _blocks(features)]
         return np.concatenate(parts) + self.bias if parts else np.empty((0, len(self.bias)), np.float32)
 
@@ -64,7 +64,7 @@ class RidgeSums:
         """
         width = directions.shape[1]
         gram, sums = np.zeros((width, width)), np.zeros((width, classes))
-        with threadpool_limits(1):
+        with one_thread():
             for start in range(0, len(features), BLOCK):
                 block = _random_features(features[start : start + BLOCK], directions)
                 gram += block.T @ block
@@ -83,18 +83,18 @@ class RidgeSums:
         width, gram = len(self.gram), self.gram.copy()
         gram[np.diag_indices(width)] += PENALTY * (np.trace(self.gram) / width or 1.0)
         seen = self.rows > 0
-        with threadpool_limits(1):
+        with one_thread():
             weight = solve(gram, np.where(seen, self.of_class, 0), assume_a="pos")
         return RidgeHead(self.directions, weight.astype(np.float32), np.where(seen, 0, -np.inf).astype(np.float32))
 
 
-def directions_of(width: int, seed: int, features: int = WIDTH) -> np.ndarray:
-    """The random directions (D, H) float32 of a seed, for features of a width D."""
-    drawn = generator(seed, "audit", "ridge").standard_normal((width, features), np.float32)
+def directions_of(width: int, seed: int, features: int | None = None) -> np.ndarray:
+    """The random directions (D, H) float32 of a seed, for features of a width D; H is `WIDTH` unless given."""
+    drawn = generator(seed, "audit", "ridge").standard_normal((width, features or WIDTH), np.float32)
     return drawn / np.float32(width**0.5)
 
 
-def fit_ridge(features: np.ndarray, labels: np.ndarray, classes: int, seed: int, width: int = WIDTH) -> RidgeHead:
+def fit_ridge(features: np.ndarray, labels: np.ndarray, classes: int, seed: int, width: int | None = None) -> RidgeHead:
     """The head of a seed, from features (N, D) and labels (N,)."""
     return RidgeSums.of(features, labels, classes, directions_of(features.shape[1], seed, width)).head()
 

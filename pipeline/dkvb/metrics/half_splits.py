@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dkvb.metrics.over_models import resampled
+from dkvb.metrics.separation import area
 
 FEWEST = 3
 """Models on either side of a point; one of them is attacked, and a variance needs two more."""
@@ -87,8 +88,5 @@ def _log_likelihood(scores: np.ndarray, side: np.ndarray) -> np.ndarray:
 
 def _curve(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float]:
     """Area under the ROC curve, and the true positive rate at `FALSE_ALARMS`."""
-    from sklearn.metrics import roc_auc_score
-
-    labels = np.repeat([1, 0], [len(positive), len(negative)])
     threshold = np.quantile(negative, 1 - FALSE_ALARMS, method="higher")
-    return float(roc_auc_score(labels, np.concatenate([positive, negative]))), float((positive > threshold).mean())
+    return area(positive, negative), float((positive > threshold).mean())

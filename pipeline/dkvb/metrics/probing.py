@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dkvb.metrics.over_models import resampled
+from dkvb.metrics.separation import area
 
 FOLDS = 5
 TREES = 100
@@ -118,6 +119,4 @@ def _accuracy(scores: np.ndarray, of_class: np.ndarray) -> float:
 
 
 def _auc(scores: np.ndarray, of_class: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(of_class, scores))
+    return area(scores[of_class], scores[~of_class])

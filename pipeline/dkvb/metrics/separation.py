@@ -42,9 +42,7 @@ def separates(positives: np.ndarray, negatives: np.ndarray) -> Separation:
         raise ValueError("a separation needs values of both kinds")
     if np.isnan(positives).any() or np.isnan(negatives).any():
         raise ValueError("a value is not a number")
-    below = np.searchsorted(np.sort(negatives), positives, "left")
-    until = np.searchsorted(np.sort(negatives), positives, "right")
-    auc = float((below + until).mean() / 2 / len(negatives))
+    auc = area(positives, negatives)
     values = np.unique(np.concatenate([positives, negatives]))
     if len(values) == 1:
         return Separation(auc, float(values[0]), True, 0.5)
@@ -55,3 +53,11 @@ def separates(positives: np.ndarray, negatives: np.ndarray) -> Separation:
     above = bool(right.max() >= 1 - right.min())
     best = int(right.argmax() if above else right.argmin())
     return Separation(auc, float(cuts[best]), above, float(right[best] if above else 1 - right[best]))
+
+
+def area(positives: np.ndarray, negatives: np.ndarray) -> float:
+    """The area under the ROC curve: how often a positive's value is above a negative's, ties counting half. Values (n,)
+    and (m,), of which none is empty."""
+    ordered = np.sort(negatives)
+    below, until = (np.searchsorted(ordered, positives, side) for side in ("left", "right"))  # type: ignore[call-overload]
+    return float((below + until).mean() / 2 / len(negatives))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe, Run
 from dkvb.runtime import progress
+from dkvb.runtime.threads import one_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,9 +29,7 @@ def cores() -> int:
 @contextmanager
 def one_thread_per_worker(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
     """A pool of one thread a core, with BLAS and OpenMP held to one thread each so that they don't multiply."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1), ThreadPoolExecutor(threads or cores()) as pool:
+    with one_thread(), ThreadPoolExecutor(threads or cores()) as pool:
         try:
             yield pool
         except BaseException:

@@ -10,6 +10,7 @@ import torch
 
 from dkvb.evaluation.standardise import Standardiser
 from dkvb.runtime.seeding import integer
+from dkvb.runtime.threads import one_thread
 
 ITERATIONS = 1000
 
@@ -42,11 +43,10 @@ def _regression(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     """Weights and biases of the classes among the labels, in their order, and the iterations."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     scale = float(features.std(dtype=np.float64)) or 1.0
     model: Any = LogisticRegression(C=1.0, solver="lbfgs", max_iter=ITERATIONS)
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said by the number of iterations
         model.fit(features / np.float32(scale), labels)
     weight, bias = model.coef_ / scale, model.intercept_

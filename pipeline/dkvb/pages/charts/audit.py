@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dkvb.pages.charts.base import Row, Spec, data, finish, off
+from dkvb.pages.charts.base import Row, Spec, data, finish, layered, off
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.charts.palette import PENTAGON
 from dkvb.pages.facts.audited import RETAIN, Group, own, seconds
@@ -57,7 +57,7 @@ def picture(groups: Sequence[Group], distances: Sequence[str]) -> Spec | None:
     entries = [entry for entry in every if entry[0] in there]
     ours = [(OURS, "@ink", PENTAGON)] if any(row["shape"] == OURS for row in rows) else []
     layers = _layers(rows, entries)
-    chart = alt.layer(*layers).add_params(off(), alt.param(name="measure", value=drawn[0])).properties(height=400)
+    chart = layered(layers, 400, off(), alt.param(name="measure", value=drawn[0]))
     choose = ("measure", "Distance", [(name, name) for name in drawn])
     return finish(chart, _said(rows, drawn[0]), 8, [*entries, *ours], choose=choose)
 

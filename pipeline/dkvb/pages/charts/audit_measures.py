@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dkvb.pages.charts.audit import COLOURS, OURS
-from dkvb.pages.charts.base import Row, Spec, data, finish
+from dkvb.pages.charts.base import Row, Spec, data, finish, layered
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.charts.palette import PENTAGON
 from dkvb.pages.facts.audited import Group, own
@@ -50,7 +50,7 @@ def small(groups: Sequence[Group], name: str) -> Spec | None:
     size = alt.condition("datum.ours", alt.value(130), alt.value(55))
     dot = base.mark_point(filled=True, opacity=0.85, stroke="@page", strokeWidth=1)
     layers.append(dot.encode(x=x, y=y, color=colour, shape=shape, size=size, tooltip=_tips()))
-    chart = alt.layer(*layers).properties(height=ROW * len(kinds))
+    chart = layered(layers, ROW * len(kinds))
     return finish(chart, _said(kinds, dots, name), 4)
 
 

@@ -52,7 +52,8 @@ def finish(
     """
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     padding = {"left": 0, "right": 8, "top": top, "bottom": 4}
-    chart = chart.properties(width="container", autosize=fit, description=description, padding=padding)
+    for name, given in {"width": "container", "autosize": fit, "description": description, "padding": padding}.items():
+        chart[name] = given  # `properties` would copy the chart
     # checking a spec against Vega-Lite's schema takes longer than making it; the tests draw them all in a browser
     spec: Spec = chart.to_dict(validate=False)
     named = _named(spec)
@@ -71,6 +72,15 @@ def finish(
         ]
     # the page names the mode and brings its own theme
     return {key: value for key, value in spec.items() if key not in ("$schema", "config")} | {"usermeta": meta}
+
+
+def layered(layers: Sequence[Any], height: int, *params: Any) -> Any:
+    """Layers on top of each other, with parameters. As `alt.layer`, `add_params` and `properties` make it, which copy
+    all layers again and again."""
+    first, *others = layers
+    chart = alt.layer(first.add_params(*params) if params else first, *others)
+    chart["height"] = height
+    return chart
 
 
 def data(rows: list[Row]) -> alt.NamedData:

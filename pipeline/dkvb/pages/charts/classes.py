@@ -12,6 +12,7 @@ from dkvb.pages.charts.base import (
     class_tip,
     data,
     finish,
+    layered,
     named,
     roles,
     seeds,
@@ -62,7 +63,7 @@ def classes(run: ReportRun, result: MethodResult) -> Spec | None:
         layers.append(ticks.encode(x=after_x, y=y, color=colour, tooltip=tip))
     words = "; ".join(f"{row['class']} {percent(row['before'])} to {percent(row['after'])}" for row in rows[:12])
     more = f"; and {plural(len(rows) - 12, 'more class', 'more classes')} in the table" if len(rows) > 12 else ""
-    chart = alt.layer(*layers).properties(height=25 * len(rows)).add_params(*seeds(several))
+    chart = layered(layers, 25 * len(rows), *seeds(several))
     return finish(chart, f"Test accuracy per class before and after: {words}{more}.", top=6)
 
 

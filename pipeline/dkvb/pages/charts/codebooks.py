@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dkvb.metrics.intervals import stat
-from dkvb.pages.charts.base import Row, Spec, data, finish, off, percent_axis, seeds
+from dkvb.pages.charts.base import Row, Spec, data, finish, layered, off, percent_axis, seeds
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.insight import Mask
 from dkvb.pages.facts.look_ups import Usage
@@ -68,7 +68,7 @@ def usage(by_seed: Mapping[int, Usage]) -> Spec | None:
         f"Bars, one per codebook: on average {percent(used)} of its pairs are used, and {percent(effective)} would do"
         " if all were used equally often."
     )
-    chart = alt.layer(*layers).properties(height=220).add_params(*seeds(several))
+    chart = layered(layers, 220, *seeds(several))
     return finish(chart, description, top=8)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish, named
+from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish, layered, named
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.confusion import Confusion
 from dkvb.pages.facts.words import percent, points
@@ -38,7 +38,7 @@ def _matrix(found: Confusion, when: str, drawn: Sequence[int], classes: Sequence
     y = alt.Y("r:N", sort=order, axis=alt.Axis(title="class", labelLimit=0, **plain))
     base = alt.Chart(data(rows)).encode(x=x, y=y)
     layers = [_cells(base, changes), *(_numbers(base) if len(drawn) <= 12 else [])]
-    chart = alt.layer(*layers).properties(height=max(150, min(30, 480 // len(drawn)) * len(drawn)))
+    chart = layered(layers, max(150, min(30, 480 // len(drawn)) * len(drawn)))
     return finish(chart, _said(rows, when, [names[drawn.index(one)]["class"] for one in forget if one in drawn]), 8)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from dkvb.pages.charts.base import Row, Spec, data, ends, finish, label, percent_axis, roles, seeds
+from dkvb.pages.charts.base import Row, Spec, data, ends, finish, label, layered, percent_axis, roles, seeds
 from dkvb.pages.charts.label_room import Box, free, lines
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import used
@@ -39,7 +39,7 @@ def curve(run: ReportRun, sweep: Swept, title: str, start: int) -> Spec | None:
     words = ", ".join(f"{row['who']} ends at {percent(row['accuracy'])}" for row in ends.values())
     description = f"Line chart of test accuracy against {title}, from 0 to {count(last)}: {words}."
     params = [alt.param(name="n", value=start), *seeds(several)]
-    return finish(alt.layer(*layers).add_params(*params).properties(height=270), description)
+    return finish(layered(layers, 270, *params), description)
 
 
 def _rows(run: ReportRun, sweep: Swept, names: dict[Role, str]) -> list[Row]:

@@ -15,6 +15,7 @@ from dkvb.pages.charts.base import (
     class_tip,
     data,
     finish,
+    layered,
     named,
     percent_axis,
     roles,
@@ -75,7 +76,7 @@ def _tradeoff(run: ReportRun, dials: Sequence[Dial], params: list[Any]) -> Spec:
         f"Curve of test accuracy on {others(run)} against test accuracy on {forgotten(run)} as pairs are masked, "
         "with a mark at the slider's N."
     )
-    return finish(alt.layer(*layers).add_params(*params).properties(height=260), description, top=8)
+    return finish(layered(layers, 260, *params), description, top=8)
 
 
 def _tradeoff_rows(run: ReportRun, dials: Sequence[Dial]) -> tuple[list[Row], list[Row]]:
@@ -137,7 +138,7 @@ def _bars(run: ReportRun, dials: Sequence[Dial], params: list[Any], several: boo
         tip = [class_tip(), alt.Tooltip("seed:N"), alt.Tooltip("a:Q", title="accuracy", format=".2%")]
         layers.append(ticks.encode(x=x, y=y, color=colour, tooltip=tip))
     description = f"Bars of the test accuracy of {len(names)} classes at the slider's N."
-    return finish(alt.layer(*layers).add_params(*params).properties(height=25 * len(names)), description, top=6)
+    return finish(layered(layers, 25 * len(names), *params), description, top=6)
 
 
 def _bar_rows(run: ReportRun, dials: Sequence[Dial], several: bool) -> tuple[list[Row], list[Row]]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from dkvb.pages.charts.base import Choose, Row, Spec, data, finish, off
+from dkvb.pages.charts.base import Choose, Row, Spec, data, finish, layered, off
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.asked import Split
 from dkvb.pages.facts.feature_map import LAYOUTS, FeatureMap
@@ -77,7 +77,7 @@ def _map(found: FeatureMap, split: Split, classes: Sequence[str], forget: Sequen
         f"Map of {len(rows)} {SPLIT_WORDS[split]} by two dimensions of their features, coloured by class; diamonds are"
         f" the {int(sum(label in forget for label in one.labels.tolist()))} of the forgotten classes."
     )
-    whole = alt.layer(*layers).add_params(*params).properties(height=330)
+    whole = layered(layers, 330, *params)
     return finish(whole, description, 8, legend, choose=choose, group="map")
 
 

@@ -17,6 +17,7 @@ from dkvb.pages.charts.base import (
     data,
     ends,
     finish,
+    layered,
     named,
     off,
     roles,
@@ -72,7 +73,7 @@ def hidden(setup: Setup, masks: Sequence[Mask]) -> Spec | None:
         base.mark_rule(color="@ink", strokeWidth=1.25).encode(x=low, x2="high:Q"),
         base.mark_text(align="left", x="width", dx=10).encode(text=alt.Text("v:Q", format=".1%")),
     ]
-    chart = alt.layer(*layers).add_params(alt.param(name="mask", value=masks[0].id)).properties(height=23 * len(order))
+    chart = layered(layers, 23 * len(order), alt.param(name="mask", value=masks[0].id))
     first = sorted((row for row in rows if row["m"] == masks[0].id), key=lambda row: -row["v"])[:5]
     most = ", ".join(f"{row['class']} ({percent(row['v'])})" for row in first)
     description = f"Bars per class, {title}; for {masks[0].label} most for {most}."
@@ -113,7 +114,7 @@ def fallback(setup: Setup, masks: Sequence[Mask]) -> Spec | None:
         base.mark_point(filled=True, size=75, opacity=1).encode(x=x, **look, tooltip=tips),
     ]
     params = [alt.param(name="mask", value=drawn[0].id), off()]
-    chart = alt.layer(*layers).add_params(*params).properties(height=23 * len(order))
+    chart = layered(layers, 23 * len(order), *params)
     predicted = [row for row in rows if row["m"] == drawn[0].id and row["kind"] == "predictions"]
     most_predicted = sorted(predicted, key=lambda row: -row["v"])[:4]
     said = ", ".join(f"{row['class']} {percent(row['v'])}" for row in most_predicted)

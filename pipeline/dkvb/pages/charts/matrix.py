@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish
+from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish, layered
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.runs import ReportRun
@@ -43,14 +43,14 @@ def matrix(changes: pl.DataFrame, runs: Sequence[ReportRun]) -> Spec | None:
     names = [axis_label(index, classes[index]) for index in drawn]
     x, y = _axes(list(brief.values()), names)
     base = alt.Chart(data(rows)).transform_filter("datum.m === method").encode(x=x, y=y)
-    chart = alt.layer(*_cells(base, most), *(_numbers(base, most) if len(names) <= 16 else []))
-    chart = chart.add_params(alt.param(name="method", value=next(iter(options))))
+    layers = [*_cells(base, most), *(_numbers(base, most) if len(names) <= 16 else [])]
+    chart = layered(layers, max(90, 34 * len(sets)), alt.param(name="method", value=next(iter(options))))
     description = (
         f"Matrix of {len(sets)} forget sets by {len(names)} classes: the change of each class's test accuracy, by"
         f" method. The largest change of a class that stays is {most:.1f} points."
     )
     choose = ("method", "Method", list(options.items()))
-    return finish(chart.properties(height=max(90, 34 * len(sets))), description, top=8, choose=choose)
+    return finish(chart, description, top=8, choose=choose)
 
 
 def _drawn(known: Sequence[Row], runs: Sequence[ReportRun]) -> list[int]:

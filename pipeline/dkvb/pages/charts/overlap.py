@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish, named
+from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish, layered, named
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.insight import Insight
 from dkvb.pages.facts.setups import Setup
@@ -30,9 +30,9 @@ def overlap(setup: Setup, seen: Insight, forgotten: Sequence[int]) -> Spec | Non
     top = max(0.01, *most.values())
     x, y = _axes([one["class"] for one in classes])
     base = alt.Chart(data(_rows(classes, shares))).transform_filter("datum.m === measure").encode(x=x, y=y)
-    chart = alt.layer(*_cells(base, top, len(places)), *(_numbers(base, top) if len(places) <= 12 else []))
-    chart = chart.add_params(alt.param(name="measure", value="look-ups"))
-    chart = chart.properties(height=max(150, min(32, 900 // len(places)) * len(places)))
+    layers = [*_cells(base, top, len(places)), *(_numbers(base, top) if len(places) <= 12 else [])]
+    height = max(150, min(32, 900 // len(places)) * len(places))
+    chart = layered(layers, height, alt.param(name="measure", value="look-ups"))
     description = (
         f"Matrix of {len(places)} classes: shares of the row class's look-ups at pairs that the column class uses too, "
         f"at most {percent(most['look-ups'])}; of its pairs, at most {percent(most['pairs'])}."

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from dkvb.pages.charts import palette
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, data, ends, finish, percent_axis
+from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, data, ends, finish, layered, percent_axis
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.sweeps import Swept
 from dkvb.pages.facts.words import count, percent, short
@@ -42,7 +42,7 @@ def trade(sweep: Swept, published: Published = ()) -> Spec | None:
     if said:
         crosses = alt.Chart(data(said)).mark_point(shape="cross", size=70, filled=True, opacity=1, color="@ink")
         layers.append(crosses.encode(x=x, y=y, tooltip=tips[:3]))
-    return finish(alt.layer(*layers).properties(height=230), _trade_words(rows, said))
+    return finish(layered(layers, 230), _trade_words(rows, said))
 
 
 def _trade_rows(sweep: Swept) -> list[Row]:

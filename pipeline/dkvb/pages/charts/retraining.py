@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dkvb.pages.charts.base import Legend, Row, Spec, data, ends, finish, percent_axis, seeds, spread_tips
+from dkvb.pages.charts.base import Legend, Row, Spec, data, ends, finish, layered, percent_axis, seeds, spread_tips
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.retraining import EpochMean, epoch_means
 from dkvb.pages.facts.runs import ReportRun
@@ -53,7 +53,7 @@ def _chart(run: ReportRun, role: Role, rows: Sequence[EpochMean]) -> Spec | None
     ends = {row["name"]: row for row in lines}
     words = "; ".join(f"{name} ends at {percent(row['a'])}" for name, row in ends.items())
     who = others(run) if role == "retain" else forgotten(run)
-    chart = alt.layer(*layers).add_params(look.off, *seeds(several)).properties(height=260)
+    chart = layered(layers, 260, look.off, *seeds(several))
     return finish(chart, f"Line chart of test accuracy on {who} by epoch of retraining: {words}.", 8, look.entries)
 
 

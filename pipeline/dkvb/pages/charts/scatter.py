@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dkvb.pages.charts.base import Legend, Row, Spec, data, finish, seeds, zoomed
+from dkvb.pages.charts.base import Legend, Row, Spec, data, finish, layered, seeds, zoomed
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.runs import ReportRun, When
@@ -39,7 +39,7 @@ def scatter(run: ReportRun) -> Spec | None:
         f"{row['label']}: forgotten {percent(row['forget'])}, others {percent(row['retain'])}" for row in large
     )
     description = f"Scatter plot of retain against forget accuracy. {words}."
-    chart = alt.layer(*layers).add_params(look.off, *ends, *seeds(bool(single))).properties(height=340)
+    chart = layered(layers, 340, look.off, *ends, *seeds(bool(single)))
     return finish(chart, description, 8, look.entries, zoom=True)
 
 

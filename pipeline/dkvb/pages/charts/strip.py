@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from dkvb.metrics.intervals import stat
-from dkvb.pages.charts.base import Legend, Row, Spec, data, ends, finish, percent_axis, seeds, spread_tips
+from dkvb.pages.charts.base import Legend, Row, Spec, data, ends, finish, layered, percent_axis, seeds, spread_tips
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.words import percent, points, short
@@ -66,7 +66,7 @@ def strip(results: pl.DataFrame, what: What) -> Spec | None:
     said = "; ".join(
         f"{row['label']} {percent(row['v']) if what == 'forget' else points(row['v'] / 100)}" for row in rows.means
     )
-    chart = alt.layer(*layers).properties(height=46 * len(labels)).add_params(*seeds(several))
+    chart = layered(layers, 46 * len(labels), *seeds(several))
     return finish(chart, f"Strip chart, a row per method, of {SAID[what]}{WHOSE[what]}: {said}.", top=8)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dkvb.pages.charts.base import Spec, data, finish
+from dkvb.pages.charts.base import Spec, data, finish, layered
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.timeline import Happening, Span
 from dkvb.pages.facts.words import plural, short
@@ -71,7 +71,7 @@ def timeline(spans: Sequence[Span], happenings: Sequence[Happening]) -> Spec:
     counted = {what: sum(span.standing == what for span in drawn) for what in STANDING}
     said = ", ".join(f"{number} {what}" for what, number in counted.items() if number)
     description = f"Timeline of {plural(len(drawn), 'deletion request', 'deletion requests')}: {said}."
-    chart = alt.layer(*layers).add_params(alt.param(name="off", value=[])).properties(height=max(60, 34 * len(drawn)))
+    chart = layered(layers, max(60, 34 * len(drawn)), alt.param(name="off", value=[]))
     return finish(chart, description, 8, [(what, "@ink", MARKS[what]) for what in there])
 
 

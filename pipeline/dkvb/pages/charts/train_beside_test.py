@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dkvb.metrics.intervals import Stat
-from dkvb.pages.charts.base import Row, Spec, data, finish, percent_axis
+from dkvb.pages.charts.base import Row, Spec, data, finish, layered, percent_axis
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.sweeps import ROLES, Role
@@ -60,6 +60,6 @@ def _dumbbells(rows: Sequence[Row], role: Role) -> Spec:
     ]
     said = "; ".join(f"{row['method']} {row['split']} {percent(row['accuracy'])}" for row in rows[:8])
     who = "the classes that stay" if role == "retain" else "the forgotten classes"
-    chart = alt.layer(*layers).add_params(alt.param(name="off", value=[])).properties(height=32 * len(names))
+    chart = layered(layers, 32 * len(names), alt.param(name="off", value=[]))
     legend = [(name, *MARKS[name]) for name in splits]
     return finish(chart, f"Dot chart per method of training and test accuracy on {who}: {said}.", 8, legend)

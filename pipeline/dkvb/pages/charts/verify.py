@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dkvb.pages.charts.base import data, finish, percent_axis
+from dkvb.pages.charts.base import data, finish, layered, percent_axis
 from dkvb.pages.charts.destinations import MODELS
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.words import percent
@@ -46,7 +46,7 @@ def relearning(name: str, rows: Sequence[RelearnRow]) -> dict[str, Any] | None:
     last = {row["model"]: row for row in points}
     said = "; ".join(f"{model} {percent(row['a'])} from {row['n']}" for model, row in last.items())
     return finish(
-        alt.layer(*layers).properties(height=240),
+        layered(layers, 240),
         f"Line chart of accuracy on {name} after learning it again: {said}.",
         8,
     )
