@@ -27,8 +27,8 @@ from dkvb.recipe import Recipe, load
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator
 from dkvb.stages import embed, quantize, train
+from dkvb.training.adam import Adam
 from dkvb.training.linear_head import new_head
-from dkvb.training.loop import optimiser
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.requests import need_features
 
@@ -57,10 +57,10 @@ def processor_seconds(work: Callable[[], object], models: int, share: float) -> 
 
 
 def run(module: torch.nn.Module, lr: float, batch: int, order: torch.Tensor, steps: int, loss: Step) -> None:
-    adam = optimiser(module, lr)
+    adam = Adam(module, lr)
     for step in range(steps):
         value = loss(step, order[:, step * batch : (step + 1) * batch])
-        adam.zero_grad(set_to_none=True)
+        adam.zero_grad()
         value.backward()
         adam.step()
 

@@ -23,7 +23,7 @@ from torch.nn import functional
 from turns import Side, machine, ratio, show, take_turns, timed
 
 from dkvb.bottleneck.decoder import Decoder, flat_ids
-from dkvb.training.loop import optimiser
+from dkvb.training.adam import Adam
 
 CODEBOOKS, PAIRS, DIM, BATCH, ROWS = 256, 4096, 8, 256, 10_240
 SHAPES = {"cifar10": (1, 10), "cifar100": (10, 100)}
@@ -63,13 +63,13 @@ class Official(torch.nn.Module):
 
 def steps(module: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor, count: int) -> Side:
     """Seconds of a step, over `count` of them, as `dkvb.training.loop` takes it."""
-    adam = optimiser(module, 0.1)
+    adam = Adam(module, 0.1)
 
     def run() -> None:
         for place in range(count):
             rows = torch.arange(place * BATCH, (place + 1) * BATCH) % len(labels)
             loss = functional.cross_entropy(module(inputs[rows]), labels[rows])
-            adam.zero_grad(set_to_none=True)
+            adam.zero_grad()
             loss.backward()
             adam.step()
 
@@ -78,7 +78,7 @@ def steps(module: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor, c
 
 def adam_alone(classes: int) -> Side:
     values = torch.nn.Parameter(torch.zeros(CODEBOOKS * PAIRS, classes))
-    adam = optimiser(torch.nn.ParameterList([values]), 0.1)
+    adam = Adam(torch.nn.ParameterList([values]), 0.1)
     values.grad = torch.zeros_like(values)
     return timed(adam.step)
 

@@ -27,6 +27,7 @@ from dkvb.records.unlearn import TrainOn, TrainOnPoint, UnlearnResult
 from dkvb.runtime.seeding import generator
 from dkvb.stages import train, unlearn
 from dkvb.training import loop
+from dkvb.training.adam import Adam
 from dkvb.workspace.artifacts import Workspace
 
 
@@ -141,21 +142,13 @@ def test_clipping_scales_the_gradient_to_the_norm() -> None:
         torch.nn.init.constant_(head.weight, 0.5)
         torch.nn.init.zeros_(head.bias)
         seen: list[torch.Tensor] = []
-        adam = loop.optimiser
 
-        def watched(
-            module: torch.nn.Module, lr: float, seen: list[torch.Tensor] = seen, adam: Any = adam
-        ) -> torch.optim.Adam:
-            made = adam(module, lr)
-            made.register_step_pre_hook(
-                lambda *_: seen.append(
-                    torch.cat([p.grad.ravel().clone() for p in module.parameters() if p.grad is not None])
-                )
-            )
-            return made  # type: ignore[no-any-return]
+        def watched(adam: Adam, seen: list[torch.Tensor] = seen, step: Any = Adam.step) -> None:
+            seen.append(torch.cat([p.grad.ravel().clone() for p in adam.parameters if p.grad is not None]))
+            step(adam)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "optimiser", watched)
+            patch.setattr(Adam, "step", watched)
             x = torch.tensor([[3.0, -2.0, 1.0], [1.0, 5.0, 2.0]])
             loop.fit(head, x, torch.tensor([0, 1]), loop.Schedule(1, 0.1, 2, clip), loop.Unit("clip", 0))
         given += seen

@@ -21,6 +21,7 @@ from dkvb.runtime.seeding import generator
 from dkvb.stages import embed, train, unlearn
 from dkvb.stages.over_seeds import over_seeds
 from dkvb.training import loop
+from dkvb.training.adam import Adam
 from dkvb.training.linear_head import ITERATIONS, converged_head
 from dkvb.training.on_retain_set import load_head
 from dkvb.workspace import arrays
@@ -159,21 +160,21 @@ def test_interrupted_training_resumes_at_the_epoch_to_the_same_bits(
 
 def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:
     head = torch.nn.Linear(3, 2)
-    adam = loop.optimiser(head, 0.1)
+    adam = Adam(head, 0.1)
     head(torch.ones(1, 3)).sum().backward()
     adam.step()
     history = loop.History([{"epoch": 1, "loss": 1.0}])
     path = tmp_path / loop.CHECKPOINT
     loop._save(path, head, adam, history)
-    assert loop._restore(path, torch.nn.Linear(3, 2), loop.optimiser(head, 0.1), loop.History()) == 1
+    assert loop._restore(path, torch.nn.Linear(3, 2), Adam(head, 0.1), loop.History()) == 1
     other = torch.nn.Linear(4, 2)
-    assert loop._restore(path, other, loop.optimiser(other, 0.1), loop.History()) == 0, "of another shape"
+    assert loop._restore(path, other, Adam(other, 0.1), loop.History()) == 0, "of another shape"
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
-    assert loop._restore(path, torch.nn.Linear(3, 2), loop.optimiser(head, 0.1), loop.History()) == 0
+    assert loop._restore(path, torch.nn.Linear(3, 2), Adam(head, 0.1), loop.History()) == 0
     path.write_bytes(content[:50])
-    assert loop._restore(path, torch.nn.Linear(3, 2), loop.optimiser(head, 0.1), loop.History()) == 0
+    assert loop._restore(path, torch.nn.Linear(3, 2), Adam(head, 0.1), loop.History()) == 0
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_step(embedded: Recipe, workspace: Workspace) -> None:

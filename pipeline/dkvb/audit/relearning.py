@@ -21,7 +21,7 @@ from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.metrics.relearned import Relearned, relearning
 from dkvb.recipe import Linear, Train
 from dkvb.runtime.seeding import generator
-from dkvb.training.loop import optimiser
+from dkvb.training.adam import Adam
 
 EPOCHS = 20
 
@@ -53,12 +53,12 @@ class Samples:
         Args:
             inputs: (m, …), what the module takes for these rows.
         """
-        labels, adam = torch.from_numpy(self.labels[self.rows(n)]).long(), optimiser(module, self.settings.lr)
+        labels, adam = torch.from_numpy(self.labels[self.rows(n)]).long(), Adam(module, self.settings.lr)
         for epoch in range(epochs):
             drawn = generator(self.seed, "audit", "relearn", "order", n, epoch).permutation(len(labels))
             for batch in torch.from_numpy(drawn).split(self.settings.batch_size):
                 loss = functional.cross_entropy(module(inputs[batch]), labels[batch])
-                adam.zero_grad(set_to_none=True)
+                adam.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 adam.step()
             yield epoch + 1

@@ -17,7 +17,7 @@ from torch.nn import functional
 from dkvb.errors import DkvbError
 from dkvb.recipe import Scrub
 from dkvb.runtime.seeding import generator
-from dkvb.training.loop import optimiser
+from dkvb.training.adam import Adam
 
 
 def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -48,7 +48,7 @@ def scrub_passes(
     Raises:
         DkvbError: the loss is not finite; names pass, epoch and step.
     """
-    adam = optimiser(student, settings.lr)
+    adam = Adam(student, settings.lr)
     sets = {"forget": torch.nonzero(forget)[:, 0], "retain": torch.nonzero(~forget)[:, 0]}
 
     def batches(name: str, epoch: int) -> tuple[torch.Tensor, ...]:
@@ -61,7 +61,7 @@ def scrub_passes(
                 f"The loss of SCRUB (seed {seed}) is {value} in {where}: a learning rate of {settings.lr} is too large"
                 " for these data; lower it in the recipe. The trained model is untouched."
             )
-        adam.zero_grad(set_to_none=True)
+        adam.zero_grad()
         loss.backward()
         adam.step()
 

@@ -23,6 +23,7 @@ from dkvb.errors import DkvbError
 from dkvb.recipe import Linear, Train
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator
+from dkvb.training.adam import Adam
 from dkvb.workspace.files import atomic
 from dkvb.workspace.names import CHECKPOINT
 
@@ -61,11 +62,6 @@ def suitable_threads(module: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def optimiser(module: torch.nn.Module, lr: float) -> torch.optim.Adam:
-    """Adam as in the paper's tables, in one fused pass over parameters, gradients and moments."""
-    return torch.optim.Adam(module.parameters(), lr=lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,7 @@ def fit(
     Raises:
         DkvbError: the loss is not finite; names epoch and step. The last checkpoint stays.
     """
-    adam, history = optimiser(module, schedule.lr), History()
+    adam, history = Adam(module, schedule.lr), History()
     done = _restore(unit.checkpoint, module, adam, history) if unit.checkpoint else 0
     saved = time.monotonic()
     with suitable_threads(module), progress.task(f"{unit.name} seed {unit.seed}", schedule.epochs, "epochs") as task:
@@ -137,7 +133,7 @@ def fit(
 
 def _epoch(
     module: torch.nn.Module,
-    adam: torch.optim.Adam,
+    adam: Adam,
     inputs: torch.Tensor,
     labels: torch.Tensor,
     schedule: Schedule,
@@ -157,7 +153,7 @@ def _epoch(
                 f" learning rate of {schedule.lr} is too large for these data; lower it in the recipe. The last good"
                 " checkpoint is kept."
             )
-        adam.zero_grad(set_to_none=True)
+        adam.zero_grad()
         loss.backward()
         if schedule.clip is not None:
             _clip(module, schedule.clip)
@@ -176,7 +172,7 @@ def _clip(module: torch.nn.Module, clip: float) -> None:
         gradient.mul_(torch.clamp(clip / (norm + 1e-6), max=1.0))
 
 
-def _save(path: Path, module: torch.nn.Module, adam: torch.optim.Adam, history: History) -> None:
+def _save(path: Path, module: torch.nn.Module, adam: Adam, history: History) -> None:
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in module.named_parameters():
         state = adam.state[parameter]
@@ -197,7 +193,7 @@ def _digest(tensors: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _restore(path: Path, module: torch.nn.Module, adam: torch.optim.Adam, history: History) -> int:
+def _restore(path: Path, module: torch.nn.Module, adam: Adam, history: History) -> int:
     """Load a checkpoint into module, optimiser and history; returns the epochs done. A damaged one, or another
     module's, counts as none."""
     if not path.is_file():
