@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dkvb.commands import audit, deletion, experiments, ledger, requests, stages, use, verify, workspace
+from dkvb.commands.garbage import search_seldom
 from dkvb.commands.layout import Group
 from dkvb.commands.signals import end_on_sigterm
 from dkvb.version import __version__
@@ -42,4 +43,5 @@ def root(
 def main() -> None:
     """Entry point of the `dkvb` command."""
     end_on_sigterm()
+    search_seldom()
     app(prog_name="dkvb")

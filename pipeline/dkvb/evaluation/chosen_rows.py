@@ -72,7 +72,7 @@ class ChosenRows:
         def project(group: range) -> None:
             queries[group.start : group.stop] = model.project(features, group)
 
-        with one_thread_per_worker() as pool:
+        with one_thread_per_worker(numbers=features.size) as pool:
             list(pool.map(project, groups(model.codebooks, 4 * UNIT) if len(features) else []))
         of_each = np.concatenate(labels), np.concatenate(names), np.concatenate(list(places.values()))
         return cls(model, *of_each, queries, codes)
@@ -103,7 +103,7 @@ class ChosenRows:
         def fill(codebook: int) -> None:
             near[codebook] = CpuLookup(self.model.keys[codebook]).listed(self.queries[codebook], width)
 
-        with one_thread_per_worker() as pool:
+        with one_thread_per_worker(numbers=len(self) * self.model.pairs) as pool:
             list(pool.map(fill, range(self.model.codebooks if len(self) else 0)))
         return replace(self, near=near, _last={}, _under=[])
 
@@ -165,7 +165,7 @@ class ChosenRows:
 
     def _sum(self, votes: Callable[[Any], Iterable[np.ndarray]], units: Sequence[Any]) -> np.ndarray:
         logits = np.zeros((len(self), len(self.model.splits.classes)), np.float32)
-        with one_thread_per_worker() as pool:
+        with one_thread_per_worker(numbers=len(self) * self.model.pairs) as pool:
             for casts in in_order(pool, votes, units if len(self) else [], 2 * UNIT):
                 for cast in casts:
                     logits += cast

@@ -26,6 +26,10 @@ KEPT = 2**30
 """Bytes of a split's features that are kept in memory at most."""
 
 
+SMALL = 2**25
+"""Bytes of an array that is read at once: asking for a chunk after the other takes longer than reading them."""
+
+
 @dataclass
 class StoredBottleneck:
     """Keys, codes and values of one seed.
@@ -100,6 +104,10 @@ class StoredBottleneck:
         name = f"{stored_split(split)}/codes"
         stored = arrays.opened(self.codes_artifact, name)
         codes = np.empty((stored.shape[1], len(rows), stored.shape[2]), stored.dtype)
+        if stored.nbytes <= SMALL:
+            with arrays.reading(self.codes_artifact, name):
+                np.take(np.asarray(stored[:]).transpose(1, 0, 2), rows, axis=1, out=codes)
+            return codes
 
         def fill(codebook: int) -> None:  # a chunk holds one codebook
             with arrays.reading(self.codes_artifact, name):
@@ -118,12 +126,21 @@ class StoredBottleneck:
         name = f"{split}/neighbours"
         if split not in self._neighbours:
             kept = (self.codes_artifact.path / name).is_dir()
-            self._neighbours[split] = arrays.opened(self.codes_artifact, name) if kept else None
-        if self._neighbours[split] is None:
+            self._neighbours[split] = self._lists(name) if kept else None
+        lists = self._neighbours[split]
+        if lists is None:
             return None
         with arrays.reading(self.codes_artifact, name):
-            listed = np.asarray(self._neighbours[split][:, codebook])
+            listed = lists[codebook] if isinstance(lists, np.ndarray) else np.asarray(lists[:, codebook])
         return listed if len(listed) == len(self.splits.rows[split]) else listed[self.splits.listed_rows(split)]
+
+    def _lists(self, name: str) -> Any:
+        """Neighbour lists: (C, N, K) in memory where they are small, or else the array (N, C, K) on disk."""
+        stored = arrays.opened(self.codes_artifact, name)
+        if stored.nbytes > SMALL:
+            return stored
+        with arrays.reading(self.codes_artifact, name):
+            return np.ascontiguousarray(np.asarray(stored[:]).transpose(1, 0, 2))
 
     def queries(self, split: str, group: range, pool: ThreadPoolExecutor) -> np.ndarray:
         """(G, N, d) float32 queries of a group of codebooks."""

@@ -45,7 +45,7 @@ def masked_predictions(
     rows, classes = len(model.splits.labels[split]), len(model.splits.classes)
     at_once = max(1, LOGITS // max(1, rows * classes * 4))
     parts = []
-    with one_thread_per_worker() as pool:
+    with one_thread_per_worker(numbers=rows * classes) as pool:
         for start in range(0, len(grid), at_once):
             parts.append(_logits(model, order, grid[start : start + at_once], split, pool).argmax(2))
             advance(len(parts[-1]))
@@ -54,7 +54,8 @@ def masked_predictions(
 
 def masked_logits(model: StoredBottleneck, order: np.ndarray, n: int, split: str) -> np.ndarray:
     """Logits (N, L) float32 of a split at one N."""
-    with one_thread_per_worker() as pool:
+    splits = model.splits
+    with one_thread_per_worker(numbers=len(splits.labels[split]) * len(splits.classes)) as pool:
         return _logits(model, order, [n], split, pool)[0]
 
 
@@ -62,7 +63,7 @@ def masked_logits_at(
     model: StoredBottleneck, order: np.ndarray, grid: Sequence[int], split: str, rows: np.ndarray
 ) -> np.ndarray:
     """Logits (G, n, L) float32 of some rows (n,) of a split at every N of a sweep."""
-    with one_thread_per_worker() as pool:
+    with one_thread_per_worker(numbers=len(rows) * len(model.splits.classes)) as pool:
         return _logits(model, order, grid, split, pool, rows)
 
 

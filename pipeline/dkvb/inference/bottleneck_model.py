@@ -87,7 +87,7 @@ class Model(Classifier):
         """The mean over codebooks of the pooled values of the k nearest allowed keys."""
         values, allowed = self.values, self.allowed
         logits = np.zeros((len(features), values.shape[2]), np.float32)
-        with one_thread_per_worker() as pool:
+        with one_thread_per_worker(numbers=self._numbers(features)) as pool:
             for start in range(0, len(features), ROWS):
                 block = logits[start : start + ROWS]
                 for votes in self._map(
@@ -106,7 +106,7 @@ class Model(Classifier):
 
     def _codes(self, features: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         codes = np.empty((len(self.keys), len(features), self.top_k), np.int32)
-        with one_thread_per_worker() as pool:
+        with one_thread_per_worker(numbers=self._numbers(features)) as pool:
             for start in range(0, len(features), ROWS):
                 rows = slice(start, start + ROWS)
                 for codebook, found in enumerate(self._map(features[rows], allowed, pool, lambda c, codes: codes)):
@@ -133,13 +133,17 @@ class Model(Classifier):
             there = codes >= 0
             return np.stack([(self.mask[c][codes] & there).sum(1), there.sum(1)])
 
-        with one_thread_per_worker() as pool:
+        with one_thread_per_worker(numbers=self._numbers(checked)) as pool:
             for start in range(0, len(checked), ROWS):
                 rows = slice(start, start + ROWS)
                 for hit, of in self._map(checked[rows], ~self.unused, pool, count):
                     masked[rows] += hit
                     selected[rows] += of
         return masked / np.maximum(selected, 1)
+
+    def _numbers(self, features: np.ndarray) -> int:
+        """Distances of a search in one codebook."""
+        return min(len(features), ROWS) * self.keys.shape[1]
 
     def _map(
         self,

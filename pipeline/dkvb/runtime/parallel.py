@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -21,15 +21,39 @@ PATIENCE = 10.0
 """Seconds to wait for a scheduler's answer."""
 
 
+FEW = 2**17
+"""Numbers of a task up to which two threads that pass Python's lock to and fro take longer than one."""
+
+
 def cores() -> int:
     """Processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class Here(ThreadPoolExecutor):
+    """A pool without threads: what is handed in has been done by the time it is."""
+
+    def submit(self, function: Callable[..., R], /, *args: Any, **named: Any) -> Future[R]:
+        done: Future[R] = Future()
+        try:
+            done.set_result(function(*args, **named))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
 @contextmanager
-def one_thread_per_worker(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
-    """A pool of one thread a core, with BLAS and OpenMP held to one thread each so that they don't multiply."""
-    with one_thread(), ThreadPoolExecutor(threads or cores()) as pool:
+def one_thread_per_worker(threads: int | None = None, numbers: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """A pool of one thread a core, with BLAS and OpenMP held to one thread each so that they don't multiply.
+
+    Args:
+        threads: how many, where not one a core.
+        numbers: how many of them a step of the work goes through, where that is known; up to `FEW` the work is done
+            right here, without threads.
+    """
+    few = numbers is not None and numbers <= FEW
+    workers = Here(1) if few else ThreadPoolExecutor(threads or cores())
+    with one_thread(), workers as pool:
         try:
             yield pool
         except BaseException:
