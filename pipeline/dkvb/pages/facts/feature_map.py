@@ -105,12 +105,13 @@ def _chosen(one: Asked) -> np.ndarray:
 def _principal(features: np.ndarray) -> tuple[np.ndarray, float]:
     """(n, 2) components and the share of the variance that they hold; signs are those that make the entry of each axis
     that is largest in size positive, so that a map does not turn over from machine to machine."""
-    from sklearn.decomposition import PCA
+    from scipy.linalg import svd  # as in scikit-learn's PCA, which takes a second to import
 
-    fitted = PCA(2, svd_solver="full").fit(features)
-    axes = fitted.components_
+    mean = features.mean(0)
+    _, lengths, every = svd(features - mean, full_matrices=False)
+    axes, variances = np.asfortranarray(every[:2]), lengths**2 / (len(features) - 1)
     signs = np.sign(axes[np.arange(2), np.abs(axes).argmax(1)])
-    return fitted.transform(features) * signs, float(fitted.explained_variance_ratio_.sum())
+    return (features @ axes.T - mean[None] @ axes.T) * signs, float((variances / variances.sum())[:2].sum())
 
 
 def _umap(features: np.ndarray) -> np.ndarray:
