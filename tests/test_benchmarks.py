@@ -14,6 +14,7 @@ import dkvb
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 RUNS = {
     "stages.py": ("digits", "together"),
+    "start.py": ("--rounds 1", "five pages again"),
     "map.py": ("digits -", "variant | test"),
     "rankings.py": ("digits --seeds 1 --classes 2", "own votes | 2"),
     "fidelity.py": ("digits --seeds 1", "digits sample"),

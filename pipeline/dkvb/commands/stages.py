@@ -5,7 +5,7 @@ A command reads and checks what it is given before it imports the stages, which 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,11 @@ from dkvb.commands import complete
 from dkvb.commands.console import Options, command
 from dkvb.commands.flags import AFTERWARDS, FORGET, MASKING, READING, method_of_dial, sweep
 from dkvb.errors import UsageError
+
+if TYPE_CHECKING:
+    from dkvb.commands import answers
+    from dkvb.recipe import Recipe
+    from dkvb.workspace.artifacts import Workspace
 
 app = typer.Typer()
 HEADING = "Stages"
@@ -44,22 +49,31 @@ def run(options: Options, which: Which = None) -> None:
     What an earlier run has done is kept: the same command goes on where it stopped.
     """
     from dkvb.evaluation.forget_sets import check_names
+    from dkvb.pages.library import library_begun
 
     recipe, workspace = options.recipe(which), options.workspace()
     check_names(recipe, workspace)
-    from dkvb.commands import answers, tables
+    with library_begun(workspace.reports):  # beside the work, so that the pages need not wait for it
+        answer = _all_stages(recipe, workspace, options.force)
+    from dkvb.commands import tables
+
+    options.show(answer, lambda: tables.run(answer))
+
+
+def _all_stages(recipe: Recipe, workspace: Workspace, force: bool) -> answers.Run:
+    from dkvb.commands import answers
+    from dkvb.evaluation.forget_sets import check_names
     from dkvb.stages import embed, quantize, report, train, unlearn
 
-    embedded = embed.run(recipe, workspace, force=options.force)
+    embedded = embed.run(recipe, workspace, force=force)
     check_names(recipe, workspace)  # the classes are known now: a mistyped one costs no training
-    answer = answers.Run(
+    return answers.Run(
         embed=embedded,
-        quantize=quantize.run(recipe, workspace, force=options.force),
-        train=train.run(recipe, workspace, force=options.force),
-        unlearn=unlearn.run(recipe, workspace, force=options.force),
+        quantize=quantize.run(recipe, workspace, force=force),
+        train=train.run(recipe, workspace, force=force),
+        unlearn=unlearn.run(recipe, workspace, force=force),
         report=report.run(recipe, workspace),
     )
-    options.show(answer, lambda: tables.run(answer))
 
 
 @command(
