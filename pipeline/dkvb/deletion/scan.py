@@ -98,8 +98,8 @@ def _unpacked(path: Path, whole: bytes) -> Iterator[bytes | memoryview]:
     elif whole[:2] == b"\x1f\x8b":
         yield gzip.decompress(whole)
     elif suffix in TEXT:
-        numbers = np.array(NUMBER.findall(whole)).astype(np.float64) if NUMBER.search(whole) else np.empty(0)
         with np.errstate(over="ignore"):
+            numbers = np.array(NUMBER.findall(whole)).astype(np.float64) if NUMBER.search(whole) else np.empty(0)
             yield numbers.astype("<f4").tobytes()
 
 
