@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What `dkvb run digits` takes from nothing, the pages written again, and where the seconds go.
 
-    python benchmarks/start.py [--rounds N] [--code PATH/pipeline]
+    python benchmarks/start.py [--rounds N]
 
 Each command is a process of its own, in an empty folder with an empty cache. Below them what one process takes for
 imports and for each stage. Wall and processor seconds (user and system, of child processes as well), medians; on a
@@ -54,9 +54,9 @@ work("five pages again", "report.run(recipe, workspace, force=True)")
 """
 
 
-def command(words: list[str], folder: Path, code: str | None) -> tuple[Seconds, str]:
+def command(words: list[str], folder: Path) -> tuple[Seconds, str]:
     """Seconds of a Python process, and what it printed."""
-    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")} | ({"PYTHONPATH": code} if code else {})
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
     environment.pop("DKVB_DATA", None)
     started = time.perf_counter()
     with tempfile.TemporaryFile("w+") as printed:
@@ -72,16 +72,16 @@ def command(words: list[str], folder: Path, code: str | None) -> tuple[Seconds, 
         return (wall, usage.ru_utime + usage.ru_stime), printed.read()
 
 
-def one_round(code: str | None) -> dict[str, Seconds]:
+def one_round() -> dict[str, Seconds]:
     """Name to seconds of everything that is measured."""
     found: dict[str, Seconds] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found["dkvb run digits"], _ = command(["-m", "dkvb", "run", "digits"], folder, code)
+        found["dkvb run digits"], _ = command(["-m", "dkvb", "run", "digits"], folder)
         again = ["-m", "dkvb", "report", "--recipe", "digits", "--force"]
-        found["dkvb report --force"], _ = command(again, folder, code)
+        found["dkvb report --force"], _ = command(again, folder)
     with tempfile.TemporaryDirectory() as name:
-        _, printed = command(["-c", INSIDE], Path(name), code)
+        _, printed = command(["-c", INSIDE], Path(name))
     for line in printed.splitlines():
         what, wall, processor = line.split("\t")
         found[f"  {what}"] = float(wall), float(processor)
@@ -91,11 +91,10 @@ def one_round(code: str | None) -> dict[str, Seconds]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--code", help="the `pipeline` folder of another checkout, to compare with")
     arguments = parser.parse_args()
     machine("torch", "scikit-learn", "pandas")
     print(f"load {os.getloadavg()[0]:.1f} at the start")
-    rounds = [one_round(arguments.code) for _ in range(arguments.rounds)]
+    rounds = [one_round() for _ in range(arguments.rounds)]
     print(f"{'':28} {'wall s':>8} {'processor s':>12}")
     for name in rounds[0]:
         wall, processor = (statistics.median(one[name][place] for one in rounds) for place in (0, 1))

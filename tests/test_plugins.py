@@ -103,7 +103,12 @@ def test_the_documented_package_is_found_run_and_shown(tmp_path: Path) -> None:
     (report,) = json.loads(results[5][1])["report"]
     pages = {path: Path(path).read_text(encoding="utf-8") for path in report["pages"]}
     (run,) = [html for html in pages.values() if "Other measures" in html]
-    for text in ("Random pairs", "hides pairs that nobody chose", "forgotten-into-one", "worst-retained"):
+    for text in (
+        "Random pairs",
+        "hides pairs that nobody chose",
+        "forgotten-into-one",
+        "lowest accuracy of a class that stays",
+    ):
         assert text in run
 
 
