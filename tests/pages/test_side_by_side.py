@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def test_they_are_on_the_page_and_go_where_pictures_are_not_wanted(zoo: tuple[Re
     assert [animal(picture) for picture in on_page(compared(workspace))] == ["whale"] * TEST
     report.run(recipe.with_(report={"pictures": False}), workspace)
     assert on_page(compared(workspace)) == []
+
+
+def test_the_index_shows_them_beside_each_run(zoo: tuple[Recipe, Workspace]) -> None:
+    index = (zoo[1].reports / "index.html").read_text(encoding="utf-8")
+    assert [animal(picture) for picture in on_page(index)] == ["whale"] * TEST
+    assert (
+        len(re.findall(r'alt="A test sample of whale, taken for whale before; Masking by activations: f', index))
+        == TEST
+    )
 
 
 def test_a_mask_that_cannot_be_read_is_left_to_the_page_that_says_so(zoo: tuple[Recipe, Workspace]) -> None:

@@ -11,6 +11,7 @@ from dkvb.pages.facts.gaps import Missing, missing
 from dkvb.pages.facts.headline import headline, requested
 from dkvb.pages.facts.runs import Collected, ReportRun
 from dkvb.pages.facts.setups import Setup
+from dkvb.pages.facts.side_by_side import SideBySide, side_by_side
 from dkvb.pages.facts.sweeps import ROLES, Role
 from dkvb.pages.facts.verdict import verdict
 from dkvb.pages.page import Page, render
@@ -39,6 +40,8 @@ class RunRow:
     run: ReportRun
     spark: Spark | None
     missing: list[Missing]
+    pictures: SideBySide | None = None
+    """Samples of the forgotten classes, where the data are images."""
 
     @property
     def said(self) -> str:
@@ -66,9 +69,13 @@ def html(
     groups: dict[str, list[Setup]] = {}
     for setup in collected.setups:
         groups.setdefault(setup.embed.fingerprint, []).append(setup)
+    shown = {one.run.page: one for one in side_by_side(collected.runs, collected.album)}
     return render(
         "index.html",
-        runs=[RunRow(run, spark(run), missing(run, len(collected.heads(run.setup)))) for run in collected.runs],
+        runs=[
+            RunRow(run, spark(run), missing(run, len(collected.heads(run.setup))), shown.get(run.page))
+            for run in collected.runs
+        ],
         headline=headline(collected.runs, sum(page.kind == "audit" for page in others), len(asked)),
         requested=requested(asked),
         waiting=[setup for setup in bottlenecks if setup.key not in unlearned],

@@ -11,7 +11,7 @@ from dkvb.evaluation.under_masks import masked_logits_at
 from dkvb.metrics.evenly import evenly
 from dkvb.pages.facts import look_ups, methods
 from dkvb.pages.facts.asked import UNREADABLE, hidden, orders, whole
-from dkvb.pages.facts.pictures import Picture, Sheet, class_name
+from dkvb.pages.facts.pictures import ROOM, Picture, Sheet, class_name
 from dkvb.pages.facts.runs import ReportRun
 from dkvb.pages.facts.setups import Trained
 from dkvb.pictures.album import Album
@@ -57,13 +57,20 @@ class SideBySide:
 
 
 def side_by_side(runs: Sequence[ReportRun], album: Album | None) -> list[SideBySide]:
-    """Of the first forget sets, where there are images; those whose samples were purged, or whose masks cannot be
+    """Of the first runs, where there are images; those whose samples were purged, or whose masks cannot be
     read, are left out."""
-    if album is None or not runs or album.state(runs[0].setup.embed) is None:
+    if album is None:
         return []
-    sheet = Sheet(album, runs[0].setup.embed)
-    found = (_of(run, sheet) for run in runs[:SETS])
-    return [one for one in found if one and one.samples]
+    room, shown = ROOM, []
+    for run in runs[:SETS]:
+        if album.state(run.setup.embed) is None:
+            continue
+        sheet = Sheet(album, run.setup.embed, room)
+        found = _of(run, sheet)
+        room = sheet.room
+        if found and found.samples:
+            shown.append(found)
+    return shown
 
 
 def _of(run: ReportRun, sheet: Sheet) -> SideBySide | None:
