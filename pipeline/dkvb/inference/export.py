@@ -48,7 +48,7 @@ def run(model: Model, folder: Path, workspace: Workspace, force: bool = False) -
     with workspace.hold(f"export-{canonical_hash(str(folder))[:16]}", f"the export to {folder}"):
         refuse(folder, force)
         config = write(model, folder, measured(model, workspace))
-    return result(folder, FILES, TENSORS, config)
+    return result(folder, FILES, config.sha256, config)
 
 
 def write(model: Model, folder: Path, now: Measured | None, head: str = "") -> ExportConfig:

@@ -12,7 +12,7 @@ from dkvb.errors import UsageError
 from dkvb.inference.export_files import EVERY, MARKS, ONNX
 from dkvb.inference.export_said import Said
 from dkvb.records.use import ExportResult
-from dkvb.workspace.files import TEMPORARY, sha256
+from dkvb.workspace.files import TEMPORARY
 
 STAGING = f"{TEMPORARY}export"
 """Where an export into a folder that is there already is made: below it. It goes last, and so marks an export that was
@@ -62,19 +62,19 @@ def _place(temporary: Path, folder: Path, files: Sequence[str]) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def result(folder: Path, files: Sequence[str], holder: str, said: Said) -> ExportResult:
+def result(folder: Path, files: Sequence[str], sha256: str, said: Said) -> ExportResult:
     """What an export wrote.
 
     Args:
-        files: names of all of its files; `holder`: of the one that holds the model.
+        files: names of all of its files; `sha256`: of the one that holds the model.
         said: what it says of the model.
     """
     return ExportResult(
-        format="onnx" if holder == ONNX else "safetensors",
+        format="onnx" if ONNX in files else "safetensors",
         path=str(folder),
         files=sorted(files),
         bytes=sum((folder / name).stat().st_size for name in files),
-        sha256=sha256(folder / holder),
+        sha256=sha256,
         classes=said.classes,
         ids=said.ids,
         left_out=said.left_out,

@@ -24,7 +24,7 @@ from dkvb.inference.onnx_file import FORMAT, OnnxConfig
 from dkvb.records.use import ExportResult
 from dkvb.version import __version__
 from dkvb.workspace.artifacts import Workspace
-from dkvb.workspace.files import canonical_hash, write_json, write_text
+from dkvb.workspace.files import canonical_hash, sha256, write_json, write_text
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
         refuse(folder, force)
         config = write(model, folder, measured(model, workspace))
     files = [name for name in ONNX_FILES if (folder / name).is_file()]
-    return result(folder, files, ONNX, config)
+    return result(folder, files, sha256(folder / ONNX), config)
 
 
 def write(model: Classifier, folder: Path, now: Measured | None) -> OnnxConfig:
