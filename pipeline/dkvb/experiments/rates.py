@@ -21,6 +21,7 @@ from dkvb.bottleneck.mask_order import NEVER
 from dkvb.evaluation.growing_masks import Voter
 from dkvb.recipe import Keys, Linear, Recipe, Train
 from dkvb.runtime.parallel import cores, one_thread_per_worker
+from dkvb.runtime.threads import one_thread
 from dkvb.training.linear_head import new_head
 from dkvb.training.loop import Schedule, Unit, fit
 from dkvb.training.values import new_decoder
@@ -202,13 +203,12 @@ def _head_pass(shape: Shape) -> tuple[float, float]:
     """A row in an iteration of the solver, without what a fit takes whatever its length; and, as this is one thread's
     work, how much others slow it down."""
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     rows = max(ROWS, shape.classes)
     features = np.random.default_rng(5).standard_normal((rows, shape.width), np.float32)
     walls: list[float] = []
     spent: dict[int, list[float]] = {few: [] for few in SOLVER}
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that so few iterations do not converge
         for iterations in SOLVER * TIMES:
             started, before = time.perf_counter(), time.process_time()

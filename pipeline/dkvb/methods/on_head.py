@@ -13,12 +13,12 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from dkvb import registry
 from dkvb.errors import DkvbError, UsageError
 from dkvb.methods.base import CurvePoint
 from dkvb.runtime.seeding import generator
+from dkvb.runtime.threads import one_thread
 
 Setting = Mapping[str, float]
 """Names of a rival's settings -> values; `LR` among them is in units of 1 / mean squared length of the features."""
@@ -148,7 +148,7 @@ class Rival:
             DkvbError: no samples to forget or to retain, or a loss that is not finite.
         """
         _ = data.forgotten
-        with threadpool_limits(1):
+        with one_thread():
             return self._unlearn(head, data, setting)
 
     def _unlearn(self, head: Head, data: HeadData, setting: Setting) -> Unlearned:

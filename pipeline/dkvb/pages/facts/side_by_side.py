@@ -102,12 +102,13 @@ def _samples(run: ReportRun, trained: Trained, masks: dict[str, Artifact], sheet
         labels = model.splits.labels["test"]
         rows = evenly(np.flatnonzero(np.isin(labels, list(run.forget))), SAMPLES)
         order, _ = orders(model, trained, run.forget)
+        before = masked_logits_at(model, order, [0], "test", rows)[0].argmax(1)
         answered = {}
-        before = np.empty(0, np.int64)
         for method, artifact in masks.items():
             masked = hidden(order, look_ups.mask_of(artifact, model.pairs))
-            before, answered[method] = masked_logits_at(model, masked, [0, 1], "test", rows).argmax(2)
-    pictures = sheet.of(keys := [_row(row) for row in rows])
+            answered[method] = masked_logits_at(model, masked, [1], "test", rows)[0].argmax(1)
+    keys: list[Row] = [("test", int(row)) for row in rows]
+    pictures = sheet.of(keys)
     return [
         Subject(
             picture=pictures[key],
@@ -118,7 +119,3 @@ def _samples(run: ReportRun, trained: Trained, masks: dict[str, Artifact], sheet
         for place, key in enumerate(keys)
         if key in pictures
     ]
-
-
-def _row(row: int) -> Row:
-    return ("test", int(row))
