@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -17,6 +16,7 @@ import polars as pl
 from markupsafe import Markup, escape
 
 from dkvb.pages.charts import palette
+from dkvb.pages.charts.lazy import unchecked
 from dkvb.pages.facts import words
 from dkvb.pages.library import library_name
 from dkvb.runtime.visible import all_visible, visible
@@ -57,16 +57,6 @@ class Page:
         """The page itself."""
         with unchecked():
             return self.content()
-
-
-@contextmanager
-def unchecked() -> Iterator[None]:
-    """Keep Altair from checking every part of a chart against Vega-Lite's schema, which takes longer than drawing it;
-    the tests draw all charts in a browser."""
-    from altair.utils.schemapi import debug_mode
-
-    with debug_mode(False):
-        yield
 
 
 def data_name(page: str, table: str) -> str:

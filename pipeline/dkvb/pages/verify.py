@@ -10,10 +10,11 @@ from typing import Any
 from dkvb.pages import written
 from dkvb.pages.charts import verify as verify_charts
 from dkvb.pages.charts.destinations import destinations
+from dkvb.pages.charts.lazy import unchecked
 from dkvb.pages.facts.pictures import Samples
 from dkvb.pages.facts.words import plural
 from dkvb.pages.library import library_being_written, library_name, written_alone
-from dkvb.pages.page import INDEX, VERDICT, render, unchecked
+from dkvb.pages.page import INDEX, VERDICT, render
 from dkvb.recipe import Recipe
 from dkvb.records.verdict import Check, Verdict, together
 from dkvb.workspace.artifacts import Workspace

@@ -77,7 +77,7 @@ def _layers(rows: list[Row], entries: Sequence[tuple[str, str, str]]) -> list[An
     size = alt.Size("size:Q", legend=None, scale=alt.Scale(domain=_costs(rows), range=[90, 520]))
     base = alt.Chart(data(rows)).transform_filter(f"datum.m === measure && {_shown()}").encode(y=y)
     bars = base.mark_rule(opacity=0.45, strokeWidth=1.5)
-    bars = bars.encode(x=alt.X("low:Q", title=X_TITLE, scale=left), x2="high:Q", color=colour)
+    bars = bars.encode(x=alt.X("low:Q", title=X_TITLE, scale=left), x2=alt.X2("high:Q"), color=colour)
     marks = base.mark_point(filled=True, opacity=0.85, stroke="@page", strokeWidth=1)
     points = marks.encode(x=x, color=colour, shape=shape, size=size, tooltip=_tips())
     lead, halo, names = _named(base, x, y)
@@ -135,10 +135,15 @@ def _named(base: Any, x: Any, y: Any) -> list[Any]:
     channels."""
     named = base.transform_filter("datum.text !== ''")
     at = {"x": alt.X("name_v:Q", title=X_TITLE), "y": alt.Y("name_retain:Q", title=Y_TITLE)}
-    lead = named.mark_rule(stroke="@muted", strokeWidth=0.8).encode(x=x, y=y, x2="name_v:Q", y2="name_retain:Q")
+    lead = named.mark_rule(stroke="@muted", strokeWidth=0.8).encode(
+        x=x, y=y, x2=alt.X2("name_v:Q"), y2=alt.Y2("name_retain:Q")
+    )
     text = {"align": "left", "dx": 2}
     halo = named.mark_text(stroke="@page", strokeWidth=3, strokeJoin="round", fill="@page", **text)
-    return [lead, *(mark.encode(**at, text="text:N") for mark in (halo, named.mark_text(fill="@ink", **text)))]
+    return [
+        lead,
+        *(mark.encode(**at, text=alt.Text("text:N")) for mark in (halo, named.mark_text(fill="@ink", **text))),
+    ]
 
 
 def _shown() -> str:

@@ -47,7 +47,7 @@ def small(groups: Sequence[Group], name: str) -> Spec | None:
             layers.append(tick.encode(x=x, y=y, tooltip=alt.Tooltip("said:N", title=None)))
     # this package's own lie on top, and are larger
     base = alt.Chart(data(sorted(dots, key=lambda row: row["ours"])))
-    size = alt.condition("datum.ours", alt.value(130), alt.value(55))
+    size = alt.SizeValue(55, condition={"test": "datum.ours", "value": 130})
     dot = base.mark_point(filled=True, opacity=0.85, stroke="@page", strokeWidth=1)
     layers.append(dot.encode(x=x, y=y, color=colour, shape=shape, size=size, tooltip=_tips()))
     chart = layered(layers, ROW * len(kinds))
@@ -55,7 +55,9 @@ def small(groups: Sequence[Group], name: str) -> Spec | None:
 
 
 def _band(bar: Any, y: Any) -> Any:
-    return bar.encode(x="low:Q", x2="high:Q", y=y, tooltip=alt.Tooltip("band:N", title="retrained models"))
+    return bar.encode(
+        x=alt.X("low:Q"), x2=alt.X2("high:Q"), y=y, tooltip=alt.Tooltip("band:N", title="retrained models")
+    )
 
 
 def _dots(group: Group, name: str) -> list[Row]:

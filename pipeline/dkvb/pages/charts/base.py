@@ -9,7 +9,7 @@ from typing import Any
 
 from dkvb.metrics.intervals import Stat
 from dkvb.pages.charts import palette
-from dkvb.pages.charts.lazy import alt
+from dkvb.pages.charts.lazy import alt, unchecked
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.words import axis_label, class_label
 from dkvb.runtime.visible import visible
@@ -55,7 +55,7 @@ def finish(
     for name, given in {"width": "container", "autosize": fit, "description": description, "padding": padding}.items():
         chart[name] = given  # `properties` would copy the chart
     # checking a spec against Vega-Lite's schema takes longer than making it; the tests draw them all in a browser
-    spec: Spec = chart.to_dict(validate=False)
+    spec: Spec = chart.to_dict(validate=False, context={"top_level": False, "data": None})
     named = _named(spec)
     spec["datasets"] = {name: rows for name, rows in _ROWS.items() if name in named}  # the same order in every process
     _ROWS.clear()
@@ -70,17 +70,21 @@ def finish(
             {"param": name, "label": said, "options": [{"value": value, "text": text} for value, text in options]}
             for name, said, options in several
         ]
-    # the page names the mode and brings its own theme
-    return {key: value for key, value in spec.items() if key not in ("$schema", "config")} | {"usermeta": meta}
+    return spec | {"usermeta": meta}  # the page names the mode and brings its own theme
 
 
 def layered(layers: Sequence[Any], height: int, *params: Any) -> Any:
-    """Layers on top of each other, with parameters. As `alt.layer`, `add_params` and `properties` make it, which copy
-    all layers again and again."""
-    first, *others = layers
-    chart = alt.layer(first.add_params(*params) if params else first, *others)
-    chart["height"] = height
-    return chart
+    """Layers on top of each other, with parameters: the spec that `alt.layer` and `add_params` make, which copy all
+    layers time and again. Data that all layers draw are the chart's."""
+    shared = layers[0].data
+    if shared is alt.Undefined or any(one.data is not shared for one in layers):
+        shared = alt.Undefined
+    else:
+        for one in layers:
+            one["data"] = alt.Undefined
+    given = [one.param for one in params] or alt.Undefined
+    with unchecked():  # by itself a layer is no whole chart
+        return alt.TopLevelLayerSpec(layer=list(layers), data=shared, height=height, params=given)
 
 
 def data(rows: list[Row]) -> alt.NamedData:
@@ -105,7 +109,7 @@ def label(rows: list[Row], colour: Any, **mark: Any) -> Any:
     """Text that stays readable where a line runs behind it. Rows hold `text` and what x and y are read from."""
     halo = alt.Chart(data(rows)).mark_text(stroke="@page", strokeWidth=5, strokeJoin="round", fill="@page", **mark)
     ink = alt.Chart(data(rows)).mark_text(fill=colour, **mark)
-    return alt.layer(halo.encode(text="text:N"), ink.encode(text="text:N"))
+    return alt.layer(halo.encode(text=alt.Text("text:N")), ink.encode(text=alt.Text("text:N")))
 
 
 class Legend:
@@ -140,6 +144,16 @@ def percent_axis(**more: Any) -> alt.Axis:
 def top_axis(title: str) -> alt.Axis:
     """Shares as whole percents, above bars that carry their numbers."""
     return percent_axis(domain=False, ticks=False, title=title, orient="top")
+
+
+def on_cells(dark: str) -> Any:
+    """The colour of text on cells, by an expression of which of these are `dark`."""
+    return alt.ColorValue("@ink", condition={"test": dark, "value": "@page"})
+
+
+def where_room(width: int) -> Any:
+    """The opacity of what is left out of charts that are narrower than this, in pixels."""
+    return alt.OpacityValue(alt.ExprRef(f"width < {width} ? 0 : 1"))
 
 
 def roles() -> alt.Scale:

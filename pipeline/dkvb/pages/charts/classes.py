@@ -51,10 +51,10 @@ def classes(run: ReportRun, result: MethodResult) -> Spec | None:
     ]
     base = alt.Chart(data(rows)).encode(y=y, color=colour, tooltip=tips)
     layers = [
-        base.mark_rule(strokeWidth=2, opacity=0.45).encode(x=x, x2="after:Q"),
+        base.mark_rule(strokeWidth=2, opacity=0.45).encode(x=x, x2=alt.X2("after:Q")),
         base.mark_point(filled=True, fill="@page", size=60, strokeWidth=1.75, opacity=1).encode(x=x, stroke=colour),
         base.mark_point(filled=True, size=60, opacity=1).encode(x=after_x),
-        base.mark_text(align="left", x="width", dx=12, fontSize=12).encode(text="text:N"),
+        base.mark_text(align="left", x="width", dx=12, fontSize=12).encode(text=alt.Text("text:N")),
     ]
     several = len(result.made) > 1
     if several:

@@ -46,7 +46,7 @@ def usage(by_seed: Mapping[int, Usage]) -> Spec | None:
         alt.Tooltip("used:Q", format=".2%"),
         alt.Tooltip("eff:Q", title="would do, used equally", format=".2%"),
     ]
-    base = alt.Chart(data(rows)).encode(x=x, x2="end:Q", tooltip=tips)
+    base = alt.Chart(data(rows)).encode(x=x, x2=alt.X2("end:Q"), tooltip=tips)
     layers: list[Any] = [
         base.mark_rect(fill="@activations", opacity=0.28).encode(y=y("used"), y2=zero),
         base.mark_rect(fill="@activations", opacity=0.95).encode(y=y("eff"), y2=zero),
@@ -98,7 +98,7 @@ def where(masks: Sequence[Mask]) -> Spec | None:
     colour = alt.Color("p:N", scale=alt.Scale(domain=list(names), range=list(colours)))
     tips = [alt.Tooltip("c:Q", title="codebook"), alt.Tooltip("p:N", title="pairs"), alt.Tooltip("n:Q", title="number")]
     bars = alt.Chart(data(rows)).transform_filter("datum.m === mask && indexof(off, datum.p) < 0").mark_rect()
-    chart = bars.encode(x=_x(parts.shape[1]), x2="end:Q", y=y, y2="to:Q", color=colour, tooltip=tips)
+    chart = bars.encode(x=_x(parts.shape[1]), x2=alt.X2("end:Q"), y=y, y2=alt.Y2("to:Q"), color=colour, tooltip=tips)
     chart = chart.add_params(alt.param(name="mask", value=first.id), off()).properties(height=240)
     share = parts.sum(1) / parts.sum()
     said = ", ".join(f"{name} {percent(float(value))}" for name, value in zip(names, share, strict=True))

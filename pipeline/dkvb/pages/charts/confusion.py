@@ -7,7 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish, layered, named
+from dkvb.pages.charts.base import (
+    MANY,
+    SHOWN,
+    Row,
+    Spec,
+    class_tip,
+    column_labels,
+    data,
+    finish,
+    layered,
+    named,
+    on_cells,
+    where_room,
+)
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.confusion import Confusion
 from dkvb.pages.facts.words import percent, points
@@ -61,9 +74,9 @@ def _cells(base: Any, changes: bool) -> Any:
 
 def _numbers(base: Any) -> list[Any]:
     """Whole percents in the cells that have some, where there is room."""
-    ink = alt.condition("abs(datum.share) > 0.6", alt.value("@page"), alt.value("@ink"))
+    ink = on_cells("abs(datum.share) > 0.6")
     shown = base.transform_filter("abs(datum.share) >= 0.005").mark_text(fontSize=10)
-    return [shown.encode(text="t:N", color=ink, opacity=alt.value(alt.ExprRef("width < 240 ? 0 : 1")))]
+    return [shown.encode(text=alt.Text("t:N"), color=ink, opacity=where_room(240))]
 
 
 def _said(rows: Sequence[Row], when: str, forgotten: Sequence[str]) -> str:

@@ -69,8 +69,8 @@ def _spread(base: Any, singles: list[Row], names: dict[Role, str], place: dict[s
     lines = alt.Chart(data(each)).transform_filter("seeds").mark_line(strokeWidth=1, opacity=0.6)
     colour = alt.Color("role:N", scale=roles(), legend=None)
     return [
-        band.encode(y=alt.Y("low:Q", axis=percent_axis(title=None)), y2="high:Q"),
-        lines.encode(**place, color=colour, detail="seed:N"),
+        band.encode(y=alt.Y("low:Q", axis=percent_axis(title=None)), y2=alt.Y2("high:Q")),
+        lines.encode(**place, color=colour, detail=alt.Detail("seed:N")),
     ]
 
 

@@ -61,14 +61,14 @@ def _tradeoff(run: ReportRun, dials: Sequence[Dial], params: list[Any]) -> Spec:
     base = alt.Chart(data(rows)).transform_filter("datum.m === method").encode(**place)
     layers: list[Any] = []
     if len({row["seed"] for row in singles}) > 1:
-        each = alt.Chart(data(singles)).encode(**place, detail="seed:N", order="n:Q")
+        each = alt.Chart(data(singles)).encode(**place, detail=alt.Detail("seed:N"), order=alt.Order("n:Q"))
         thin = each.transform_filter("seeds && datum.m === method").mark_line(strokeWidth=1, opacity=0.6)
         spots = each.transform_filter(f"seeds && {HERE}").mark_point(filled=False, size=60, strokeWidth=1.5, opacity=1)
         layers += [thin, spots.encode(tooltip=[alt.Tooltip("seed:N"), *tips])]
     spot = base.transform_filter("datum.n === n")
     spot = spot.mark_point(filled=True, size=260, opacity=1, stroke="@page", strokeWidth=2)
     layers += [
-        base.mark_line(strokeWidth=1.75, opacity=0.7).encode(order="n:Q"),
+        base.mark_line(strokeWidth=1.75, opacity=0.7).encode(order=alt.Order("n:Q")),
         base.mark_point(filled=True, size=26, opacity=1).encode(tooltip=tips),
         spot.encode(tooltip=tips),
     ]

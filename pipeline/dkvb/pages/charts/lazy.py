@@ -3,9 +3,11 @@ does."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["alt"]
+__all__ = ["alt", "unchecked"]
 
 if TYPE_CHECKING:
     import altair as alt
@@ -18,3 +20,13 @@ else:
             return getattr(altair, name)
 
     alt = _Altair()
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Keep Altair from checking every part of a chart against Vega-Lite's schema, which takes longer than drawing it;
+    the tests draw all charts in a browser."""
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(False):
+        yield

@@ -69,8 +69,8 @@ def hidden(setup: Setup, masks: Sequence[Mask]) -> Spec | None:
     bars = base.mark_bar(height=13, opacity=0.85, cornerRadiusEnd=2)
     layers = [
         bars.encode(x=x, color=alt.Color("role:N", scale=roles(), legend=None), tooltip=tips),
-        base.mark_rule(color="@page", strokeWidth=3).encode(x=low, x2="high:Q"),
-        base.mark_rule(color="@ink", strokeWidth=1.25).encode(x=low, x2="high:Q"),
+        base.mark_rule(color="@page", strokeWidth=3).encode(x=low, x2=alt.X2("high:Q")),
+        base.mark_rule(color="@ink", strokeWidth=1.25).encode(x=low, x2=alt.X2("high:Q")),
         base.mark_text(align="left", x="width", dx=10).encode(text=alt.Text("v:Q", format=".1%")),
     ]
     chart = layered(layers, 23 * len(order), alt.param(name="mask", value=masks[0].id))
@@ -110,7 +110,7 @@ def fallback(setup: Setup, masks: Sequence[Mask]) -> Spec | None:
     base = alt.Chart(data(rows)).transform_filter("datum.m === mask && indexof(off, datum.kind) < 0")
     base = base.encode(y=alt.Y("class:N", sort=order, axis=axis))
     layers = [
-        base.mark_rule(color="@line", strokeWidth=2).encode(x=alt.X("min(v):Q"), x2="max(v):Q"),
+        base.mark_rule(color="@line", strokeWidth=2).encode(x=alt.X("min(v):Q"), x2=alt.X2("max(v):Q")),
         base.mark_point(filled=True, size=75, opacity=1).encode(x=x, **look, tooltip=tips),
     ]
     params = [alt.param(name="mask", value=drawn[0].id), off()]

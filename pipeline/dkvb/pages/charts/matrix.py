@@ -7,7 +7,19 @@ from typing import Any
 
 import polars as pl
 
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish, layered
+from dkvb.pages.charts.base import (
+    MANY,
+    SHOWN,
+    Row,
+    Spec,
+    class_tip,
+    column_labels,
+    data,
+    finish,
+    layered,
+    on_cells,
+    where_room,
+)
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts import methods
 from dkvb.pages.facts.runs import ReportRun
@@ -87,6 +99,8 @@ def _cells(base: Any, most: float) -> list[Any]:
 
 def _numbers(base: Any, most: float) -> list[Any]:
     big = f"abs(datum.v) > {0.6 * most}"
-    ink = alt.condition(f"datum.mine || ({big})", alt.value("@page"), alt.value("@ink"))
-    opacity = alt.value(alt.ExprRef("width < 420 ? 0 : 1"))
-    return [base.mark_text(fontSize=11).encode(text="t:N", color=ink, opacity=opacity)]
+    return [
+        base.mark_text(fontSize=11).encode(
+            text=alt.Text("t:N"), color=on_cells(f"datum.mine || ({big})"), opacity=where_room(420)
+        )
+    ]

@@ -7,7 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from dkvb.pages.charts.base import MANY, SHOWN, Row, Spec, class_tip, column_labels, data, finish, layered, named
+from dkvb.pages.charts.base import (
+    MANY,
+    SHOWN,
+    Row,
+    Spec,
+    class_tip,
+    column_labels,
+    data,
+    finish,
+    layered,
+    named,
+    on_cells,
+    where_room,
+)
 from dkvb.pages.charts.lazy import alt
 from dkvb.pages.facts.insight import Insight
 from dkvb.pages.facts.setups import Setup
@@ -86,7 +99,9 @@ def _cells(base: Any, top: float, classes: int) -> list[Any]:
 
 
 def _numbers(base: Any, top: float) -> list[Any]:
-    ink = alt.condition(f"datum.v > {0.6 * top}", alt.value("@page"), alt.value("@ink"))
-    opacity = alt.value(alt.ExprRef("width < 300 ? 0 : 1"))
     text = base.transform_filter("!datum.same").mark_text(fontSize=11)
-    return [text.encode(text=alt.Text("v:Q", format=".0%"), color=ink, opacity=opacity)]
+    return [
+        text.encode(
+            text=alt.Text("v:Q", format=".0%"), color=on_cells(f"datum.v > {0.6 * top}"), opacity=where_room(300)
+        )
+    ]

@@ -35,8 +35,8 @@ def trade(sweep: Swept, published: Published = ()) -> Spec | None:
     base = alt.Chart(data(rows)).encode(x=x)
     marks = base.mark_point(filled=True, size=46, opacity=1, color=colour, stroke="@page", strokeWidth=1)
     layers = [
-        base.mark_rule(color=colour, opacity=0.35).encode(y=alt.Y("low:Q", axis=fine), y2="high:Q"),
-        base.mark_line(color=colour, strokeWidth=1, opacity=0.5).encode(y=y, order="n:Q"),
+        base.mark_rule(color=colour, opacity=0.35).encode(y=alt.Y("low:Q", axis=fine), y2=alt.Y2("high:Q")),
+        base.mark_line(color=colour, strokeWidth=1, opacity=0.5).encode(y=y, order=alt.Order("n:Q")),
         marks.encode(y=y, tooltip=tips),
     ]
     if said:
@@ -96,7 +96,7 @@ def missed(table: pl.DataFrame) -> Spec | None:
     x = alt.X("missed:Q", title="misclassified test samples", axis=alt.Axis(tickCount=5))
     y = alt.Y("short:N", title=None, sort=[row["short"] for row in drawn], axis=alt.Axis(labelLimit=0))
     tips = [alt.Tooltip("name:N", title="class"), alt.Tooltip("missed:Q", title="misclassified", format=",.1f")]
-    colour = alt.condition("datum.forget", alt.value("@forget"), alt.value("@retain"))
+    colour = alt.ColorValue("@retain", condition={"test": "datum.forget", "value": "@forget"})
     bars = alt.Chart(data(drawn)).mark_bar(cornerRadiusEnd=2).encode(x=x, y=y, color=colour, tooltip=tips)
     best = ranked[0]
     description = (

@@ -37,7 +37,7 @@ def _chart(run: ReportRun, role: Role, rows: Sequence[EpochMean]) -> Spec | None
     ]
     layers: list[Any] = []
     if several:
-        layers.append(base.mark_area(opacity=0.14, clip=True).encode(y=alt.Y("low:Q", title=None), y2="high:Q"))
+        layers.append(base.mark_area(opacity=0.14, clip=True).encode(y=alt.Y("low:Q", title=None), y2=alt.Y2("high:Q")))
         single = [
             {"name": row.name, "epoch": row.epoch, "seed": seed, "a": value}
             for row in rows
@@ -45,7 +45,7 @@ def _chart(run: ReportRun, role: Role, rows: Sequence[EpochMean]) -> Spec | None
             if value is not None
         ]
         thin = alt.Chart(data(single)).transform_filter(f"seeds && {look.shown}").mark_line(strokeWidth=1, opacity=0.6)
-        layers.append(thin.encode(x=x, y=y, color=look.colour, detail="seed:N"))
+        layers.append(thin.encode(x=x, y=y, color=look.colour, detail=alt.Detail("seed:N")))
     layers += [
         base.mark_line().encode(y=y),
         base.mark_point(filled=True, size=45, opacity=1).encode(y=y, shape=look.shape, tooltip=tips),

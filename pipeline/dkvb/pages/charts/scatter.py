@@ -27,7 +27,7 @@ def scatter(run: ReportRun) -> Spec | None:
     layers: list[Any] = []
     if small:
         line = trails.mark_line(strokeWidth=1.5, opacity=0.5, clip=True)
-        layers.append(line.encode(**places, order="n:Q", detail="label:N"))
+        layers.append(line.encode(**places, order=alt.Order("n:Q"), detail=alt.Detail("label:N")))
         layers.append(trails.mark_point(filled=True, size=26, opacity=0.9, clip=True).encode(**marked))
     if single:
         dots = alt.Chart(data(single)).transform_filter(f"seeds && {look.shown}")

@@ -123,6 +123,6 @@ def _means(means: list[Row], what: What, x: Any, y: Any, look: Legend) -> list[A
     base = alt.Chart(data(means)).encode(y=y, color=look.colour)
     mark = base.mark_point(filled=True, size=110, opacity=1, stroke="@page", strokeWidth=1.5, yOffset=-5)
     return [
-        base.mark_rule(strokeWidth=2.5, yOffset=-5).encode(x=alt.X("low:Q", title=SAID[what]), x2="high:Q"),
+        base.mark_rule(strokeWidth=2.5, yOffset=-5).encode(x=alt.X("low:Q", title=SAID[what]), x2=alt.X2("high:Q")),
         mark.encode(x=x, shape=look.shape, tooltip=tips),
     ]

@@ -59,7 +59,9 @@ def timeline(spans: Sequence[Span], happenings: Sequence[Happening]) -> Spec:
         alt.Tooltip("more:N", title="which"),
     ]
     layers = [
-        bars.encode(x=_day("first"), x2="last:T", y=y, color=alt.Color("standing:N", scale=stands, legend=None)),
+        bars.encode(
+            x=_day("first"), x2=alt.X2("last:T"), y=y, color=alt.Color("standing:N", scale=stands, legend=None)
+        ),
     ]
     for moved in (0, *BESIDE.values()):
         kinds = [what for what in there if BESIDE.get(what, 0) == moved]

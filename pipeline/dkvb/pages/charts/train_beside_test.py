@@ -53,7 +53,7 @@ def _dumbbells(rows: Sequence[Row], role: Role) -> Spec:
     base = alt.Chart(data(rows)).encode(y=y)
     tips = [alt.Tooltip("method:N"), alt.Tooltip("split:N"), alt.Tooltip("accuracy:Q", format=".2%")]
     layers = [
-        base.mark_rule(color="@line", strokeWidth=2).encode(x=alt.X("min(accuracy):Q"), x2="max(accuracy):Q"),
+        base.mark_rule(color="@line", strokeWidth=2).encode(x=alt.X("min(accuracy):Q"), x2=alt.X2("max(accuracy):Q")),
         base.transform_filter("indexof(off, datum.split) < 0")
         .mark_point(filled=True, size=70, opacity=1)
         .encode(x=x, **look, tooltip=tips),

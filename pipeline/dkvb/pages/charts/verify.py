@@ -39,7 +39,7 @@ def relearning(name: str, rows: Sequence[RelearnRow]) -> dict[str, Any] | None:
     ]
     base = alt.Chart(data(points)).encode(x=x, color=_colour())
     layers = [
-        base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
+        base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=None), y2=alt.Y2("high:Q")),
         base.mark_line().encode(y=y),
         base.mark_point(filled=True, size=45, opacity=1).encode(y=y, tooltip=tips),
     ]
