@@ -14,13 +14,12 @@ from dkvb.bottleneck.lookup import NONE, CpuLookup, reselect
 from dkvb.bottleneck.mask_order import unpack
 from dkvb.bottleneck.projection import groups
 from dkvb.bottleneck.values import codebook_logits
-from dkvb.evaluation.splits import Splits
 from dkvb.evaluation.stored_bottleneck import StoredBottleneck
 from dkvb.pages.facts.setups import Trained
 from dkvb.workspace import arrays, tensors
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.names import COUNTS, MASK, VALUES
-from dkvb.workspace.settings import BottleneckSettings, QuantizeSettings
+from dkvb.workspace.settings import BottleneckSettings
 
 ROOM = 2**30
 """Bytes of selection counts held at a time; of more classes than fit, only some are compared."""
@@ -233,8 +232,8 @@ def stored(trained: Trained) -> StoredBottleneck:
     """Keys and codes of a trained bottleneck; its values are read one codebook at a time."""
     settings = trained.artifact.settings_as(BottleneckSettings)
     assert trained.quantize
-    splits = Splits(trained.embed, trained.quantize.settings_as(QuantizeSettings).validation, trained.seed)
-    return StoredBottleneck(splits, trained.quantize, np.empty(0), settings.train.pool, settings.unused == "mask")
+    unused = settings.unused == "mask"
+    return StoredBottleneck(trained.splits, trained.quantize, np.empty(0), settings.train.pool, unused)
 
 
 def by_codebook(

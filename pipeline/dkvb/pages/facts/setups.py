@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from dkvb.evaluation.splits import Splits
 from dkvb.metrics.intervals import Stat, stat
 from dkvb.records.base import Record
 from dkvb.records.embed import EmbedResult
@@ -59,6 +60,12 @@ class Trained:
     @cached_property
     def keys_result(self) -> QuantizeResult | None:
         return self.quantize.result_as(QuantizeResult) if self.quantize else None
+
+    @cached_property
+    def splits(self) -> Splits:
+        """Labels and rows that its keys were fitted to, which many pictures read."""
+        assert self.quantize
+        return Splits(self.embed, self.quantize.settings_as(QuantizeSettings).validation, self.seed)
 
     @property
     def keys_settings(self) -> dict[str, Any]:
