@@ -5,11 +5,14 @@ A command reads and checks what it is given before it imports the stages, which 
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dkvb.commands import complete
+from dkvb.commands.beside import Begun, beside, here
 from dkvb.commands.console import Options, command
 from dkvb.commands.flags import AFTERWARDS, FORGET, MASKING, READING, method_of_dial, sweep
 from dkvb.errors import UsageError
@@ -53,25 +56,48 @@ def run(options: Options, which: Which = None) -> None:
 
     recipe, workspace = options.recipe(which), options.workspace()
     check_names(recipe, workspace)
-    with library_begun(workspace.reports):  # beside the work, so that the pages need not wait for it
-        answer = _all_stages(recipe, workspace, options.force)
+    # both beside the work, so that neither pages nor training need wait for what they import
+    with library_begun(workspace.reports), beside(TRAINING, _trains_beside(recipe, workspace)) as begin:
+        answer = _all_stages(recipe, workspace, options.force, begin)
     from dkvb.commands import tables
 
     options.show(answer, lambda: tables.run(answer))
 
 
-def _all_stages(recipe: Recipe, workspace: Workspace, force: bool) -> answers.Run:
+TRAINING = ("dkvb.stages.train", "dkvb.stages.unlearn", "dkvb.methods.scrub", "sklearn.linear_model")
+"""What the stages that train import."""
+
+
+def _trains_beside(recipe: Recipe, workspace: Workspace) -> bool:
+    """Whether a second process is to import what training needs: on a first run, with a core to spare, of data that are
+    read and coded without it."""
+    from dkvb.runtime.parallel import cores, distributed_run
+
+    light = recipe.data.features or recipe.encoder.name == "pixels"
+    idle = cores() > 1 and not distributed_run(recipe.run) and "torch" not in sys.modules
+    return light and idle and not workspace.all("train")
+
+
+def _all_stages(recipe: Recipe, workspace: Workspace, force: bool, begin: Callable[..., Begun]) -> answers.Run:
     from dkvb.commands import answers
     from dkvb.evaluation.forget_sets import check_names
-    from dkvb.stages import embed, quantize, report, train, unlearn
+    from dkvb.stages import embed, quantize
 
     embedded = embed.run(recipe, workspace, force=force)
     check_names(recipe, workspace)  # the classes are known now: a mistyped one costs no training
+    quantized = quantize.run(recipe, workspace, force=force)
+    training = begin("dkvb.stages.train", "run", recipe, workspace, force)
+    from dkvb.stages import report
+
+    if begin is not here:  # the pages will need it, and this process waits
+        import altair  # noqa: F401
+    trained = training()
+    unlearned = begin("dkvb.stages.unlearn", "run", recipe, workspace, force)()
     return answers.Run(
         embed=embedded,
-        quantize=quantize.run(recipe, workspace, force=force),
-        train=train.run(recipe, workspace, force=force),
-        unlearn=unlearn.run(recipe, workspace, force=force),
+        quantize=quantized,
+        train=trained,
+        unlearn=unlearned,
         report=report.run(recipe, workspace),
     )
 

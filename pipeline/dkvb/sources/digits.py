@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 
 from dkvb.recipe import Data
@@ -12,14 +15,11 @@ from dkvb.sources.images import ArrayImages, indices
 def open_digits(data: Data) -> ImageSource:
     """Grey scans (mode "L", 0…16 scaled to 0…255); `data.test` of every class is the test set, the same for every
     seed."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    pixels = np.round(bunch.images * (255 / 16)).astype(np.uint8)
-    labels = bunch.target.astype(np.int64)
+    scans, labels = _digits()
+    pixels = np.round(scans * (255 / 16)).astype(np.uint8)
     rows = dict(zip(("train", "test"), hold_out(labels, data.test_share, "digits"), strict=True))
     return ImageSource(
-        classes=[str(name) for name in bunch.target_names],
+        classes=[str(name) for name in range(10)],
         hasher=lambda: digest([pixels.tobytes(), labels.tobytes(), repr(data.test)]),
         notes=[],
         splits={
@@ -27,3 +27,17 @@ def open_digits(data: Data) -> ImageSource:
         },
         mode="L",
     )
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    """Scans (N, 8, 8) float64 and labels (N,) int64, from the file that scikit-learn reads: importing it takes longer
+    than all else that is done to them."""
+    found = find_spec("sklearn")
+    file = Path(found.origin).parent / "datasets/data/digits.csv.gz" if found and found.origin else None
+    if file is None or not file.is_file():  # another version keeps it elsewhere
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        return bunch.images, bunch.target.astype(np.int64)
+    table = np.loadtxt(file, delimiter=",")
+    return table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
