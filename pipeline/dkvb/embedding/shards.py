@@ -17,6 +17,7 @@ import zarr
 from dkvb.encoders.base import FrozenEncoder, stack
 from dkvb.encoders.batches import encode_rows
 from dkvb.encoders.networks import load_encoder
+from dkvb.encoders.pixels import PixelEncoder
 from dkvb.errors import DkvbError
 from dkvb.recipe import Data, Encoder
 from dkvb.records.embed import EmbedResult
@@ -83,7 +84,10 @@ def feature_width(source: Source, encoder: FrozenEncoder | None) -> int:
     split = source.splits["train"]
     for row in range(len(split.labels)):
         try:
-            return int(encoder.encode(stack([encoder.preprocess(split.read(row))])).shape[1])
+            image = split.read(row)
+            if isinstance(encoder, PixelEncoder):
+                return encoder.pixels(image).size
+            return int(encoder.encode(stack([encoder.preprocess(image)])).shape[1])
         except UnreadableImage:
             continue
     raise DkvbError("None of the training images can be read; are they images at all?")

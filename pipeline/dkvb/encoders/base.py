@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
+
+import numpy as np
 
 from dkvb.errors import DkvbError
 
@@ -38,17 +40,27 @@ class FrozenEncoder(Protocol):
         ...
 
 
-def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
-    """B tensors (channels, H, W) to one (B, channels, H, W).
+@overload
+def stack(images: Sequence[np.ndarray]) -> np.ndarray: ...
+
+
+@overload
+def stack(images: Sequence[torch.Tensor]) -> torch.Tensor: ...
+
+
+def stack(images: Sequence[Any]) -> Any:
+    """B tensors or arrays (channels, H, W) to one (B, channels, H, W).
 
     Raises:
         DkvbError: they are not of one size.
     """
-    import torch
-
     shapes = sorted({tuple(image.shape) for image in images})
     if len(shapes) > 1:
         raise sizes_differ(*shapes[:2])
+    if isinstance(images[0], np.ndarray):
+        return np.stack(list(images))
+    import torch
+
     return torch.stack(list(images))
 
 

@@ -14,18 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dkvb.encoders.base import FrozenEncoder, stack
+from dkvb.encoders.pixels import PixelEncoder
 from dkvb.runtime.parallel import cores, in_order
 from dkvb.sources.base import ImageSplit, UnreadableImage
 
 if TYPE_CHECKING:
-    import torch
     from PIL import Image
 
 IMAGES_AT_ONCE = 1024
@@ -51,8 +51,9 @@ class Encoded:
 
 @dataclass(frozen=True)
 class _Batch:
-    images: torch.Tensor | None
-    """(B, channels, H, W) float32 with blank images at the places not in `kept`; None where that is all of them."""
+    images: Any
+    """(B, channels, H, W) float32 with blank images at the places not in `kept`, an array for the encoder "pixels" and
+    else a tensor; None where that is all of them."""
     kept: list[int]
     """Places of readable images."""
     bad: list[tuple[int, str]]
@@ -105,7 +106,8 @@ def _load(
     batch_size: int,
     on_image: Callable[[int, Image.Image], None] | None,
 ) -> _Batch:
-    tensors: list[torch.Tensor] = []
+    prepare: Callable[[Image.Image], Any] = encoder.pixels if isinstance(encoder, PixelEncoder) else encoder.preprocess
+    prepared: list[Any] = []
     kept: list[int] = []
     bad: list[tuple[int, str]] = []
     for place, row in enumerate(rows):
@@ -116,23 +118,25 @@ def _load(
             continue
         if on_image:
             on_image(row, image)
-        tensors.append(encoder.preprocess(image))
+        prepared.append(prepare(image))
         kept.append(place)
     if not kept:
         return _Batch(None, kept, bad)
     if len(kept) == batch_size and encoder.device == "cpu":
-        return _Batch(stack(tensors), kept, bad)
-    images = _blank((batch_size, *tensors[0].shape), encoder.device)
-    images[kept] = stack(tensors)
+        return _Batch(stack(prepared), kept, bad)
+    images = _blank((batch_size, *prepared[0].shape), encoder)
+    images[kept] = stack(prepared)
     return _Batch(images, kept, bad)
 
 
-def _blank(shape: tuple[int, ...], device: str) -> torch.Tensor:
+def _blank(shape: tuple[int, ...], encoder: FrozenEncoder) -> Any:
     """Zeros on the CPU, in pinned memory where they go to a GPU, so that the copy does not hold up the thread that asks
     for it."""
+    if isinstance(encoder, PixelEncoder):
+        return np.zeros(shape, np.float32)
     import torch
 
-    return torch.zeros(shape, pin_memory=device != "cpu")
+    return torch.zeros(shape, pin_memory=encoder.device != "cpu")
 
 
 def _encoded(
@@ -143,7 +147,11 @@ def _encoded(
     def encode(batch: _Batch) -> tuple[_Batch, np.ndarray | None]:
         if batch.images is None:
             return batch, None
-        return _Batch(None, batch.kept, batch.bad), encoder.encode(batch.images).numpy()[batch.kept]
+        if isinstance(encoder, PixelEncoder):
+            features = batch.images.reshape(batch_size, -1)
+        else:
+            features = encoder.encode(batch.images).numpy()
+        return _Batch(None, batch.kept, batch.bad), features[batch.kept]
 
     def feed(loading: Future[_Batch]) -> tuple[_Batch, np.ndarray | None]:
         import torch
@@ -154,7 +162,8 @@ def _encoded(
 
     if encoder.device == "cpu":
         lanes = max(1, min(cores(), IMAGES_AT_ONCE // batch_size, len(starts)))
-        with _torch_threads(max(1, cores() // lanes)), _pool(lanes) as pool:
+        threads = nullcontext() if isinstance(encoder, PixelEncoder) else _torch_threads(max(1, cores() // lanes))
+        with threads, _pool(lanes) as pool:
             yield from in_order(pool, lambda start: encode(load(start)), starts, ahead=lanes)
     else:
         with _pool(cores()) as loaders, _pool(FEEDERS) as feeders:

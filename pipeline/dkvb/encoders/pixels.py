@@ -40,8 +40,8 @@ class PixelEncoder:
             )
         return int(np.prod(self.shape))
 
-    def preprocess(self, image: Image.Image) -> torch.Tensor:
-        import torch
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """`preprocess` without torch, which takes seconds to import: (channels, H, W) float32."""
         from PIL.Image import Resampling
 
         image = image if image.mode == self.mode else image.convert(self.mode)
@@ -55,7 +55,12 @@ class PixelEncoder:
             self.shape = self.shape or channels_first.shape
         if channels_first.shape != self.shape:
             raise sizes_differ(*sorted((channels_first.shape, self.shape)))
-        return torch.from_numpy(np.ascontiguousarray(channels_first, np.float32))
+        return np.ascontiguousarray(channels_first, np.float32)
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy(self.pixels(image))
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         return images.flatten(1).float().cpu()
