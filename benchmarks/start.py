@@ -28,7 +28,7 @@ INSIDE = """
 import os, sys, time
 from pathlib import Path
 
-from dkvb.commands.garbage import search_seldom
+from dkvb.runtime.garbage import search_seldom
 search_seldom()
 
 def clock():

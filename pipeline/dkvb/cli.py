@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from dkvb.commands import audit, deletion, experiments, ledger, requests, stages, use, verify, workspace
-from dkvb.commands.garbage import search_seldom
 from dkvb.commands.layout import Group
 from dkvb.commands.signals import end_on_sigterm
+from dkvb.runtime.garbage import search_seldom
 from dkvb.version import __version__
 
 app = typer.Typer(

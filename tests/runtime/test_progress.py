@@ -48,3 +48,17 @@ def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_clock(seconds: float, text: str) -> None:
     assert progress.clock(seconds) == text
+
+
+def test_lines_that_are_kept_are_said_by_whoever_waits_for_them(capsys: pytest.CaptureFixture[str]) -> None:
+    progress.silence(False)
+    with progress.recorded() as said:
+        progress.note("first")
+        with progress.task("work", 2, "parts") as task:
+            task.spoken -= 60  # a line would be due, and is stale once it is said
+            task.advance()
+            task.advance()
+    assert capsys.readouterr().err == ""
+    assert [line.partition(" in ")[0] for line in said] == ["first", "work: 2 parts"]
+    progress.note("after")
+    assert capsys.readouterr().err == "after\n"

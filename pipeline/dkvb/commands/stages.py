@@ -6,16 +6,15 @@ A command reads and checks what it is given before it imports the stages, which 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dkvb.commands import complete
-from dkvb.commands.beside import Begun, beside, here
 from dkvb.commands.console import Options, command
 from dkvb.commands.flags import AFTERWARDS, FORGET, MASKING, READING, method_of_dial, sweep
 from dkvb.errors import UsageError
+from dkvb.runtime.beside import Begin, beside, here
 
 if TYPE_CHECKING:
     from dkvb.commands import answers
@@ -52,12 +51,10 @@ def run(options: Options, which: Which = None) -> None:
     What an earlier run has done is kept: the same command goes on where it stopped.
     """
     from dkvb.evaluation.forget_sets import check_names
-    from dkvb.pages.library import library_begun
 
     recipe, workspace = options.recipe(which), options.workspace()
     check_names(recipe, workspace)
-    # both beside the work, so that neither pages nor training need wait for what they import
-    with library_begun(workspace.reports), beside(TRAINING, _trains_beside(recipe, workspace)) as begin:
+    with beside(TRAINING, _trains_beside(recipe, workspace)) as begin:
         answer = _all_stages(recipe, workspace, options.force, begin)
     from dkvb.commands import tables
 
@@ -78,28 +75,30 @@ def _trains_beside(recipe: Recipe, workspace: Workspace) -> bool:
     return light and idle and not workspace.all("train")
 
 
-def _all_stages(recipe: Recipe, workspace: Workspace, force: bool, begin: Callable[..., Begun]) -> answers.Run:
+def _all_stages(recipe: Recipe, workspace: Workspace, force: bool, begin: Begin) -> answers.Run:
     from dkvb.commands import answers
     from dkvb.evaluation.forget_sets import check_names
+    from dkvb.pages.library import library_begun
     from dkvb.stages import embed, quantize
 
     embedded = embed.run(recipe, workspace, force=force)
     check_names(recipe, workspace)  # the classes are known now: a mistyped one costs no training
     quantized = quantize.run(recipe, workspace, force=force)
     training = begin("dkvb.stages.train", "run", recipe, workspace, force)
-    from dkvb.stages import report
+    with library_begun(workspace.reports):  # beside the work, so that the pages need not wait for it
+        from dkvb.stages import report, unlearn
 
-    if begin is not here:  # the pages will need it, and this process waits
-        import altair  # noqa: F401
-    trained = training()
-    unlearned = begin("dkvb.stages.unlearn", "run", recipe, workspace, force)()
-    return answers.Run(
-        embed=embedded,
-        quantize=quantized,
-        train=trained,
-        unlearn=unlearned,
-        report=report.run(recipe, workspace),
-    )
+        other = None if begin is here else begin
+        if other:  # the pages will need it, and this process waits
+            import altair  # noqa: F401
+        trained = training()
+        return answers.Run(
+            embed=embedded,
+            quantize=quantized,
+            train=trained,
+            unlearn=unlearn.run(recipe, workspace, force=force, begin=other),
+            report=report.run(recipe, workspace, begin=other),
+        )
 
 
 @command(

@@ -32,9 +32,27 @@ def silenced() -> Iterator[None]:
         silence(before)
 
 
+_kept: list[str] | None = None
+"""Lines that are kept for later."""
+
+
+@contextmanager
+def recorded() -> Iterator[list[str]]:
+    """The lines of what is done within, which are said by whoever waits for it (`note`)."""
+    global _kept
+    before, _kept = _kept, []
+    try:
+        yield _kept
+    finally:
+        _kept = before
+
+
 def note(text: str) -> None:
     """One line for the person who waits; names in it may hold any character."""
     if _quiet:
+        return
+    if _kept is not None:
+        _kept.append(text)
         return
     text = visible(text)
     if sys.stderr.isatty():
@@ -56,7 +74,7 @@ class Task:
     def advance(self, n: int = 1, detail: str = "") -> None:
         self.done += n
         now = time.monotonic()
-        if now - self.spoken >= EVERY and self.done < self.total:
+        if now - self.spoken >= EVERY and self.done < self.total and _kept is None:
             self.spoken = now
             note(
                 f"{self.label}: {self.done:,}/{self.total:,} {self.unit}{self.pace()}{' · ' + detail if detail else ''}"
@@ -116,10 +134,18 @@ class LiveTask(Task):
         super().end()
 
 
+def show_cursor() -> None:
+    """Give the terminal its cursor back, after a process that may have been killed while it drew a bar."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        Console(stderr=True).show_cursor()
+
+
 @contextmanager
 def task(label: str, total: int, unit: str) -> Iterator[Task]:
     """Show the progress of `total` units under a label."""
-    current = (LiveTask if sys.stderr.isatty() and not _quiet else Task)(label, total, unit)
+    current = (LiveTask if sys.stderr.isatty() and not _quiet and _kept is None else Task)(label, total, unit)
     try:
         yield current
     except BaseException:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from dkvb.pages.facts.collect import collect
 from dkvb.pages.facts.feature_map import need_umap
 from dkvb.pages.facts.runs import Collected
 from dkvb.pages.library import library_being_written, library_name, remove_unfinished, written_alone
-from dkvb.pages.page import VERDICT, Page, data_name, sources
+from dkvb.pages.page import VERDICT, Content, Page, data_name, sources
 from dkvb.pages.redacting import redact
 from dkvb.pictures.album import Album
 from dkvb.recipe import Recipe
 from dkvb.records.report import ReportResult
 from dkvb.runtime import progress
+from dkvb.runtime.beside import Begin
 from dkvb.sources.base import FeatureSource, ImageSource
 from dkvb.version import __version__
 from dkvb.workspace import locks, request_table
@@ -55,6 +57,7 @@ def run(
     force: bool = False,
     source: ImageSource | FeatureSource | None = None,
     umap: bool = False,
+    begin: Begin | None = None,
 ) -> list[ReportResult]:
     """Write `index.html`, a page per run, and per trained bottleneck a comparison of methods and a look inside, into
     `workspace.reports`.
@@ -69,6 +72,7 @@ def run(
     Args:
         source: the images to take pictures from, where they were given from Python (`dkvb.from_arrays`); by default,
             the data set that each model was made from, if it is still there.
+        begin: what calls functions in a second process, which then draws the second half of the pages.
 
     Raises:
         MissingStage: no model has been trained yet.
@@ -78,7 +82,7 @@ def run(
     if umap:
         need_umap()
     with reading(workspace), written_alone(workspace):
-        return [_report(recipe, workspace, force, umap, _album(recipe, workspace, source))]
+        return [_report(recipe, workspace, force, umap, _album(recipe, workspace, source), begin)]
 
 
 def _album(recipe: Recipe, workspace: Workspace, source: ImageSource | FeatureSource | None) -> Album:
@@ -117,7 +121,9 @@ def drop_samples(workspace: Workspace, features: str) -> list[str]:
     return names
 
 
-def _report(recipe: Recipe, workspace: Workspace, force: bool, umap: bool, album: Album) -> ReportResult:
+def _report(
+    recipe: Recipe, workspace: Workspace, force: bool, umap: bool, album: Album, begin: Begin | None
+) -> ReportResult:
     started = time.perf_counter()
     collected = replace(collect(workspace), album=album)
     if not collected.setups and not collected.audits:
@@ -126,8 +132,7 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool, umap: bool, album
         )
     folder = workspace.reports
     rows = request_table.rows(workspace, recipe.deletion.days)
-    asked = requests.pages(rows, folder)
-    planned = [*plan(collected, umap), *asked]
+    planned = [*plan(collected, umap), *requests.pages(rows, folder)]
     remove_unfinished(folder)
     listing, ours = _listed(folder), canonical_hash([__version__, sources()])
     keys = {page.name: canonical_hash([ours, page.title, page.inputs]) for page in planned}
@@ -136,8 +141,8 @@ def _report(recipe: Recipe, workspace: Workspace, force: bool, umap: bool, album
     stale = [page for page in planned if force or not current[page.name]]
     there = written.sound(folder, library_name(), written_before)
     with library_being_written(folder, there), progress.task("report", len(stale) + 1, "pages") as task:
-        for page in stale:
-            _write(folder, page, keys[page.name], listing)
+        for page, content in _drawn(stale, recipe, workspace, umap, begin):
+            _write(folder, page, content, keys[page.name], listing)
             task.advance()
         # the index comes last, so that it never links to a page that is not there yet
         write_text(folder / "index.html", index.html(collected, recipe.name, planned, _beside(folder), rows))
@@ -160,9 +165,29 @@ def plan(collected: Collected, umap: bool = False) -> list[Page]:
     return [*run_page.pages(collected, umap), *across]
 
 
-def _write(folder: Path, page: Page, key: str, listing: Listing) -> None:
+def _drawn(
+    stale: list[Page], recipe: Recipe, workspace: Workspace, umap: bool, begin: Begin | None
+) -> Iterator[tuple[Page, Content]]:
+    """Every page with its content; the second half of them from a second process, where there is one."""
+    mine = stale if begin is None else stale[: -(-len(stale) // 2)]
+    names = [page.name for page in stale[len(mine) :]]
+    others = begin(__name__, "drawn", recipe, workspace, umap, names) if begin and names else list
+    for page in mine:
+        yield page, page.draw()
+    yield from zip(stale[len(mine) :], others(), strict=True)
+
+
+def drawn(recipe: Recipe, workspace: Workspace, umap: bool, names: list[str]) -> list[Content]:
+    """Pages of some names, for another process, which holds the workspace for reading meanwhile."""
+    album = Album(workspace, recipe.data, None, recipe.report.pictures)
+    asked = requests.pages(request_table.rows(workspace, recipe.deletion.days), workspace.reports)
+    pages = [*plan(replace(collect(workspace), album=album), umap), *asked]
+    by_name = {page.name: page for page in pages}
+    return [by_name[name].draw() for name in names]
+
+
+def _write(folder: Path, page: Page, content: Content, key: str, listing: Listing) -> None:
     """Write a page and the data of its charts, and list them."""
-    content = page.draw()
     beside = {data_name(page.name, name): frame for name, frame in content.tables.items()}
     # listed before they are written, so that a report that is killed leaves nothing that a later one would not know
     known = {*listing.get(page.name, {}).get("files", []), *beside}

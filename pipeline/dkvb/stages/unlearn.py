@@ -10,38 +10,44 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
-import polars
 from safetensors.numpy import save_file
 
+from dkvb import registry
 from dkvb.errors import UsageError
-from dkvb.evaluation.accuracies import Counted, count, measure
+from dkvb.evaluation.accuracies import count, measure
 from dkvb.evaluation.baselines import no_baseline
 from dkvb.evaluation.forget_sets import best_in_words, best_on, forget_sets
 from dkvb.evaluation.measures import measured, metrics
 from dkvb.evaluation.seed import TrainedSeed
-from dkvb.methods.base import Method, Point, curve_on, make
+from dkvb.methods.base import Method, curve_on, make
 from dkvb.methods.pair_masking import Masking
-from dkvb.metrics.accuracy import percent, retain_and_forget, target_accuracy
+from dkvb.metrics.accuracy import percent, target_accuracy
 from dkvb.recipe import Recipe
-from dkvb.records.unlearn import Sweep, SweepPoint, UnlearnResult
+from dkvb.records.unlearn import Sweep, UnlearnResult
 from dkvb.runtime import progress
+from dkvb.runtime.beside import Begin
 from dkvb.runtime.parallel import distributed_run, each_unit
+from dkvb.stages.unlearn_tables import curve_table, metrics_table, sweep_points
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic
 from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
-from dkvb.workspace.names import CURVE, MASK, METRICS, STORED_SPLITS, WEIGHTS
+from dkvb.workspace.names import CURVE, MASK, METRICS, WEIGHTS
 from dkvb.workspace.requests import need_features
 
 FILES = {"mask": MASK, "excluded": MASK, "weights": WEIGHTS}
 """What an outcome keeps -> the file that holds it."""
 
 
-def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[UnlearnResult]:
+def run(recipe: Recipe, workspace: Workspace, force: bool = False, begin: Begin | None = None) -> list[UnlearnResult]:
     """Unlearn with every method, forget set and seed of the recipe; each starts from the trained model.
+
+    Args:
+        begin: what calls functions in a second process, which then takes half of the methods, and those that train.
 
     Raises:
         MissingStage: nothing embedded or trained yet.
@@ -59,7 +65,7 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Unlea
     if distributed_run(recipe.run):
         made = each_unit(_in_process, units, recipe, workspace, features, force)
     else:
-        made = [_forget_set(seeds[seed], forget, force) for seed, forget in units]
+        made = [_forget_set(seeds[seed], forget, force, begin) for seed, forget in units]
     return [entry for entries in made for entry in entries]
 
 
@@ -70,8 +76,32 @@ def _in_process(
     return _forget_set(TrainedSeed(recipe, workspace, features, seed), forget, force)
 
 
-def _forget_set(trained: TrainedSeed, forget: list[int], force: bool) -> list[UnlearnResult]:
-    return [_one(trained, make(name, trained, forget), forget, force) for name in trained.recipe.unlearn.methods]
+def recorded(
+    recipe: Recipe, workspace: Workspace, features: Artifact, force: bool, unit: tuple[int, list[int]]
+) -> tuple[list[UnlearnResult], list[str]]:
+    """What a second process does of a forget set, and the lines that it would say."""
+    with progress.recorded() as said:
+        return _in_process(recipe, workspace, features, force, unit), said
+
+
+def _forget_set(
+    trained: TrainedSeed, forget: list[int], force: bool, begin: Begin | None = None
+) -> list[UnlearnResult]:
+    """By every method; with a second process, half of them there, and those that train, which need torch."""
+    recipe, known = trained.recipe, registry.methods()
+    mine = recipe.unlearn.methods
+    if begin:
+        mine = list(takewhile(lambda name: known[name].family == "masking", mine[: len(mine) // 2]))
+        others = recipe.with_(unlearn={"method": recipe.unlearn.methods[len(mine) :]})
+        unit = (trained.seed, forget)
+        result = begin(__name__, "recorded", others, trained.workspace, trained.features, force, unit)
+    entries = [_one(trained, make(name, trained, forget), forget, force) for name in mine]
+    if begin:
+        more, said = result()
+        entries += more
+        for line in said:
+            progress.note(line)
+    return entries
 
 
 def _spec(
@@ -229,18 +259,8 @@ def _unlearn(trained: TrainedSeed, method: Method, forget: list[int], choice: Ch
         with atomic(folder / FILES[outcome.keeps]) as temporary:
             save_file(outcome.arrays, temporary)
     with atomic(folder / METRICS) as temporary:
-        _metrics(counts).write_parquet(temporary)
+        metrics_table(counts).write_parquet(temporary)
     return result
-
-
-def _metrics(counts: dict[str, dict[str, Counted]]) -> polars.DataFrame:
-    """A row per time ("before", "after"), split and class."""
-    return polars.DataFrame(
-        {"when": when, "split": split, "class": c, "correct": int(correct), "total": int(total)}
-        for when, by_split in counts.items()
-        for split in STORED_SPLITS
-        for c, (correct, total) in enumerate(zip(by_split[split].correct, by_split[split].total, strict=True))
-    )
 
 
 def _sweep(trained: TrainedSeed, method: Method, forget: list[int], force: bool) -> Sweep:
@@ -257,7 +277,7 @@ def _sweep(trained: TrainedSeed, method: Method, forget: list[int], force: bool)
             points = method.sweep(grid, task.advance)
         seconds = round(time.perf_counter() - started, 4)
         with atomic(claim.path / CURVE) as temporary:
-            _curve(points).write_parquet(temporary)
+            curve_table(points).write_parquet(temporary)
         result = Sweep(
             method=method.name,
             model=method.model,
@@ -265,33 +285,8 @@ def _sweep(trained: TrainedSeed, method: Method, forget: list[int], force: bool)
             seed=trained.seed,
             n_name=method.dial,
             grid=grid,
-            points=_sweep_points(points, grid, forget),
+            points=sweep_points(points, grid, forget),
             seconds=seconds,
         )
         claim.finish(result)
         return result
-
-
-def _curve(points: list[Point]) -> polars.DataFrame:
-    """A row per point and class."""
-    return polars.DataFrame(
-        {
-            "n": point.n,
-            "split": point.split,
-            "class": c,
-            "correct": int(correct),
-            "total": int(total),
-            "masked": point.masked,
-        }
-        for point in points
-        for c, (correct, total) in enumerate(zip(point.correct, point.total, strict=True))
-    )
-
-
-def _sweep_points(points: list[Point], grid: list[int], forget: list[int]) -> list[SweepPoint]:
-    """A point per n, with the accuracies on every split on which it was measured."""
-    by_n: dict[int, dict[str, float | None]] = {n: {"n": n} for n in grid}
-    for point in points:
-        retain, forgotten = retain_and_forget(point.correct, point.total, forget)
-        by_n[point.n] |= {"masked": point.masked, f"retain_{point.split}": retain, f"forget_{point.split}": forgotten}
-    return [SweepPoint.model_validate(fields) for fields in by_n.values()]

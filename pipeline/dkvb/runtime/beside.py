@@ -15,13 +15,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from dkvb.commands.garbage import search_seldom
+from dkvb.runtime import progress
+from dkvb.runtime.garbage import search_seldom
 
-SERVE = "import sys; sys.path[:] = {path!r}; from dkvb.commands.beside import serve; serve()"
+SERVE = "import sys; sys.path[:] = {path!r}; from dkvb.runtime.beside import serve; serve()"
 """What it runs: the package that this process has, wherever that lies."""
 
 Begun = Callable[[], Any]
 """Waits for a function's result, and returns it or raises what it raised."""
+
+Begin = Callable[..., Begun]
+"""Begins `function` of `module` with arguments: `Beside.begin`, or `here`."""
 
 
 class There(Exception):
@@ -69,6 +73,7 @@ class Beside:
         """Kill it: whatever it writes can be killed at any instant."""
         self._child.kill()
         self._child.communicate()
+        progress.show_cursor()
 
 
 def here(module: str, function: str, *arguments: Any) -> Begun:
@@ -77,7 +82,7 @@ def here(module: str, function: str, *arguments: Any) -> Begun:
 
 
 @contextmanager
-def beside(modules: Sequence[str], wanted: bool = True) -> Iterator[Callable[..., Begun]]:
+def beside(modules: Sequence[str], wanted: bool = True) -> Iterator[Begin]:
     """What begins a function in a second process, which ends with the block; in this one, unless it is `wanted`."""
     if not wanted:
         yield here

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from dkvb import load_recipe
-from dkvb.commands.beside import Beside, There, beside
 from dkvb.commands.stages import _trains_beside
 from dkvb.errors import UsageError
 from dkvb.recipe import Recipe
 from dkvb.runtime import parallel
+from dkvb.runtime.beside import Beside, There, beside
 from dkvb.workspace.artifacts import Workspace
 
 
@@ -86,7 +86,7 @@ def test_it_ends_with_the_block() -> None:
 
 def test_it_ends_with_the_first_process_however_that_ends() -> None:
     code = (
-        "import os\nfrom dkvb.commands.beside import Beside\nother = Beside([])\n"
+        "import os\nfrom dkvb.runtime.beside import Beside\nother = Beside([])\n"
         "print(other.begin('os', 'getpid')(), flush=True)\nother.begin('time', 'sleep', 60)\nos.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
