@@ -49,8 +49,7 @@ class Beside:
 
         Should it have been killed, the function is called here.
         """
-        with suppress(OSError):  # it has ended, which shows when the result is waited for
-            self._send((module, function, arguments))
+        self._send((module, function, arguments))
 
         def result() -> Any:
             assert self._child.stdout
@@ -66,8 +65,9 @@ class Beside:
 
     def _send(self, message: Any) -> None:
         assert self._child.stdin
-        pickle.dump(message, self._child.stdin)
-        self._child.stdin.flush()
+        with suppress(OSError):  # it has ended, which shows when a result is waited for
+            pickle.dump(message, self._child.stdin)
+            self._child.stdin.flush()
 
     def end(self) -> None:
         """Kill it: whatever it writes can be killed at any instant."""
