@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from dkvb import load_recipe
-from dkvb.commands.stages import _trains_beside
+from dkvb.commands.stages import SMALL, _small, _trains_beside
 from dkvb.errors import UsageError
 from dkvb.recipe import Recipe
+from dkvb.records.embed import EmbedResult
 from dkvb.runtime import parallel
 from dkvb.runtime.beside import Beside, There, beside
+from dkvb.stages import embed
 from dkvb.workspace.artifacts import Workspace
 
 
@@ -112,6 +114,14 @@ def test_training_is_begun_beside_only_where_it_saves_time(
     monkeypatch.setattr(parallel, "cores", lambda: 2)
     monkeypatch.setitem(sys.modules, "torch", sys)
     assert not _trains_beside(digits, fresh), "torch is here"
+
+
+def test_work_on_large_features_is_not_shared(trained: Recipe, workspace: Workspace) -> None:
+    embedded = embed.run(trained, workspace)
+    assert _small(embedded)
+    wide = [one.model_copy(update={"dim": SMALL // one.train + 1}) for one in embedded if isinstance(one, EmbedResult)]
+    assert len(wide) == 1
+    assert not _small(wide)
 
 
 @pytest.mark.slow

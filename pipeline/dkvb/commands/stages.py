@@ -6,6 +6,7 @@ A command reads and checks what it is given before it imports the stages, which 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,7 @@ from dkvb.runtime.beside import Begin, beside, here
 if TYPE_CHECKING:
     from dkvb.commands import answers
     from dkvb.recipe import Recipe
+    from dkvb.records.embed import EmbedPart, EmbedResult
     from dkvb.workspace.artifacts import Workspace
 
 app = typer.Typer()
@@ -69,10 +71,22 @@ def _trains_beside(recipe: Recipe, workspace: Workspace) -> bool:
     """Whether a second process is to import what training needs: on a first run, with a core to spare, of data that are
     read and coded without it."""
     from dkvb.runtime.parallel import cores, distributed_run
+    from dkvb.workspace.names import MANIFEST
 
     light = recipe.data.features or recipe.encoder.name == "pixels"
     idle = cores() > 1 and not distributed_run(recipe.run) and "torch" not in sys.modules
-    return light and idle and not workspace.all("train")
+    return light and idle and not any((workspace.root / "train").glob(f"*/{MANIFEST}"))
+
+
+SMALL = 2**24
+"""Numbers in the training features up to which work is shared with the second process: of larger ones, threads keep
+all cores busy, and two processes would hold them twice."""
+
+
+def _small(embedded: Sequence[EmbedResult | EmbedPart]) -> bool:
+    from dkvb.records.embed import EmbedResult
+
+    return all(isinstance(one, EmbedResult) and one.train * one.dim <= SMALL for one in embedded)
 
 
 def _all_stages(recipe: Recipe, workspace: Workspace, force: bool, begin: Begin) -> answers.Run:
@@ -88,9 +102,11 @@ def _all_stages(recipe: Recipe, workspace: Workspace, force: bool, begin: Begin)
     with library_begun(workspace.reports):  # beside the work, so that the pages need not wait for it
         from dkvb.stages import report, unlearn
 
-        other = None if begin is here else begin
-        if other:  # the pages will need it, and this process waits
-            import altair  # noqa: F401
+        other = None
+        if begin is not here:
+            import altair  # noqa: F401 - the pages will need it, and this process waits
+
+            other = begin if _small(embedded) else None
         trained = training()
         return answers.Run(
             embed=embedded,
