@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe, Run
 from dkvb.runtime import progress
+from dkvb.runtime.shared import Shared, let_go
 from dkvb.runtime.threads import one_thread
 
 T = TypeVar("T")
@@ -77,47 +78,75 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
     scheduler.
 
     Results come in any order. A unit whose worker dies is given to another. `function` must be importable, its
-    arguments picklable.
+    arguments picklable; a worker's thread opens them once, for all units that it is given.
 
     Raises:
         DkvbError: the scheduler does not answer, or workers keep dying.
     """
-    from distributed import Client, KilledWorker, LocalCluster, as_completed
+    from distributed import KilledWorker, LocalCluster, as_completed
 
     with ExitStack() as stack:
+        address: Any = run.scheduler
         if run.scheduler is None:
             local: dict[str, Any] = {
                 "n_workers": min(run.workers, len(units)),
                 "threads_per_worker": 1,
                 "processes": True,
             }
-            address: Any = stack.enter_context(
-                LocalCluster(**local, dashboard_address=None, silence_logs=logging.CRITICAL)
-            )
-        else:
-            address = run.scheduler
-        try:
-            client = stack.enter_context(Client(address, timeout=PATIENCE))
-        except (OSError, ValueError) as error:
-            raise DkvbError(
-                f"The Dask scheduler {address} does not answer ({error}): start it, or leave --scheduler out."
-            ) from None
+            address = stack.enter_context(LocalCluster(**local, dashboard_address=None, silence_logs=logging.CRITICAL))
+        client = stack.enter_context(_client(address))
         if run.scheduler is not None:
             progress.note(f"working on {len(client.scheduler_info()['workers'])} workers of {run.scheduler}")
-        futures = [client.submit(function, *args, unit, pure=False) for unit in units]
+        shared = Shared.of(function, *args)
+        futures = [client.submit(_one, shared, unit, pure=False) for unit in units]
         try:
             for future in as_completed(futures):
                 yield future.result()
                 future.release()
+            if run.scheduler is not None:
+                client.run(let_go, on_error="ignore")  # they live on
         except KilledWorker as error:
             raise DkvbError(
                 f"Workers keep dying on the same unit of work ({error}): look at their logs; memory is the usual cause."
             ) from None
 
 
+def _one(shared: Shared, unit: Any) -> Any:
+    function, *args = shared.open()
+    return function(*args, unit)
+
+
+def _client(address: Any) -> Any:
+    """A client of a cluster, or of the scheduler at an address.
+
+    Raises:
+        DkvbError: it does not answer.
+    """
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise DkvbError(
+            f"The Dask scheduler {address} does not answer ({error}): start it, or leave --scheduler out."
+        ) from None
+
+
+def at_once(run: Run) -> int:
+    """Units that a run's workers have in hand at a time, now, and 1 at least.
+
+    Raises:
+        DkvbError: the scheduler does not answer.
+    """
+    if run.scheduler is None:
+        return run.workers
+    with _client(run.scheduler) as client:
+        return max(1, sum(client.nthreads().values()))
+
+
 def each_unit(function: Callable[..., R], units: Sequence[Any], recipe: Recipe, *args: Any) -> list[R]:
-    """`function(recipe, *args, unit)` for every unit (a seed, a forget set), spread over processes where the recipe
-    asks for them.
+    """`function(recipe, *args, unit)` for every unit (a seed, a forget set and a method, a model), spread over processes
+    where the recipe asks for them.
 
     Returns:
         Results in the order of the units.
@@ -125,7 +154,7 @@ def each_unit(function: Callable[..., R], units: Sequence[Any], recipe: Recipe, 
     if not distributed_run(recipe.run) or len(units) < 2:
         return [function(recipe, *args, unit) for unit in units]
     alone = recipe.with_(run={"workers": 1, "scheduler": None})
-    with progress.task(f"{function.__module__.rpartition('.')[2]}: seeds and forget sets", len(units), "units") as task:
+    with progress.task(f"{function.__module__.rpartition('.')[2]}, on workers", len(units), "units") as task:
         results = {}
         for place, result in spread(_quietly, list(enumerate(units)), recipe.run, function, alone, args):
             results[place] = result

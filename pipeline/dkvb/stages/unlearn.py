@@ -21,7 +21,7 @@ from dkvb.evaluation.accuracies import Counted, count, measure
 from dkvb.evaluation.baselines import no_baseline
 from dkvb.evaluation.forget_sets import best_in_words, best_on, forget_sets
 from dkvb.evaluation.measures import measured, metrics
-from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.seed import Seeds, TrainedSeed
 from dkvb.methods.base import Method, Point, curve_on, make
 from dkvb.methods.pair_masking import Masking
 from dkvb.metrics.accuracy import percent, retain_and_forget, target_accuracy
@@ -31,7 +31,6 @@ from dkvb.runtime import progress
 from dkvb.runtime.parallel import distributed_run, each_unit
 from dkvb.workspace.artifacts import Workspace
 from dkvb.workspace.files import atomic
-from dkvb.workspace.finished import Artifact
 from dkvb.workspace.manifest import Spec
 from dkvb.workspace.names import CURVE, MASK, METRICS, STORED_SPLITS, WEIGHTS
 from dkvb.workspace.requests import need_features
@@ -57,21 +56,19 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[Unlea
         for line in dict.fromkeys(best_in_words(seeds[seed], forget, len(seeds)) for seed, forget in units):
             progress.note(line)
     if distributed_run(recipe.run):
-        made = each_unit(_in_process, units, recipe, workspace, features, force)
-    else:
-        made = [_forget_set(seeds[seed], forget, force) for seed, forget in units]
-    return [entry for entries in made for entry in entries]
+        apart = [(seed, forget, name) for seed, forget in units for name in recipe.unlearn.methods]
+        return each_unit(_in_process, apart, recipe, Seeds(workspace, features), force)
+    return [
+        _one(seeds[seed], make(name, seeds[seed], forget), forget, force)
+        for seed, forget in units
+        for name in recipe.unlearn.methods
+    ]
 
 
-def _in_process(
-    recipe: Recipe, workspace: Workspace, features: Artifact, force: bool, unit: tuple[int, list[int]]
-) -> list[UnlearnResult]:
-    seed, forget = unit
-    return _forget_set(TrainedSeed(recipe, workspace, features, seed), forget, force)
-
-
-def _forget_set(trained: TrainedSeed, forget: list[int], force: bool) -> list[UnlearnResult]:
-    return [_one(trained, make(name, trained, forget), forget, force) for name in trained.recipe.unlearn.methods]
+def _in_process(recipe: Recipe, seeds: Seeds, force: bool, unit: tuple[int, list[int], str]) -> UnlearnResult:
+    seed, forget, name = unit
+    trained = seeds.of(recipe, seed)
+    return _one(trained, make(name, trained, forget), forget, force)
 
 
 def _spec(
