@@ -8,7 +8,7 @@ nothing again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -67,7 +67,7 @@ class Stand:
         return self._read[kind]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_read": {}}
+        return {**self.__dict__, "trained": replace(self.trained), "_read": {}}
 
 
 class Beside:

@@ -145,8 +145,8 @@ def at_once(run: Run) -> int:
 
 
 def each_unit(function: Callable[..., R], units: Sequence[Any], recipe: Recipe, *args: Any) -> list[R]:
-    """`function(recipe, *args, unit)` for every unit (a seed, a forget set and a method, a model), spread over processes
-    where the recipe asks for them.
+    """`function(recipe, *args, unit)` for every unit (a model, a method on a forget set), spread over processes where
+    the recipe asks for them.
 
     Returns:
         Results in the order of the units.
