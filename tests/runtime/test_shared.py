@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from dkvb.recipe import load
+from dkvb.runtime import parallel
 from dkvb.runtime.shared import Shared, let_go
 
 
@@ -18,3 +22,14 @@ def test_a_thread_opens_what_is_shared_once() -> None:
     assert same.open()[0] == [1], "the same bytes, and another piece of work"
     let_go()
     assert one.open()[0] == [1]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
+def test_workers_of_a_local_cluster_share_the_cores() -> None:
+    run = load("digits").with_(run={"workers": 2}).run
+    assert set(parallel.spread(_cores, [0, 1], run)) == {max(1, parallel.cores() // 2)}
+
+
+def _cores(unit: int) -> int:
+    return parallel.cores()

@@ -26,9 +26,14 @@ FEW = 2**17
 """Numbers of a task up to which two threads that pass Python's lock to and fro take longer than one."""
 
 
+_share: int | None = None
+"""Cores that a worker of a local cluster is to keep to."""
+
+
 def cores() -> int:
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processor cores this process may use; in a worker of a local cluster, its share of them."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return allowed if _share is None else min(_share, allowed)
 
 
 class Here(ThreadPoolExecutor):
@@ -87,9 +92,12 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
 
     with ExitStack() as stack:
         address: Any = run.scheduler
+        share = None
         if run.scheduler is None:
+            workers = min(run.workers, len(units))
+            share = max(1, cores() // workers)
             local: dict[str, Any] = {
-                "n_workers": min(run.workers, len(units)),
+                "n_workers": workers,
                 "threads_per_worker": 1,
                 "processes": True,
             }
@@ -98,7 +106,7 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
         if run.scheduler is not None:
             progress.note(f"working on {len(client.scheduler_info()['workers'])} workers of {run.scheduler}")
         shared = Shared.of(function, *args)
-        futures = [client.submit(_one, shared, unit, pure=False) for unit in units]
+        futures = [client.submit(_one, shared, share, unit, pure=False) for unit in units]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -111,7 +119,9 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
             ) from None
 
 
-def _one(shared: Shared, unit: Any) -> Any:
+def _one(shared: Shared, share: int | None, unit: Any) -> Any:
+    global _share
+    _share = share
     function, *args = shared.open()
     return function(*args, unit)
 
