@@ -100,8 +100,11 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
                 "n_workers": workers,
                 "threads_per_worker": 1,
                 "processes": True,
+                "dashboard_address": None,
+                # what it serves without a dashboard: at any port, since another command may have a cluster as well
+                "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},
             }
-            address = stack.enter_context(LocalCluster(**local, dashboard_address=None, silence_logs=logging.CRITICAL))
+            address = stack.enter_context(LocalCluster(**local, silence_logs=logging.CRITICAL))
         client = stack.enter_context(_client(address))
         if run.scheduler is not None:
             progress.note(f"working on {len(client.scheduler_info()['workers'])} workers of {run.scheduler}")
