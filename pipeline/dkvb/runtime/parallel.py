@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe, Run
 from dkvb.runtime import progress
+from dkvb.runtime.cluster import client_of, lives_on
 from dkvb.runtime.shared import Shared, let_go
 from dkvb.runtime.threads import one_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-PATIENCE = 10.0
-"""Seconds to wait for a scheduler's answer."""
-
 
 FEW = 2**17
 """Numbers of a task up to which two threads that pass Python's lock to and fro take longer than one."""
@@ -88,24 +84,11 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
     Raises:
         DkvbError: the scheduler does not answer, or workers keep dying.
     """
-    from distributed import KilledWorker, LocalCluster, as_completed
+    from distributed import KilledWorker, as_completed
 
-    with ExitStack() as stack:
-        address: Any = run.scheduler
-        share = None
-        if run.scheduler is None:
-            workers = min(run.workers, len(units))
-            share = max(1, cores() // workers)
-            local: dict[str, Any] = {
-                "n_workers": workers,
-                "threads_per_worker": 1,
-                "processes": True,
-                "dashboard_address": None,
-                # what it serves without a dashboard: at any port, since another command may have a cluster as well
-                "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},
-            }
-            address = stack.enter_context(LocalCluster(**local, silence_logs=logging.CRITICAL))
-        client = stack.enter_context(_client(address))
+    # workers of a scheduler have the cores that they were given
+    share = max(1, cores() // min(run.workers, len(units))) if run.scheduler is None else None
+    with client_of(run, len(units)) as client:
         if run.scheduler is not None:
             progress.note(f"working on {len(client.scheduler_info()['workers'])} workers of {run.scheduler}")
         shared = Shared.of(function, *args)
@@ -114,8 +97,8 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
             for future in as_completed(futures):
                 yield future.result()
                 future.release()
-            if run.scheduler is not None:
-                client.run(let_go, on_error="ignore")  # they live on
+            if lives_on(run):
+                client.run(let_go, on_error="ignore")
         except KilledWorker as error:
             raise DkvbError(
                 f"Workers keep dying on the same unit of work ({error}): look at their logs; memory is the usual cause."
@@ -127,34 +110,6 @@ def _one(shared: Shared, share: int | None, unit: Any) -> Any:
     _share = share
     function, *args = shared.open()
     return function(*args, unit)
-
-
-def _client(address: Any) -> Any:
-    """A client of a cluster, or of the scheduler at an address.
-
-    Raises:
-        DkvbError: it does not answer.
-    """
-    from distributed import Client
-
-    try:
-        return Client(address, timeout=PATIENCE)
-    except (OSError, ValueError) as error:
-        raise DkvbError(
-            f"The Dask scheduler {address} does not answer ({error}): start it, or leave --scheduler out."
-        ) from None
-
-
-def at_once(run: Run) -> int:
-    """Units that a run's workers have in hand at a time, now, and 1 at least.
-
-    Raises:
-        DkvbError: the scheduler does not answer.
-    """
-    if run.scheduler is None:
-        return run.workers
-    with _client(run.scheduler) as client:
-        return max(1, sum(client.nthreads().values()))
 
 
 def each_unit(function: Callable[..., R], units: Sequence[Any], recipe: Recipe, *args: Any) -> list[R]:

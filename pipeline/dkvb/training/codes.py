@@ -25,8 +25,9 @@ from dkvb.recipe import Keys, Recipe
 from dkvb.records.embed import EmbedResult
 from dkvb.records.quantize import QuantizeResult
 from dkvb.runtime import progress
+from dkvb.runtime.cluster import at_once
 from dkvb.runtime.device import choose_device, free_gpu_memory
-from dkvb.runtime.parallel import at_once, cores, distributed_run, one_thread_per_worker, spread
+from dkvb.runtime.parallel import cores, distributed_run, one_thread_per_worker, spread
 from dkvb.training.codebooks import Fit
 from dkvb.workspace import arrays
 from dkvb.workspace.artifacts import Workspace
