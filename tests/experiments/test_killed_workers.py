@@ -24,7 +24,7 @@ AUDIT = (
     *("audit", "--forget", "bird", "--oracles", "20", "--kinds", "values,linear"),
     *("--methods", "votes,own-votes,pour,logit-mask"),
 )
-SHADOWS = ("audit", "--forget", "bird", "--oracles", "2", "--shadows", "12", "--kinds", "values", "--methods", "votes")
+SHADOWS = ("audit", "--forget", "bird", "--oracles", "6", "--shadows", "12", "--kinds", "values", "--methods", "votes")
 MEMBERSHIP = ("membership", "--forget", "bird", "--methods", "activations,retrain,logit-mask")
 
 

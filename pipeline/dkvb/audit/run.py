@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from dkvb.audit.ahead import unlearn_ahead
 from dkvb.audit.entries import Models, Stand, entry
 from dkvb.audit.oracles import Order, rows_of, train_all
 from dkvb.audit.shadows import LEAST, Shadows, attacked
@@ -106,7 +107,7 @@ def _audit(
     with progress.task(f"audit {recipe.data_name}", len(audited), "methods") as task:
         entries = []
         if distributed_run(recipe.run):
-            entries = each_unit(entry, audited, recipe, stand)
+            entries = each_unit(entry, audited, recipe, unlearn_ahead(recipe, stand, audited))
             task.advance(len(entries))
         else:
             for subject in audited:
