@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Commands on one and on two processes, what processes cost beside the work, and what follows for a hundred of them.
 
-    python benchmarks/scale.py [--only embed quantize each audit costs predict] [--rounds 3] [--figure docs/scale_out.svg]
+    python benchmarks/scale.py [--only embed quantize each audit costs predict] [--rounds 3] [--figure FILE.svg]
+    python benchmarks/scale.py --only units
 
 Each command is run as a user would, `dkvb … --workers W`, on a copy of the same workspace, with 1 and 2 workers in
 turns. A side with W workers has W cores and one thread in each process (1 is a single process, without Dask), so that
@@ -13,6 +14,7 @@ quantize  `dkvb quantize` of made-up features.
 each      `dkvb unlearn --each --sweep`, votes and activations, of ten classes.
 audit     `dkvb audit`: originals and retrained models, values and linear heads, and three methods.
 costs     What a local cluster, imports, handing out a task, and reading and writing take.
+units     A unit of work of large jobs, on one core; takes half an hour, and is not among what is run by default.
 predict   Time and efficiency of large jobs on 1, 2, 10 and 100 workers, by the formula of docs/scale_out.md.
 
 "once done" is the same command where all units of work are done: what only one process does. Medians over rounds.
@@ -33,6 +35,7 @@ from pathlib import Path
 import numpy as np
 import scale_costs
 import scale_jobs
+import scale_units
 from PIL import Image
 from scale_figure import draw
 from turns import machine, ratio
@@ -171,7 +174,8 @@ def measure(name: str, folder: Path, rounds: int, oracles: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=(*WORKS, "costs", "predict"), default=[*WORKS, "costs", "predict"])
+    default = [*WORKS, "costs", "predict"]
+    parser.add_argument("--only", nargs="+", choices=[*default, "units"], default=default)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=4 * SHARD)
     parser.add_argument("--rows", type=int, default=20_000)
@@ -199,6 +203,8 @@ def main() -> None:
         scale_costs.imports(asked.rounds)
         scale_costs.tasks(asked.rounds, asked.tasks)
         scale_costs.store(max(asked.rounds, 3))
+    if "units" in asked.only:
+        scale_units.show()
     if "predict" in asked.only:
         scale_jobs.show()
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -69,50 +69,53 @@ def imports(rounds: int) -> None:
 def tasks(rounds: int, count: int) -> None:
     """Starting a local cluster, and a task that does nothing, from handing it out to its result."""
 
-    def seconds(work: Callable[[], object]) -> float:
-        return statistics.median(timed(work)() for _ in range(rounds))
+    def seconds(units: int, workers: int, shared: bytes) -> float:
+        work = partial(spread, operator.is_, [0] * units, Run(workers=workers), shared)
+        return statistics.median(timed(lambda: list(work()))() for _ in range(rounds))
 
-    for workers in (1, 2):
-        units, run = [0] * workers, Run(workers=workers)
-        started = seconds(lambda units=units, run=run: list(spread(operator.is_, units, run, b"")))  # type: ignore[misc]
-        say(f"a local cluster of {workers}, up and down", f"{started:.2f} s")
-    for shared in (b"", os.urandom(10_000), os.urandom(100_000)):
-        work = lambda shared=shared: list(spread(operator.is_, [0] * count, Run(workers=2), shared))  # noqa: E731
-        took = (seconds(work) - started) / count
-        say(f"a task, {len(shared) // 1000} kB of what all share with it", f"{took * 1e3:.2f} ms")
+    started = {workers: seconds(workers, workers, b"") for workers in (1, 2)}
+    for workers, taken in started.items():
+        say(f"a local cluster of {workers}, up and down", f"{taken:.2f} s")
+    for size in (0, 10_000, 100_000):
+        one = (seconds(count, 2, os.urandom(size)) - started[2]) / count
+        say(f"a task, {size // 1000} kB of what all share with it", f"{one * 1e3:.2f} ms")
 
 
 def store(rounds: int) -> None:
     """Reading and writing what tasks read and write, checksums and synchronising included."""
-    rows = np.random.default_rng(0).standard_normal((arrays.SHARD, WIDTH), np.float32)
     with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        workspace = Workspace(root / "data", root / "reports")
-        walls: dict[str, list[float]] = {"write a shard": [], "read a shard": [], "begin and finish an artifact": []}
-        models: list[float] = []
-        for number in range(rounds):
-            with workspace.claim(Spec("embed", "made-up", {"number": number}, {})) as claim:
-                create_split(claim.path, "train", len(rows), WIDTH, ["a"])
+        taken = [_stored(Path(temporary, str(number))) for number in range(rounds)]
+    for name in taken[0]:
+        middle = statistics.median(one[name] for one in taken)
+        rate = f", {arrays.SHARD * WIDTH * 4 / middle / 1e6:.0f} MB/s" if "shard" in name else ""
+        say(name, f"{middle * 1e3:.1f} ms{rate}")
 
-                def write(path: Path = claim.path) -> None:
-                    zarr.open_array(path / "train/features", mode="r+")[:] = rows
-                    arrays.Marks(path).set("train-00000", {"rows": len(rows)})
 
-                walls["write a shard"].append(timed(write)())
-                artifact = claim.finish({})
-            walls["read a shard"].append(timed(lambda held=artifact: arrays.read(held, "train/features"))())  # type: ignore[misc]
+def _stored(root: Path) -> dict[str, float]:
+    """Seconds of each once."""
+    workspace = Workspace(root / "data", root / "reports")
+    rows = np.random.default_rng(0).standard_normal((arrays.SHARD, WIDTH), np.float32)
+    with workspace.claim(Spec("embed", "made-up", {}, {})) as claim:
+        create_split(claim.path, "train", len(rows), WIDTH, ["a"])
 
-            def small(number: int = number) -> None:
-                with workspace.claim(Spec("unlearn", "made-up", {"number": number}, {})) as claim:
-                    (claim.path / "mask").write_bytes(bytes(2**17))
-                    claim.finish({})
+        def write() -> None:
+            zarr.open_array(claim.path / "train/features", mode="r+")[:] = rows
+            arrays.Marks(claim.path).set("train-00000", {"rows": len(rows)})
 
-            walls["begin and finish an artifact"].append(timed(small)())
-            answers = ModelStore(root / f"models-{number}", (10, 2000, 10), keep=False)
-            answers.begin()
-            made = Model({}, np.zeros((2000, 10), np.float32), 0.0)
-            models += [timed(lambda m=m, a=answers: a.put(m, made))() for m in range(10)]  # type: ignore[misc]
-    for name, taken in walls.items():
-        rate = f", {rows.nbytes / statistics.median(taken) / 1e6:.0f} MB/s" if "shard" in name else ""
-        say(name, f"{statistics.median(taken) * 1e3:.1f} ms{rate}")
-    say("store what a model answers to 2,000 rows", f"{statistics.median(models) * 1e3:.1f} ms")
+        writing = timed(write)()
+        artifact = claim.finish({})
+
+    def small() -> None:
+        with workspace.claim(Spec("unlearn", "made-up", {}, {})) as claim:
+            (claim.path / "mask").write_bytes(bytes(2**17))
+            claim.finish({})
+
+    answers = ModelStore(root / "models", (1, 2000, 10), keep=False)
+    answers.begin()
+    made = Model({}, np.zeros((2000, 10), np.float32), 0.0)
+    return {
+        "write a shard of 8,192 features": writing,
+        "read a shard of 8,192 features": timed(lambda: arrays.read(artifact, "train/features"))(),
+        "begin and finish an artifact": timed(small)(),
+        "store what a model answers to 2,000 rows": timed(lambda: answers.put(0, made))(),
+    }
