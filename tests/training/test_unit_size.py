@@ -8,9 +8,11 @@ from dkvb.bottleneck.projection import groups, whole_products
 from dkvb.training.codes import unit_size
 
 
-@pytest.mark.parametrize(("workers", "size"), [(1, 8), (2, 8), (10, 2), (100, 1), (1000, 1)])
-def test_more_workers_take_fewer_codebooks_at_a_time(workers: int, size: int) -> None:
-    assert unit_size(256, 64, workers) == size
+@pytest.mark.parametrize(
+    ("codebooks", "workers", "size"), [(256, 2, 8), (256, 10, 4), (256, 100, 4), (8, 100, 1), (16, 10, 2)]
+)
+def test_more_workers_take_fewer_codebooks_at_a_time(codebooks: int, workers: int, size: int) -> None:
+    assert unit_size(codebooks, 64, workers) == size
 
 
 def test_no_more_than_memory_holds() -> None:

@@ -40,8 +40,9 @@ from dkvb.workspace.rows import labels, train_rows
 PROCESS = 2**30
 """Bytes of the process itself: interpreter, libraries, blocks being read."""
 
-PASS = 0.25
-"""Codebooks that could be fitted and coded in the time of a pass over the features, more or less."""
+PASS, SHARED_PASS = 0.25, 0.05
+"""Codebooks that could be fitted and coded in the time of a pass over the features, more or less; and those for each
+worker that reads at the same time, where all read through ten gigabits of a network (docs/scale_out.md)."""
 
 
 @dataclass(frozen=True)
@@ -194,16 +195,16 @@ def group_size(memory: float, job: Job) -> int:
 def unit_size(codebooks: int, most: int, workers: int) -> int:
     """Codebooks of a unit of work, `most` or fewer, with which as many workers are likely to be done soonest.
 
-    With fewer codebooks to a unit workers end at about the same time, and with more there are fewer passes over the
-    features, each of which takes about as long as `PASS` codebooks.
+    With fewer codebooks to a unit workers end at about the same time; with more there are fewer passes over the
+    features.
     """
-    sizes = (1, 2, *range(UNIT, most + 1, UNIT))
 
     def ends(size: int) -> float:
-        turns = -(-codebooks // (size * workers))
-        return turns * (size + PASS) + size / 2  # the last unit is on average half a unit late
+        units = -(-codebooks // size)
+        one = size + PASS + SHARED_PASS * min(units, workers)
+        return -(-units // workers) * one + size / 2  # the last unit is on average half a unit late
 
-    return min(sizes, key=ends)
+    return min((1, 2, *range(UNIT, most + 1, UNIT)), key=ends)
 
 
 def _fits_the_card(job: Job) -> int:
