@@ -22,16 +22,22 @@ STYLE = """
   .right { text-anchor: end } .bar { fill: var(--blue) } .rule { stroke: var(--line); stroke-dasharray: 3 4 }"""
 
 
-def draw(speed_ups: dict[str, float]) -> str:
-    """SVG text: a bar a command, from no gain (1, one process) to twice as fast (2)."""
+def draw(speed_ups: dict[str, float], bound: bool) -> str:
+    """SVG text: a bar a command, from no gain (1, one process) to twice as fast (2).
+
+    Args:
+        bound: whether they are what the processor's seconds leave, rather than what a clock says.
+    """
     width, height = LEFT + 2 * SCALE + 70, TOP + STEP * len(speed_ups) + 14
     said = ", ".join(f"{LABELS[name]} {value:.2f}" for name, value in speed_ups.items())
-    label = f"Times as fast with two processes as with one: {said}"
+    how = "by the processor's seconds" if bound else "by the clock"
+    label = f"Times as fast with two processes as with one, {how}: {said}"
     parts = [f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="10" class="card"/>']
     for at, words in ((1, "one process"), (2, "twice as fast")):
         x = LEFT + at * SCALE
         parts.append(f'<text x="{x}" y="28" class="small">{words}</text>')
         parts.append(f'<line x1="{x}" y1="{TOP - 8}" x2="{x}" y2="{height - 12}" class="rule"/>')
+    parts.append(f'<text x="{LEFT - 12}" y="28" class="small right">{how}</text>')
     for row, (name, value) in enumerate(speed_ups.items()):
         y, end = TOP + STEP * row, LEFT + value * SCALE
         parts.append(f'<text x="{LEFT - 12}" y="{y + 17}" class="right">{LABELS[name]}</text>')
