@@ -27,6 +27,10 @@ RUNS = {
     "estimator.py": ("--rows 400 --width 16 --codebooks 8", "values the same to the bit"),
     "oracles.py": ("digits --models 2 --rounds 1 --epoch 0.5", "with one order"),
     "train.py": ("--only cifar10 --rounds 1 --threads 1", "floor"),
+    "scale.py": (
+        "--only quantize costs predict --rounds 1 --rows 2000 --codebooks 8 --tasks 50",
+        "the same to the bit",
+    ),
     "page_loads.py": (f"{BENCHMARKS.parent / 'reports/sample'} --loads 1", "charts | wall, s | processor, s"),
     "sources.py": ("--images 200 --per-tar 50", "webdataset"),
 }

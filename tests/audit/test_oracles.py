@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from conftest import trained_seed
-from dkvb.audit import oracles
+from dkvb.audit import model_store, oracles
 from dkvb.audit.oracles import APART, answers, rows_of, tensors_of, train_models, training_seed
 from dkvb.audit.ridge import PENALTY, fit_ridge
 from dkvb.audit.rows import EACH, Rows
@@ -149,8 +149,8 @@ def test_large_models_are_trained_again_and_large_answers_halved(
     seed = trained_seed(trained, workspace)
     (kept,) = train_models(seed, "values", 1)
     exact = answers([kept])
-    monkeypatch.setattr(oracles, "LARGE", 100)
-    monkeypatch.setattr(oracles, "HALF", 100)
+    monkeypatch.setattr(model_store, "LARGE", 100)
+    monkeypatch.setattr(model_store, "HALF", 100)
     (bare,) = train_models(seed, "values", 2)
     assert (kept.result_as(ModelBatch).kept, bare.result_as(ModelBatch).kept) == (True, False)
     assert not list(bare.path.glob("model-*"))

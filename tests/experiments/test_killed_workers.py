@@ -1,4 +1,7 @@
-"""Audits, and sweeps of every class, on a Dask scheduler of which a worker is killed: the bits of one process."""
+"""Every command that spreads work, on a Dask scheduler of which a worker is killed: the bits of one process.
+
+Embedding is in `tests/stages/test_embed_processes.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,18 @@ import pytest
 import forked
 from conftest import TOML, artifact_bytes, prepare
 from dkvb.recipe import load
+from dkvb.stages import embed
 from dkvb.workspace.artifacts import Workspace
 
-AUDIT = ("audit", "--oracles", "20", "--kinds", "values,linear", "--methods", "votes,own-votes,pour,logit-mask")
+QUANTIZE = ("quantize",)
+TRAIN = ("train",)
 EACH = ("unlearn", "--each", "--method", "votes", "--method", "activations", "--sweep")
+AUDIT = (
+    *("audit", "--forget", "bird", "--oracles", "20", "--kinds", "values,linear"),
+    *("--methods", "votes,own-votes,pour,logit-mask"),
+)
+SHADOWS = ("audit", "--forget", "bird", "--oracles", "6", "--shadows", "12", "--kinds", "values", "--methods", "votes")
+MEMBERSHIP = ("membership", "--forget", "bird", "--methods", "activations,retrain,logit-mask")
 
 
 def made(root: Path) -> dict[str, bytes]:
@@ -23,18 +34,31 @@ def made(root: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("words", "begun"), [(AUDIT, "oracles/*/logits/zarr.json"), (EACH, "unlearn/*")])
+@pytest.mark.parametrize(
+    ("words", "begun"),
+    [
+        (QUANTIZE, "quantize/*/done/*"),
+        (TRAIN, "train/*"),
+        (EACH, "unlearn/*"),
+        (AUDIT, "oracles/*/logits/zarr.json"),
+        (SHADOWS, "oracles/*shadows*/logits/zarr.json"),
+        (MEMBERSHIP, "unlearn/*membership*"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else value[0] + ("-shadows" if "--shadows" in value else ""),
+)
 def test_a_killed_worker_changes_no_bit(words: tuple[str, ...], begun: str, tmp_path: Path, tiny_data: Path) -> None:
     text = TOML.replace('"tiny-data"', f'"{tiny_data.as_posix()}"')
+    if words in (TRAIN, MEMBERSHIP):
+        text += "[run]\nseeds = [0, 1]\n"
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
-    prepare(load(str(tmp_path / "tiny.toml")), Workspace(tmp_path / "alone", tmp_path / "reports"))
+    stages = (embed,) if words in (QUANTIZE, TRAIN) else ()  # all that there are before the audit and the like
+    prepare(load(str(tmp_path / "tiny.toml")), Workspace(tmp_path / "alone", tmp_path / "reports"), *stages)
     shutil.copytree(tmp_path / "alone", tmp_path / "spread")
-    options = ("--forget", "bird") if words is AUDIT else ()
-    alone = forked.dkvb(*words, *options, "--recipe", "tiny.toml", "--data-dir", "alone", folder=tmp_path)
+    alone = forked.dkvb(*words, "--recipe", "tiny.toml", "--data-dir", "alone", folder=tmp_path)
     assert alone.end(300) == 0, alone.said
     with forked.cluster(tmp_path) as (address, workers):
         places = ("--recipe", "tiny.toml", "--data-dir", "spread", "--scheduler", address)
-        spread = forked.dkvb(*words, *options, *places, folder=tmp_path)
+        spread = forked.dkvb(*words, *places, folder=tmp_path)
         deadline = time.monotonic() + 60
         while not list((tmp_path / "spread").glob(begun)) and time.monotonic() < deadline:
             time.sleep(0.005)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import forked
 from conftest import artifact_bytes
 from dkvb.cli import app
-from dkvb.runtime import parallel
+from dkvb.runtime import cluster
 from dkvb.workspace import arrays
 from forked import Forked
 
@@ -104,7 +104,7 @@ def test_shard_ranges_side_by_side_give_the_same_bits(many: Path, whole: dict[st
 
 
 def test_a_scheduler_that_does_not_answer_is_a_message(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "PATIENCE", 0.5)
+    monkeypatch.setattr(cluster, "PATIENCE", 0.5)
     places = ["--recipe", str(many / "many.toml"), "--data-dir", str(many / "nobody")]
     result = CliRunner().invoke(app, ["embed", *places, "--scheduler", "tcp://127.0.0.1:9"])
     assert result.exit_code == 1

@@ -8,11 +8,13 @@ nothing again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+import zarr
 from safetensors.numpy import load_file, save_file
 
 from dkvb.audit.bench import Bench
@@ -67,7 +69,7 @@ class Stand:
         return self._read[kind]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_read": {}}
+        return {**self.__dict__, "trained": replace(self.trained), "_read": {}}
 
 
 class Beside:
@@ -164,24 +166,36 @@ def _line(beside: Beside, subject: Subject) -> AuditEntry:
 def _method(beside: Beside, subject: Subject, claim: Claim) -> AuditEntry:
     """Unlearn every original, keep what they answer, and judge it."""
     bench, models, marks = beside.bench, beside.models.unlearned, arrays.Marks(claim.path)
-    shape = (models, len(bench.rows), len(bench.trained.splits.classes))
-    stored = arrays.create(claim.path, LOGITS, shape, np.float32, (1, *shape[1:]))
-    chosen = _chosen(bench, subject, marks)
+    stored = room(bench.trained, len(bench.rows), models, claim.path)
+    chosen = choose_once(bench, subject, marks)
     for model in range(models):
         if marks.get(str(model)) is None:
-            made = unlearn(bench, subject, model, chosen)
-            stored[model] = made.logits
-            if model < KEPT:
-                with atomic(claim.path / f"model-{model}.safetensors") as temporary:
-                    save_file(made.tensors, temporary)
-            marks.set(str(model), _costs(made))
+            run_on(bench, subject, claim.path, model)
     costs = [marks.get(str(model)) or {} for model in range(models)]
     kept = [load_file(claim.path / f"model-{model}.safetensors") for model in range(min(KEPT, models))]
     logits = np.asarray(stored[:])
     return _judged(beside, subject, logits, beside.remains.measures(kept), **_summed(chosen, costs))
 
 
-def _chosen(bench: Bench, subject: Subject, marks: arrays.Marks) -> Choice | None:
+def room(trained: TrainedSeed, rows: int, models: int, folder: Path) -> Any:
+    """The array, in an entry's folder, of what its models answer."""
+    shape = (models, rows, len(trained.splits.classes))
+    return arrays.create(folder, LOGITS, shape, np.float32, (1, *shape[1:]))
+
+
+def run_on(bench: Bench, subject: Subject, folder: Path, model: int) -> None:
+    """Unlearn an original, store what is left of it in the entry's folder, and mark it done; once settings are
+    chosen."""
+    marks = arrays.Marks(folder)
+    made = unlearn(bench, subject, model, choose_once(bench, subject, marks))
+    zarr.open_array(folder / LOGITS, mode="r+")[model] = made.logits
+    if model < KEPT:
+        with atomic(folder / f"model-{model}.safetensors") as temporary:
+            save_file(made.tensors, temporary)
+    marks.set(str(model), _costs(made))
+
+
+def choose_once(bench: Bench, subject: Subject, marks: arrays.Marks) -> Choice | None:
     """What is chosen once; an earlier run's, where it got as far."""
     held = marks.get("chosen")
     if held is None:
@@ -194,7 +208,7 @@ def _chosen(bench: Bench, subject: Subject, marks: arrays.Marks) -> Choice | Non
 def chosen_before(stand: Stand, subject: Subject) -> Choice | None:
     """What an entry that is there was made with; None where each model chose its own."""
     marks = arrays.Marks(stand.trained.workspace.path(entry_spec(stand, subject)))
-    return _chosen(stand.beside(subject.kind).bench, subject, marks)
+    return choose_once(stand.beside(subject.kind).bench, subject, marks)
 
 
 def _costs(made: Unlearned) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from dkvb.audit.ahead import unlearn_ahead
 from dkvb.audit.entries import Models, Stand, entry
-from dkvb.audit.oracles import rows_of, train_models
+from dkvb.audit.oracles import Order, rows_of, train_all
 from dkvb.audit.shadows import LEAST, Shadows, attacked
 from dkvb.audit.subjects import Subject, subjects
 from dkvb.errors import UsageError
@@ -82,14 +83,17 @@ def check(oracles: int, shadows: int = 0) -> None:
         )
 
 
-def models_of(trained: TrainedSeed, kind: Kind, forget: Sequence[int], oracles: int) -> Models:
-    """The originals and retrained models of a kind, trained now as far as no earlier run has done that. A head trained
-    to convergence is one model, whatever is asked for."""
-    unlearned = 1 if kind == "converged" else oracles // 2
-    beside = 1 if kind == "converged" else oracles + unlearned
-    originals = train_models(trained, "values" if kind == "values-keys" else kind, unlearned)
-    retrained = train_models(trained, kind, beside, forget)
-    return Models(originals, retrained, 1 if kind == "converged" else oracles, unlearned)
+def models_of(trained: TrainedSeed, kinds: Sequence[Kind], forget: Sequence[int], oracles: int) -> dict[Kind, Models]:
+    """The originals and retrained models of some kinds, trained now as far as no earlier run has done that. A head
+    trained to convergence is one model, whatever is asked for."""
+    counts = {kind: (1, 1) if kind == "converged" else (oracles, oracles // 2) for kind in kinds}
+    orders, without = [], tuple(sorted(forget))
+    for kind, (beside, unlearned) in counts.items():
+        orders.append(Order("values" if kind == "values-keys" else kind, unlearned))
+        orders.append(Order(kind, beside if kind == "converged" else beside + unlearned, without))
+    made = train_all(trained, orders)
+    pairs = zip(made[::2], made[1::2], strict=True)
+    return {kind: Models(*pair, *counts[kind]) for kind, pair in zip(kinds, pairs, strict=True)}
 
 
 def _audit(
@@ -97,13 +101,13 @@ def _audit(
 ) -> Audit:
     started, recipe = time.perf_counter(), trained.recipe
     kinds = list(dict.fromkeys(subject.kind for subject in audited))
-    models = {kind: models_of(trained, kind, forget, oracles) for kind in kinds}
+    models = models_of(trained, kinds, forget, oracles)
     bare = TrainedSeed(recipe, trained.workspace, trained.features, trained.seed, left_out=trained.left_out)
     stand = Stand(bare, forget, models, force)
     with progress.task(f"audit {recipe.data_name}", len(audited), "methods") as task:
         entries = []
         if distributed_run(recipe.run):
-            entries = each_unit(entry, audited, recipe, stand)
+            entries = each_unit(entry, audited, recipe, unlearn_ahead(recipe, stand, audited))
             task.advance(len(entries))
         else:
             for subject in audited:

@@ -11,13 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dkvb.audit.entries import Stand, chosen_before, entry_spec
 from dkvb.audit.halves import Everything, HalfBench
 from dkvb.audit.judge import U_LIRA, half_splits
-from dkvb.audit.oracles import answers, batch_spec, stored_models, tensors_of
+from dkvb.audit.model_store import ModelStore
+from dkvb.audit.oracles import answers, batch_spec, tensors_of
 from dkvb.audit.subjects import Subject
 from dkvb.audit.trainers import Model, trainer
 from dkvb.audit.unlearned import unlearn
@@ -28,6 +30,7 @@ from dkvb.metrics.per_point import references
 from dkvb.recipe import Recipe
 from dkvb.records.audit import Attacked, AuditEntry, Kind, LeftOut, Measured, ModelBatch
 from dkvb.runtime import progress
+from dkvb.runtime.parallel import distributed_run, each_unit
 from dkvb.runtime.seeding import generator
 from dkvb.training.on_retain_set import damaged
 from dkvb.workspace import arrays
@@ -80,7 +83,7 @@ class Shadows:
     def _seed(self, model: int) -> int:
         return self.trained.seed + APART + model
 
-    def _train(self, model: int) -> Model:
+    def train(self, model: int) -> Model:
         return self._trained(self.everything.half(self.learned(model)), model)
 
     def _trained(self, half: TrainedSeed, model: int) -> Model:
@@ -96,7 +99,9 @@ class Shadows:
             if claim.artifact:
                 return claim.artifact
             shape = (self.count, len(self.attacked), len(self.trained.splits.classes))
-            seconds, kept = stored_models(claim, f"audit: shadows, {self.kind}", shape, self._train, keep=True)
+            store = ModelStore(claim.path, shape, keep=True)
+            self._make(store)
+            seconds, kept = store.done()
             return claim.finish(
                 ModelBatch(
                     kind=self.kind,
@@ -110,6 +115,24 @@ class Shadows:
                 )
             )
 
+    def _make(self, store: ModelStore) -> None:
+        """Train the models that are not there yet."""
+        left, recipe = store.begin(), self.trained.recipe
+        if distributed_run(recipe.run):
+            each_unit(_shadow, left, recipe, self, store)
+            return
+        with progress.task(f"audit: shadows, {self.kind}", self.count, "models") as task:
+            task.skip(self.count - len(left))
+            for model in left:
+                _shadow(recipe, self, store, model)
+                task.advance()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing that was read goes to other processes."""
+        return {"trained": replace(self.trained)} | {
+            name: getattr(self, name) for name in ("kind", "forget", "attacked", "count")
+        }
+
     def bench(self, model: int) -> HalfBench:
         """A model, ready to be unlearned."""
         half = self.everything.half(self.learned(model))
@@ -120,6 +143,11 @@ class Shadows:
             return self._trained(half, model).tensors
 
         return HalfBench(half, self.kind, self.forget, [], made, self.everything.rows, self._seed(model))
+
+
+def _shadow(recipe: Recipe, shadows: Shadows, store: ModelStore, model: int) -> None:
+    with progress.silenced():
+        store.put(model, shadows.train(model))
 
 
 def attacked(recipe: Recipe, stand: Stand, count: int, entry: AuditEntry) -> AuditEntry:

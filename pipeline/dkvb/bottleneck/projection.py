@@ -33,8 +33,13 @@ def draw_projections(seed: int, codebooks: int, width: int, dim: int) -> np.ndar
 
 
 def groups(codebooks: int, size: int = GROUP) -> list[range]:
-    """Codebooks in groups that share a pass over the features; `size` is a multiple of `UNIT`."""
+    """Codebooks in groups that share a pass over the features."""
     return [range(start, min(start + size, codebooks)) for start in range(0, codebooks, size)]
+
+
+def whole_products(group: range, codebooks: int) -> range:
+    """The codebooks that are projected where those of a group are asked for: see `UNIT`."""
+    return range(group.start // UNIT * UNIT, min(-(-group.stop // UNIT) * UNIT, codebooks))
 
 
 def project(blocks: Iterable[np.ndarray], rows: int, projections: np.ndarray) -> np.ndarray:

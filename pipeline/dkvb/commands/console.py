@@ -17,6 +17,7 @@ from dkvb.commands.failures import INTERRUPTED, attempt
 from dkvb.commands.flags import EVERYWHERE, overrides
 from dkvb.commands.layout import Command
 from dkvb.commands.printing import echo, print_tables
+from dkvb.runtime.cluster import kept_workers
 from dkvb.runtime.visible import json_text
 
 if TYPE_CHECKING:
@@ -94,7 +95,12 @@ def command(
         def wrapper(**values: Any) -> None:
             options = Options({name: values[name] for name in shared})
             mine = {parameter.name: values[parameter.name] for parameter in own}
-            _leave(options, *attempt(functools.partial(function, options, **mine), values["data_dir"], values["debug"]))
+
+            def work() -> None:
+                with kept_workers():
+                    function(options, **mine)
+
+            _leave(options, *attempt(work, values["data_dir"], values["debug"]))
 
         # typer reads options off the signature
         keyword = inspect.Parameter.KEYWORD_ONLY

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +45,14 @@ class Job:
     encoder: Encoder
     device: str
     on_bad: Literal["fail", "skip"] = "fail"
+
+    @cached_property
+    def opened(self) -> tuple[Source, FrozenEncoder | None]:
+        """Source and encoder, where a process has not been given them."""
+        source = open_source(self.data)
+        encoder = load_encoder(self.encoder, self.device, source.mode) if isinstance(source, ImageSource) else None
+        feature_width(source, encoder)  # the first image of the data set, not of a shard, sets the size for `pixels`
+        return source, encoder
 
 
 @dataclass(frozen=True)
@@ -166,17 +174,9 @@ def turned_upright(path: Path, shards: list[Shard]) -> int:
     return sum((marks.get(shard.name) or {}).get("turned", 0) for shard in shards)
 
 
-@lru_cache(maxsize=1)
-def _opened(job: Job) -> tuple[Source, FrozenEncoder | None]:
-    source = open_source(job.data)
-    encoder = load_encoder(job.encoder, job.device, source.mode) if isinstance(source, ImageSource) else None
-    feature_width(source, encoder)  # the first image of the data set, not of a shard, sets the size for `pixels`
-    return source, encoder
-
-
 def remote_shard(job: Job, shard: Shard) -> tuple[int, list[str]]:
     """`embed_shard` in a worker process, which opens source and encoder once; returns the rows done and what is bad."""
-    bad = embed_shard(job, shard, *_opened(job))
+    bad = embed_shard(job, shard, *job.opened)
     return (arrays.Marks(job.path).get(shard.name) or {"rows": 0})["rows"], bad
 
 

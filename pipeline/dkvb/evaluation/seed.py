@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -129,3 +130,23 @@ class TrainedSeed:
         if self.standing is not None:
             order[self.standing[1]] = -1
         return order
+
+
+@dataclass
+class Seeds:
+    """Whichever seed's trained models are asked for: what was read of the last one is kept, and goes to no other
+    process."""
+
+    workspace: Workspace
+    features: Artifact
+    _last: TrainedSeed | None = field(default=None, repr=False)
+
+    def of(self, recipe: Recipe, seed: int) -> TrainedSeed:
+        """That seed's; all that ask are of one recipe."""
+        if self._last is None or self._last.seed != seed:
+            self._last = None  # before there is room for another
+            self._last = TrainedSeed(recipe, self.workspace, self.features, seed)
+        return self._last
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}

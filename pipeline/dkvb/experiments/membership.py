@@ -18,7 +18,7 @@ import polars
 
 from dkvb.errors import DamagedArtifact, UsageError
 from dkvb.evaluation.forget_sets import class_id, forget_sets, keyword
-from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.seed import Seeds, TrainedSeed
 from dkvb.experiments.defended import defend, defender
 from dkvb.experiments.held_out import VALIDATION, HeldOut, without_class
 from dkvb.methods.base import Method
@@ -83,44 +83,36 @@ def run(
         train.run(derived, inner, force)
         seeds = [TrainedSeed(derived, inner, without, seed) for seed in recipe.run.seeds]
         forget = {trained.seed: _forget_sets(trained, seeds, absent) for trained in seeds}
-        attack = Attack(workspace, inner, features, without, absent, forget, tuple(methods), force)
-        by_seed = each_unit(_seed, recipe.run.seeds, derived, attack)
+        attack = Attack(workspace, features, absent, force)
+        units = [
+            (trained.seed, chosen, name) for trained in seeds for chosen in forget[trained.seed] for name in methods
+        ]
+        entries = each_unit(_unit, units, derived, attack, Seeds(inner, without))
     except DamagedArtifact as error:
         if str(features.path) in str(error):
             raise
         # what lies in the inner workspace is made again by no stage's own command
         raise DamagedArtifact(f"{str(error).split(' `dkvb')[0]} `dkvb membership --force` makes it again.") from None
-    return [entry for entries in by_seed for entry in entries]
+    together = [entries[start : start + len(methods)] for start in range(0, len(entries), len(methods) or 1)]
+    return [entry for same in together for entry in _beside_the_oracle(same)]
 
 
 @dataclass(frozen=True)
 class Attack:
-    """What all seeds and methods of a run share; goes to other processes."""
+    """What all seeds, forget sets and methods of a run share; goes to other processes."""
 
     workspace: Workspace
     """Where results go."""
-    inner: Workspace
-    """Where the models without the held-out class lie."""
     features: Artifact
-    without: Artifact
-    """The features without the held-out class."""
     held_out: int
-    forget: dict[int, list[list[int]]]
-    """Seed -> the classes that are forgotten, together or in turn."""
-    methods: tuple[str, ...]
     force: bool
 
 
-def _seed(recipe: Recipe, attack: Attack, seed: int) -> list[MembershipResult]:
-    trained = TrainedSeed(recipe, attack.inner, attack.without, seed)
-    tested = attack.features.result_as(EmbedResult).test
-    entries = []
-    for forget in attack.forget[seed]:
-        rows = HeldOut(trained.splits, tested, attack.held_out, forget)
-        entries += _beside_the_oracle(
-            [_one(trained, attack, defender(name, trained, forget), forget, rows) for name in attack.methods]
-        )
-    return entries
+def _unit(recipe: Recipe, attack: Attack, seeds: Seeds, unit: tuple[int, list[int], str]) -> MembershipResult:
+    seed, forget, name = unit
+    trained = seeds.of(recipe, seed)
+    rows = HeldOut(trained.splits, attack.features.result_as(EmbedResult).test, attack.held_out, forget)
+    return _one(trained, attack, defender(name, trained, forget), forget, rows)
 
 
 def _forget_sets(trained: TrainedSeed, together: Sequence[TrainedSeed], held_out: int) -> list[list[int]]:

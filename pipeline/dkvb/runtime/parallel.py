@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from dkvb.errors import DkvbError
 from dkvb.recipe import Recipe, Run
 from dkvb.runtime import progress
+from dkvb.runtime.cluster import client_of, lives_on
+from dkvb.runtime.shared import Shared, let_go
 from dkvb.runtime.threads import one_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-PATIENCE = 10.0
-"""Seconds to wait for a scheduler's answer."""
-
-
 FEW = 2**17
 """Numbers of a task up to which two threads that pass Python's lock to and fro take longer than one."""
 
 
+_share: int | None = None
+"""Cores that a worker of a local cluster is to keep to."""
+
+
 def cores() -> int:
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processor cores this process may use; in a worker of a local cluster, its share of them."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return allowed if _share is None else min(_share, allowed)
 
 
 class Here(ThreadPoolExecutor):
@@ -77,47 +79,42 @@ def spread(function: Callable[..., R], units: Sequence[Any], run: Run, *args: An
     scheduler.
 
     Results come in any order. A unit whose worker dies is given to another. `function` must be importable, its
-    arguments picklable.
+    arguments picklable; a worker's thread opens them once, for all units that it is given.
 
     Raises:
         DkvbError: the scheduler does not answer, or workers keep dying.
     """
-    from distributed import Client, KilledWorker, LocalCluster, as_completed
+    from distributed import KilledWorker, as_completed
 
-    with ExitStack() as stack:
-        if run.scheduler is None:
-            local: dict[str, Any] = {
-                "n_workers": min(run.workers, len(units)),
-                "threads_per_worker": 1,
-                "processes": True,
-            }
-            address: Any = stack.enter_context(
-                LocalCluster(**local, dashboard_address=None, silence_logs=logging.CRITICAL)
-            )
-        else:
-            address = run.scheduler
-        try:
-            client = stack.enter_context(Client(address, timeout=PATIENCE))
-        except (OSError, ValueError) as error:
-            raise DkvbError(
-                f"The Dask scheduler {address} does not answer ({error}): start it, or leave --scheduler out."
-            ) from None
+    # workers of a scheduler have the cores that they were given
+    share = max(1, cores() // min(run.workers, len(units))) if run.scheduler is None else None
+    with client_of(run, len(units)) as client:
         if run.scheduler is not None:
             progress.note(f"working on {len(client.scheduler_info()['workers'])} workers of {run.scheduler}")
-        futures = [client.submit(function, *args, unit, pure=False) for unit in units]
+        shared = Shared.of(function, *args)
+        futures = [client.submit(_one, shared, share, unit, pure=False) for unit in units]
         try:
             for future in as_completed(futures):
                 yield future.result()
                 future.release()
+            if lives_on(run):
+                client.run(let_go, on_error="ignore")
         except KilledWorker as error:
             raise DkvbError(
                 f"Workers keep dying on the same unit of work ({error}): look at their logs; memory is the usual cause."
             ) from None
 
 
+def _one(shared: Shared, share: int | None, unit: Any) -> Any:
+    global _share
+    _share = share
+    function, *args = shared.open()
+    return function(*args, unit)
+
+
 def each_unit(function: Callable[..., R], units: Sequence[Any], recipe: Recipe, *args: Any) -> list[R]:
-    """`function(recipe, *args, unit)` for every unit (a seed, a forget set), spread over processes where the recipe
-    asks for them.
+    """`function(recipe, *args, unit)` for every unit (a model, a method on a forget set), spread over processes where
+    the recipe asks for them.
 
     Returns:
         Results in the order of the units.
@@ -125,7 +122,7 @@ def each_unit(function: Callable[..., R], units: Sequence[Any], recipe: Recipe, 
     if not distributed_run(recipe.run) or len(units) < 2:
         return [function(recipe, *args, unit) for unit in units]
     alone = recipe.with_(run={"workers": 1, "scheduler": None})
-    with progress.task(f"{function.__module__.rpartition('.')[2]}: seeds and forget sets", len(units), "units") as task:
+    with progress.task(f"{function.__module__.rpartition('.')[2]}, on workers", len(units), "units") as task:
         results = {}
         for place, result in spread(_quietly, list(enumerate(units)), recipe.run, function, alone, args):
             results[place] = result

@@ -22,7 +22,7 @@ from dkvb.evaluation.accuracies import count, measure
 from dkvb.evaluation.baselines import no_baseline
 from dkvb.evaluation.forget_sets import best_in_words, best_on, forget_sets
 from dkvb.evaluation.measures import measured, metrics
-from dkvb.evaluation.seed import TrainedSeed
+from dkvb.evaluation.seed import Seeds, TrainedSeed
 from dkvb.methods.base import Method, curve_on, make
 from dkvb.methods.pair_masking import Masking
 from dkvb.metrics.accuracy import percent, target_accuracy
@@ -63,25 +63,24 @@ def run(recipe: Recipe, workspace: Workspace, force: bool = False, begin: Begin 
         for line in dict.fromkeys(best_in_words(seeds[seed], forget, len(seeds)) for seed, forget in units):
             progress.note(line)
     if distributed_run(recipe.run):
-        made = each_unit(_in_process, units, recipe, workspace, features, force)
-    else:
-        made = [_forget_set(seeds[seed], forget, force, begin) for seed, forget in units]
-    return [entry for entries in made for entry in entries]
+        apart = [(seed, forget, name) for seed, forget in units for name in recipe.unlearn.methods]
+        return each_unit(_in_process, apart, recipe, Seeds(workspace, features), force)
+    return [entry for seed, forget in units for entry in _forget_set(seeds[seed], forget, force, begin)]
 
 
-def _in_process(
-    recipe: Recipe, workspace: Workspace, features: Artifact, force: bool, unit: tuple[int, list[int]]
-) -> list[UnlearnResult]:
-    seed, forget = unit
-    return _forget_set(TrainedSeed(recipe, workspace, features, seed), forget, force)
+def _in_process(recipe: Recipe, seeds: Seeds, force: bool, unit: tuple[int, list[int], str]) -> UnlearnResult:
+    seed, forget, name = unit
+    trained = seeds.of(recipe, seed)
+    return _one(trained, make(name, trained, forget), forget, force)
 
 
 def recorded(
     recipe: Recipe, workspace: Workspace, features: Artifact, force: bool, unit: tuple[int, list[int]]
 ) -> tuple[list[UnlearnResult], list[str]]:
     """What a second process does of a forget set, and the lines that it would say."""
+    seed, forget = unit
     with progress.recorded() as said:
-        return _in_process(recipe, workspace, features, force, unit), said
+        return _forget_set(TrainedSeed(recipe, workspace, features, seed), forget, force), said
 
 
 def _forget_set(

@@ -18,13 +18,14 @@ from safetensors.numpy import save_file
 
 from dkvb.bottleneck.keys import key_statistics
 from dkvb.bottleneck.lookup import make_lookup
-from dkvb.bottleneck.projection import UNIT, draw_projections, groups
+from dkvb.bottleneck.projection import UNIT, draw_projections, groups, whole_products
 from dkvb.errors import UsageError
 from dkvb.evaluation.queries import group_queries
 from dkvb.recipe import Keys, Recipe
 from dkvb.records.embed import EmbedResult
 from dkvb.records.quantize import QuantizeResult
 from dkvb.runtime import progress
+from dkvb.runtime.cluster import at_once
 from dkvb.runtime.device import choose_device, free_gpu_memory
 from dkvb.runtime.parallel import cores, distributed_run, one_thread_per_worker, spread
 from dkvb.training.codebooks import Fit
@@ -38,6 +39,10 @@ from dkvb.workspace.rows import labels, train_rows
 
 PROCESS = 2**30
 """Bytes of the process itself: interpreter, libraries, blocks being read."""
+
+PASS, SHARED_PASS = 0.25, 0.05
+"""Codebooks that could be fitted and coded in the time of a pass over the features, more or less; and those for each
+worker that reads at the same time, where all read through ten gigabits of a network (docs/scale_out.md)."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +129,13 @@ def quantize_seed(
         device, reason = choose_device(recipe.run.device)
         job = Job(claim.path, features, keys, recipe.data.validation, seed, device, 1 if apart else None, without)
         _prepare(job)
-        at_once = group_size(recipe.run.memory, job)
+        together = group_size(recipe.run.memory, job)
         if device == "cuda":
-            at_once = min(at_once, _fits_the_card(job))
-        left = [group for group in groups(keys.codebooks, at_once) if any(marks.get(str(c)) is None for c in group)]
-        progress.note(f"{label}: on {device} ({reason}), {at_once} codebooks to a pass over the features")
+            together = min(together, _fits_the_card(job))
+        elif apart:
+            together = unit_size(keys.codebooks, together, at_once(recipe.run))
+        left = [group for group in groups(keys.codebooks, together) if any(marks.get(str(c)) is None for c in group)]
+        progress.note(f"{label}: on {device} ({reason}), {together} codebooks to a pass over the features")
         with progress.task(f"{label}: keys and codes", keys.codebooks, "codebooks") as task:
             task.skip(sum(marks.get(str(c)) is not None for c in range(keys.codebooks)))
             if apart:
@@ -185,6 +192,21 @@ def group_size(memory: float, job: Job) -> int:
     return int(min(max(spare // (queries * UNIT), 1), -(-keys.codebooks // UNIT)) * UNIT)
 
 
+def unit_size(codebooks: int, most: int, workers: int) -> int:
+    """Codebooks of a unit of work, `most` or fewer, with which as many workers are likely to be done soonest.
+
+    With fewer codebooks to a unit workers end at about the same time; with more there are fewer passes over the
+    features.
+    """
+
+    def ends(size: int) -> float:
+        units = -(-codebooks // size)
+        one = size + PASS + SHARED_PASS * min(units, workers)
+        return -(-units // workers) * one + size / 2  # the last unit is on average half a unit late
+
+    return min((1, 2, *range(UNIT, most + 1, UNIT)), key=ends)
+
+
 def _fits_the_card(job: Job) -> int:
     """Codebooks that the GPU can fit together."""
     from dkvb.bottleneck.keys_gpu import codebooks_at_once  # torch: not for workers on a CPU
@@ -197,16 +219,18 @@ def quantize_group(job: Job, group: range, advance: Callable[[int], None] | None
     """Fit and code the codebooks of a group that are not done yet; returns how many they were."""
     marks = arrays.Marks(job.path)
     left = [c for c in group if marks.get(str(c)) is None]
-    fit = job.fit
+    fit, whole = job.fit, whole_products(group, job.keys.codebooks)
     # one thread on a GPU: a set of FAISS GPU resources serves one at a time
     with one_thread_per_worker(1 if fit.on_gpu else job.threads) as pool:
-        queries = {split: group_queries(job.features, split, job.path, group, pool) for split in ("train", "test")}
+        projected = {split: group_queries(job.features, split, job.path, whole, pool) for split in ("train", "test")}
+        own = slice(group.start - whole.start, group.stop - whole.start)
+        queries = {split: q[own] for split, q in projected.items()}
         fitted = fit.together(group, queries["train"]) if fit.on_gpu else None
 
         def work(codebook: int) -> None:
             place = codebook - group.start
-            own = {split: q[place] for split, q in queries.items()}
-            _codebook(job, codebook, own, fit.one(codebook, own["train"]) if fitted is None else fitted[place])
+            one = {split: q[place] for split, q in queries.items()}
+            _codebook(job, codebook, one, fit.one(codebook, one["train"]) if fitted is None else fitted[place])
 
         for _ in pool.map(work, left):
             if advance:
