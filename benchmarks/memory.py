@@ -82,7 +82,7 @@ def picture(row: int) -> Image.Image:
 
 
 class Watch:
-    """Resident memory once a second, while it is entered."""
+    """Resident memory at once and once a second, while it is entered."""
 
     def __enter__(self) -> Watch:
         self.seen: list[int] = []
@@ -93,8 +93,10 @@ class Watch:
 
     def _look(self) -> None:
         process = psutil.Process()
-        while not self.stop.wait(1.0):
+        while True:
             self.seen.append(process.memory_info().rss)
+            if self.stop.wait(1.0):
+                return
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.perf_counter() - self.started

@@ -7,8 +7,9 @@ gradient move a value by
     -lr sum_i w_i m / (c_i sqrt(v) + eps),  w_i = b1^i / (1 - b1^(s+i)),  c_i = b2^(i/2) / sqrt(1 - b2^(s+i)),  i = 1..n
 
 of which the sum over i is taken with c_i's harmonic mean, weighted by w_i: exact where sqrt(v) is far above eps or far
-below it; in between a term of second order in c_i's spread is added, and what is left matters in the first steps alone,
-while the correction of second moments changes fast. Rows selected at every step have dense Adam's bits.
+below it; in between a term of second order in c_i's spread is added, and what is left, up to 0.4% of a row's move, is
+of the first steps, in which the correction of second moments changes fast. Rows that every step selects have dense
+Adam's bits.
 
 A step reads and writes the rows that it selects, twice; dense Adam reads and writes all, once. That saves the gradients
 of all values, and lets values and moments lie on disk; time only where a step selects few of the rows.

@@ -13,9 +13,8 @@ from dkvb.errors import DkvbError
 from dkvb.evaluation.selections import Rows
 from dkvb.recipe import Keys, Train
 from dkvb.runtime.memory import machine_memory
-from dkvb.training.on_disk import room
 from dkvb.training.loop import History, Schedule, Unit, fit
-
+from dkvb.training.on_disk import room
 
 DENSE, BY_ROWS = 4, 3
 """Arrays of the values' size that training holds: they, Adam's two moments and, where it is dense, gradients."""

@@ -93,4 +93,3 @@ def _mapped(file: Path) -> dict[str, np.ndarray]:
         for name, said in header.items()
         if name != "__metadata__"
     }
-
