@@ -22,6 +22,7 @@ RUNS = {
     "embed.py": ("--encoder pixels --weights default --count 16 --batch 8 --rounds 1", "the same to the bit"),
     "backends.py": ("--encoder timm:resnet18 --batch 2 --rounds 1 --only channels_last", "cosine"),
     "listing.py": ("--files 200 --classes 4 --rounds 1", "fingerprint"),
+    "lookups.py": ("--rounds 1 --queries 512", "of peak"),
     "quantize.py": ("--only sweep --rounds 1 --codebooks 8", "21 values of N_a"),
     "deletion.py": ("digits 3 --rounds 1", "million distances"),
     "estimator.py": ("--rows 400 --width 16 --codebooks 8", "values the same to the bit"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from conftest import trained_seed
 from dkvb.bottleneck.lookup import CpuLookup
+from dkvb.evaluation import under_masks
 from dkvb.evaluation.chosen_rows import ChosenRows
 from dkvb.evaluation.seed import TrainedSeed
-from dkvb.evaluation.under_masks import masked_logits, masked_logits_at
+from dkvb.evaluation.under_masks import masked_logits, masked_logits_at, masked_predictions
 from dkvb.recipe import Recipe
 from dkvb.workspace.artifacts import Workspace
 
@@ -34,6 +37,29 @@ def test_a_sweep_answers_as_each_of_its_masks_alone(seed: TrainedSeed, order: np
     for n, logits in zip(grid, swept, strict=True):
         assert (logits == masked_logits(seed.bottleneck, order, n, split)[rows]).all(), n
     assert not swept[0].any()  # no pair is left to vote
+
+
+def test_predictions_of_many_classes_are_made_some_rows_at_a_time(
+    seed: TrainedSeed, order: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever logits may take: of a sweep, of one point, of a part of its rows."""
+    grid, held = [0, order.size // 3, order.size // 2], []
+    answer = under_masks._logits
+
+    def watched(*given: Any) -> np.ndarray:
+        logits = answer(*given)
+        held.append(logits.nbytes)
+        return logits
+
+    monkeypatch.setattr(under_masks, "_logits", watched)
+    whole = masked_predictions(seed.bottleneck, order, grid, "test")
+    point = whole[0].size * len(seed.splits.classes) * 4
+    assert max(held) == 3 * point
+    for limit in (point, point // 3):
+        held.clear()
+        monkeypatch.setattr(under_masks, "LOGITS", limit)
+        np.testing.assert_array_equal(masked_predictions(seed.bottleneck, order, grid, "test"), whole)
+        assert limit / 2 < max(held) <= limit + 4 * len(seed.splits.classes)
 
 
 def test_a_sweep_searches_a_row_for_several_steps_at_once(

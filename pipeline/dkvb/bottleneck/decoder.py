@@ -7,7 +7,8 @@ are, so that a step costs little more than Adam's pass over values, gradient and
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +22,16 @@ CHUNK = 2**16
 """Selections that a second thread is worth."""
 
 
+class ByRows(Protocol):
+    """Takes gradients of the rows that a step selects, where it is not all values that a step changes."""
+
+    def bring(self, ids: torch.Tensor) -> None:
+        """Called before flat ids (B, C * k) are looked up for a step."""
+
+    def accumulate(self, gradient: torch.Tensor) -> None:
+        """Take the gradients (B, L) of their logits."""
+
+
 class Decoder(torch.nn.Module):
     """Values (C * M, L), looked up by flat ids (B, C * k) and averaged; `sum` adds the k of a codebook instead.
 
@@ -28,17 +39,29 @@ class Decoder(torch.nn.Module):
         values: (C * M, L) float32.
         available: (C,) keys allowed in each codebook, where some have fewer than k: a codebook averages the keys there
             are, and one without any casts no vote. Ids beyond them stand for nothing, whatever they are.
+        folder: where the values lie, if not in memory.
     """
 
-    def __init__(self, values: torch.Tensor, top_k: int, pool: Pool, available: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        values: torch.Tensor,
+        top_k: int,
+        pool: Pool,
+        available: np.ndarray | None = None,
+        folder: Path | None = None,
+    ) -> None:
         super().__init__()
         self.values = torch.nn.Parameter(values)
         self.scale = float(top_k) if pool == "sum" else 1.0
         self.weights = None if available is None or (available >= top_k).all() else _weights(available, top_k, pool)
         self.gradient: torch.Tensor | None = None
+        self.by_rows: ByRows | None = None
+        self.folder = folder
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Flat ids (B, C * k) int32 -> logits (B, L)."""
+        if self.by_rows is not None and torch.is_grad_enabled():
+            self.by_rows.bring(ids)
         return _Vote.apply(self.values, ids, self)
 
     def vote(self, ids: torch.Tensor) -> torch.Tensor:
@@ -50,6 +73,9 @@ class Decoder(torch.nn.Module):
 
     def accumulate(self, ids: torch.Tensor, gradient: torch.Tensor) -> None:
         """Add the gradients (B, L) of logits to those of the values that ids (B, C * k) selected."""
+        if self.by_rows is not None:
+            self.by_rows.accumulate(gradient)
+            return
         if self.gradient is None:
             self.gradient = torch.empty_like(self.values)
         if self.values.grad is None:  # a new step
@@ -108,14 +134,23 @@ def add_rows(total: np.ndarray, rows: np.ndarray, added: np.ndarray, weights: np
 
 
 def start_values(
-    kind: Literal["normal", "zeros", "uniform"], codebooks: int, pairs: int, classes: int, seed: int
+    kind: Literal["normal", "zeros", "uniform"],
+    codebooks: int,
+    pairs: int,
+    classes: int,
+    seed: int,
+    into: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """(C * M, L) float32: N(0, 1), zeros, or uniform in [0, 1) (Table 4)."""
-    shape = (codebooks * pairs, classes)
-    if kind == "zeros":
-        return torch.zeros(shape)
+    """(C * M, L) float32: N(0, 1), zeros, or uniform in [0, 1) (Table 4).
+
+    Args:
+        into: zeros of that shape which are to hold them, if not new memory.
+    """
+    values = torch.zeros((codebooks * pairs, classes)) if into is None else into
     source = torch.Generator().manual_seed(integer(seed, "train", "values"))
-    return torch.randn(shape, generator=source) if kind == "normal" else torch.rand(shape, generator=source)
+    if kind == "zeros":
+        return values
+    return values.normal_(generator=source) if kind == "normal" else values.uniform_(generator=source)
 
 
 def flat_ids(codes: np.ndarray, pairs: int) -> torch.Tensor:

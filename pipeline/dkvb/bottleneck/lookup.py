@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import faiss
 import numpy as np
 
+from dkvb.bottleneck.few_nearest import MOST, few_nearest
+
 NONE = -1
 """Stands in a row of ids where a codebook has fewer allowed keys than k."""
 
@@ -34,8 +36,8 @@ class Lookup(Protocol):
 
 
 class CpuLookup:
-    """FAISS on the CPU, in the calling thread alone; keys and queries are centred, which is exact in L2 and keeps
-    digits."""
+    """Exact search on the CPU, in the calling thread alone; keys and queries are centred, which is exact in L2 and
+    keeps digits."""
 
     def __init__(self, keys: np.ndarray) -> None:
         self.keys = np.ascontiguousarray(keys, np.float32)
@@ -239,7 +241,7 @@ faiss.cvar.distance_compute_min_k_reservoir = 32
 
 
 def nearest(queries: np.ndarray, keys: np.ndarray, k: int) -> np.ndarray:
-    """Ids of the k nearest keys by L2, nearest first.
+    """Ids of the k nearest keys by L2, nearest first: by FAISS, but for a few of not so many keys.
 
     Args:
         queries: (N, d) float32, N > 0; keys: (M, d) float32, M >= k.
@@ -247,5 +249,7 @@ def nearest(queries: np.ndarray, keys: np.ndarray, k: int) -> np.ndarray:
     Returns:
         (N, k) int64.
     """
+    if k > 1 and k * len(keys) <= MOST:
+        return few_nearest(queries, keys, k)
     faiss.omp_set_num_threads(1)
     return np.asarray(faiss.knn(queries, keys, k)[1])

@@ -43,13 +43,20 @@ def masked_predictions(
         (G, N) int64.
     """
     rows, classes = len(model.splits.labels[split]), len(model.splits.classes)
-    at_once = max(1, LOGITS // max(1, rows * classes * 4))
-    parts = []
+    point = max(1, rows * classes * 4)
+    at_once, parts = max(1, LOGITS // point), -(-point // LOGITS)
+    found = []
     with one_thread_per_worker(numbers=rows * classes) as pool:
         for start in range(0, len(grid), at_once):
-            parts.append(_logits(model, order, grid[start : start + at_once], split, pool).argmax(2))
-            advance(len(parts[-1]))
-    return np.concatenate(parts)
+            those = grid[start : start + at_once]
+            if parts == 1:
+                found.append(_logits(model, order, those, split, pool).argmax(2))
+            else:  # rows by rows: one point alone is too many logits
+                blocks = np.array_split(np.arange(rows), parts)
+                each = [_logits(model, order, those, split, pool, block).argmax(2) for block in blocks]
+                found.append(np.concatenate(each, 1))
+            advance(len(found[-1]))
+    return np.concatenate(found)
 
 
 def masked_logits(model: StoredBottleneck, order: np.ndarray, n: int, split: str) -> np.ndarray:

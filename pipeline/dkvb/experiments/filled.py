@@ -8,9 +8,7 @@ from dkvb.recipe import Recipe
 from dkvb.registry import methods
 from dkvb.runtime.parallel import cores
 from dkvb.training.codes import PROCESS
-
-ADAM = 4
-"""Arrays of a model's size that training it holds: values, gradient, and Adam's two moments."""
+from dkvb.training.values import BY_ROWS, DENSE
 
 IMAGES = 2**30
 """An encoder, its activations and the images on their way."""
@@ -43,8 +41,9 @@ def memory(step: str, recipe: Recipe, size: Size) -> int:
     """Bytes that a step's process takes at the most, `PROCESS` of them the interpreter and its libraries."""
     features, codes, values = size.rows * size.width * 4, _codes(recipe, size), _values(recipe, size)
     head = 2 * features
+    held = DENSE if recipe.train.adam == "dense" else BY_ROWS
     # ids of training are int32, twice a code; a sweep holds the logits of all its points, and no more than LOGITS
-    trained = ADAM * values + 3 * codes
+    trained = held * values + 3 * codes
     seen = values + codes + min(LOGITS, 21 * size.test * size.classes * 4) + size.rows * size.classes * 4
     masked = max(seen, trained if recipe.unlearn.retrain else 0)
     quantized = min(_whole_pass(recipe, size), max(0, int(recipe.run.memory * 2**30) - PROCESS))

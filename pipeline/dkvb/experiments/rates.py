@@ -57,7 +57,7 @@ class Shape:
     def of(cls, recipe: Recipe, width: int, classes: int) -> Shape:
         # what changes no unit of work is set to one value, so that shapes that are alike are measured once
         keys = recipe.keys.model_copy(update={"epochs": 1, "adapt": True})
-        train = Train(batch_size=recipe.train.batch_size, pool=recipe.train.pool)
+        train = Train(batch_size=recipe.train.batch_size, pool=recipe.train.pool, adam=recipe.train.adam)
         return cls(keys, train, Linear(batch_size=recipe.linear.batch_size), width, classes)
 
 

@@ -124,6 +124,10 @@ class Train(Section):
     pool: Literal["mean", "sum"] = "mean"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of each training label that is spread evenly over all classes; not in the paper."""
+    adam: Literal["dense", "rows"] = "dense"
+    """"dense": every step passes over all values. "rows": over those that it selects, and what the others miss is made
+    up for when they are next selected; the same but for rounding, for values of many classes, on disk where they are
+    too large for the memory."""
 
 
 class Linear(Section):

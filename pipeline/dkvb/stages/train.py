@@ -41,6 +41,9 @@ from dkvb.workspace.purged import refuse_anew
 from dkvb.workspace.requests import need_features
 from dkvb.workspace.specs import dkvb_spec, linear_spec
 
+COUNTED = 2**28
+"""Bytes of counts that are held at a time."""
+
 
 def run(recipe: Recipe, workspace: Workspace, force: bool = False) -> list[TrainResult]:
     """Train the bottleneck's values and the linear head for each seed; quantizes first where that has not been done.
@@ -87,19 +90,31 @@ def _dkvb(recipe: Recipe, workspace: Workspace, splits: Splits, codes: Artifact,
             return done.entry(TrainResult, skipped=True)
         classes = len(splits.classes)
         model = StoredBottleneck(splits, codes, np.empty(0), settings.pool, masks_unused=keys.unused == "mask")
-        decoder = new_decoder(settings, keys, classes, seed)
+        decoder = new_decoder(settings, keys, classes, seed, claim.path)
         ids = {split: flat_ids(model.codes(split), keys.pairs) for split in MEASURED_SPLITS}
         history = _fit(decoder, ids, splits, settings, Unit("train dkvb", seed, claim.path))
         model.values = values_of(decoder, keys)
         with atomic(claim.path / VALUES) as temporary:
             save_file({"values": torch.from_numpy(model.values)}, temporary)
-        counts = selection_counts_by_class(model.codes("train"), splits.labels["train"], classes, keys.pairs)
-        arrays.create(claim.path, COUNTS, counts.shape, counts.dtype, (1, *counts.shape[1:]), packed=True)[:] = counts
-        selected = counts.sum(0)
+        selected = _count(claim, model.codes("train"), splits.labels["train"], classes, keys.pairs)
         order = model.no_mask(selected)
         predicted = {split: masked_predictions(model, order, [0], split)[0] for split in MEASURED_SPLITS}
         more = {"parameters": model.values.size, "selected_pairs": int((selected > 0).sum())}
         return _finish(claim, "dkvb", splits, predicted, history, **more)
+
+
+def _count(claim: Claim, codes: np.ndarray, labels: np.ndarray, classes: int, pairs: int) -> np.ndarray:
+    """Write how often each class selected each pair, some classes at a time; (C, M), how often all of them did."""
+    shape = (len(codes), pairs)
+    stored = arrays.create(claim.path, COUNTS, (classes, *shape), np.dtype(np.uint32), (1, *shape), packed=True)
+    selected, at_once = np.zeros(shape, np.int64), max(1, COUNTED // (4 * len(codes) * pairs))
+    for start in range(0, classes, at_once):
+        some = min(at_once, classes - start)
+        rows = np.flatnonzero((labels >= start) & (labels < start + some))
+        counts = selection_counts_by_class(codes[:, rows], labels[rows] - start, some, pairs)
+        stored[start : start + some] = counts
+        selected += counts.sum(0, dtype=np.int64)
+    return selected
 
 
 def _linear(recipe: Recipe, workspace: Workspace, splits: Splits, force: bool) -> TrainResult:

@@ -22,6 +22,10 @@ class Adam:
         self.parameters, self.lr = list(module.parameters()), lr
         self.state: dict[torch.nn.Parameter, dict[str, torch.Tensor]] = {}
 
+    def restore(self, parameter: torch.nn.Parameter, state: dict[str, torch.Tensor]) -> None:
+        """Go on from the state of a parameter."""
+        self.state[parameter] = state
+
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
         for parameter in self.parameters:
@@ -48,6 +52,9 @@ class Adam:
             eps=EPSILON,
             maximize=False,
         )
+
+    def settle(self) -> None:
+        """Nothing: every step changes all there is to change."""
 
     def _state(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
         if parameter not in self.state:

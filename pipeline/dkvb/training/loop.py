@@ -1,6 +1,7 @@
 """The one training loop: Adam on a module whose whole input is in memory, resumable by epoch to the same bits.
 
-Dense Adam (0.9, 0.999, 1e-8): values keep moving after their last hit, which SparseAdam would not reproduce.
+Adam (0.9, 0.999, 1e-8) is dense, or makes up for what a row missed: values keep moving after their last hit, which
+SparseAdam would not reproduce.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.nn import functional
 
+from dkvb.bottleneck.decoder import Decoder
 from dkvb.errors import DkvbError
 from dkvb.recipe import Linear, Train
 from dkvb.runtime import progress
 from dkvb.runtime.seeding import generator
 from dkvb.training.adam import Adam
+from dkvb.training.row_adam import RowAdam
 from dkvb.workspace.files import atomic
 from dkvb.workspace.names import CHECKPOINT
 
@@ -75,12 +78,17 @@ class Schedule:
     """The largest L2 norm of a step's gradient over all parameters; None leaves gradients as they are."""
     label_smoothing: float = 0.0
     """Share of each label that is spread evenly over all classes."""
+    adam: Literal["dense", "rows"] = "dense"
+    """Whether a step passes over all parameters, or over the rows of values that it selects; see
+    `dkvb.training.row_adam`."""
 
     @classmethod
     def of(cls, settings: Train | Linear) -> Schedule:
         """As a section of the recipe has it."""
-        smoothing = settings.label_smoothing if isinstance(settings, Train) else 0.0
-        return cls(settings.epochs, settings.lr, settings.batch_size, label_smoothing=smoothing)
+        steps = (settings.epochs, settings.lr, settings.batch_size)
+        if isinstance(settings, Linear):
+            return cls(*steps)
+        return cls(*steps, label_smoothing=settings.label_smoothing, adam=settings.adam)
 
 
 @dataclass(frozen=True)
@@ -116,13 +124,15 @@ def fit(
     Raises:
         DkvbError: the loss is not finite; names epoch and step. The last checkpoint stays.
     """
-    adam, history = Adam(module, schedule.lr), History()
+    adam, history = _optimiser(module, schedule), History()
     done = _restore(unit.checkpoint, module, adam, history) if unit.checkpoint else 0
     saved = time.monotonic()
     with suitable_threads(module), progress.task(f"{unit.name} seed {unit.seed}", schedule.epochs, "epochs") as task:
         task.skip(done)
         for epoch in range(done, schedule.epochs):
-            row = _epoch(module, adam, inputs, labels, schedule, unit, epoch) | on_epoch()
+            row = _epoch(module, adam, inputs, labels, schedule, unit, epoch)
+            adam.settle()
+            row |= on_epoch()
             history.rows.append(row)
             if unit.checkpoint and epoch + 1 < schedule.epochs and time.monotonic() - saved > SAVE_EVERY:
                 _save(unit.checkpoint, module, adam, history)
@@ -131,9 +141,17 @@ def fit(
     return history
 
 
+def _optimiser(module: torch.nn.Module, schedule: Schedule) -> Adam | RowAdam:
+    """That of a schedule; moments of values that lie on disk lie there as well."""
+    if schedule.adam == "dense":
+        return Adam(module, schedule.lr)
+    (decoder,) = (part for part in module.modules() if isinstance(part, Decoder))
+    return RowAdam(decoder, schedule.lr)
+
+
 def _epoch(
     module: torch.nn.Module,
-    adam: Adam,
+    adam: Adam | RowAdam,
     inputs: torch.Tensor,
     labels: torch.Tensor,
     schedule: Schedule,
@@ -172,7 +190,7 @@ def _clip(module: torch.nn.Module, clip: float) -> None:
         gradient.mul_(torch.clamp(clip / (norm + 1e-6), max=1.0))
 
 
-def _save(path: Path, module: torch.nn.Module, adam: Adam, history: History) -> None:
+def _save(path: Path, module: torch.nn.Module, adam: Adam | RowAdam, history: History) -> None:
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in module.named_parameters():
         state = adam.state[parameter]
@@ -193,7 +211,7 @@ def _digest(tensors: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _restore(path: Path, module: torch.nn.Module, adam: Adam, history: History) -> int:
+def _restore(path: Path, module: torch.nn.Module, adam: Adam | RowAdam, history: History) -> int:
     """Load a checkpoint into module, optimiser and history; returns the epochs done. A damaged one, or another
     module's, counts as none."""
     if not path.is_file():
@@ -213,10 +231,7 @@ def _restore(path: Path, module: torch.nn.Module, adam: Adam, history: History) 
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(tensors[name])
-            adam.state[parameter] = {
-                "step": tensors[f"{name}.step"],
-                "exp_avg": tensors[f"{name}.m"],
-                "exp_avg_sq": tensors[f"{name}.v"],
-            }
+            moments = {"exp_avg": tensors[f"{name}.m"], "exp_avg_sq": tensors[f"{name}.v"]}
+            adam.restore(parameter, moments | {"step": tensors[f"{name}.step"]})
     history.rows.extend(rows)
     return len(rows)

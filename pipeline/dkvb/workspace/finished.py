@@ -189,13 +189,9 @@ class Artifact:
         Raises:
             DamagedArtifact: it is missing or was altered.
         """
-        from safetensors import SafetensorError  # numpy, which commands that read manifests alone do without
-        from safetensors.numpy import load_file
+        from dkvb.workspace.tensors import load_file  # numpy, which commands that read manifests alone do without
 
-        try:
-            return load_file(self.file(name))
-        except SafetensorError as error:
-            raise self.damaged(f"{name} cannot be read ({error})") from None
+        return load_file(self.file(name))
 
     def damaged(self, what: str, force: bool | None = None) -> DamagedArtifact:
         """The error that says what is damaged, and names the command that makes it again.

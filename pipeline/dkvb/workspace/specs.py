@@ -35,7 +35,7 @@ LATER_DATA: dict[str, Any] = {
 }
 """Settings of data that came after version 0.1, as it had them: left out of a fingerprint where they are that."""
 
-LATER = {"label_smoothing": 0.0, "until": "epochs"}
+LATER = {"label_smoothing": 0.0, "until": "epochs", "adam": "dense"}
 """Settings that came after version 0.1, as it had them: left out of a fingerprint where they are that."""
 
 
