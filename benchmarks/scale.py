@@ -37,7 +37,6 @@ from pathlib import Path
 import numpy as np
 import scale_costs
 import scale_jobs
-import scale_units
 from PIL import Image
 from scale_figure import draw
 from turns import machine, ratio
@@ -208,6 +207,8 @@ def main() -> None:
         scale_costs.tasks(asked.rounds, asked.tasks)
         scale_costs.store(max(asked.rounds, 3))
     if "units" in asked.only:
+        import scale_units  # needs psutil, of the `bench` extra
+
         scale_units.show()
     if "predict" in asked.only:
         scale_jobs.show()
