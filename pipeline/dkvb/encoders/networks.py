@@ -40,11 +40,23 @@ def load_encoder(settings: Encoder, device: str, mode: str) -> FrozenEncoder:
 
     Raises:
         UsageError: unknown encoder, architecture, tag or layer; a weights file that is missing, unreadable or of
-        another architecture. DkvbError: weights that are not on this machine and cannot be downloaded.
+        another architecture; a backend that is not installed or cannot compute this. DkvbError: weights that are not on
+        this machine and cannot be downloaded.
     """
-    kind, _, arch = settings.name.partition(":")
     if settings.name == "pixels":
+        if settings.backend != "torch":
+            raise UsageError(f'encoder.backend = "{settings.backend}" is for networks, not for pixels: leave it out.')
         return PixelEncoder(settings.size, mode)
+    network = _network(settings, device)
+    if settings.backend == "torch":
+        return network
+    from dkvb.encoders.openvino import OpenVinoEncoder
+
+    return OpenVinoEncoder(network)
+
+
+def _network(settings: Encoder, device: str) -> NetworkEncoder:
+    kind, _, arch = settings.name.partition(":")
     if settings.name == "clip-vit-b32":
         return _open_clip(settings, CLIP_ARCH, device)
     if settings.name == "resnet50":
@@ -110,7 +122,7 @@ class NetworkEncoder:
             return features.float().cpu()
 
 
-def _open_clip(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
+def _open_clip(settings: Encoder, arch: str, device: str) -> NetworkEncoder:
     """CLIP's image tower: feature = encode_image, projected, not normalised."""
     import open_clip
 
@@ -144,7 +156,7 @@ def _open_clip(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
     return NetworkEncoder(settings, model, transform, device)
 
 
-def _resnet50(settings: Encoder, device: str) -> FrozenEncoder:
+def _resnet50(settings: Encoder, device: str) -> NetworkEncoder:
     """torchvision's ResNet50 up to a layer, averaged over space; averaged layer4 is what avgpool computes."""
     from torch.nn import AdaptiveAvgPool2d, Flatten, Identity, Sequential
     from torchvision.models import ResNet50_Weights, resnet50
@@ -168,7 +180,7 @@ def _resnet50(settings: Encoder, device: str) -> FrozenEncoder:
     return NetworkEncoder(settings, network, trained.transforms(), device)
 
 
-def _timm(settings: Encoder, arch: str, device: str) -> FrozenEncoder:
+def _timm(settings: Encoder, arch: str, device: str) -> NetworkEncoder:
     """A timm model without its classifier, and the evaluation transform of its own data configuration."""
     import timm
     from timm.data import create_transform, resolve_model_data_config

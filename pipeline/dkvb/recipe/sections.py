@@ -85,6 +85,9 @@ class Encoder(Section):
     layer: str | None = None
     """Where a ResNet50 is read: layer1 … layer4 (averaged over space) or avgpool, the default."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    backend: Literal["torch", "openvino"] = "torch"
+    """What computes the forward pass: torch, or on a CPU OpenVINO (extra `dkvb[openvino]`). Features differ in their
+    last bits, so that embeddings of the one are not those of the other."""
     batch_size: Count = 64
     size: Count | None = None
     """Side in pixels to which `pixels` resizes; none: images stay as they are and must all be of one size."""

@@ -16,7 +16,8 @@ def embed_settings(recipe: Recipe) -> dict[str, Any]:
     apart = {"validation", "on_bad", "strict"} | (set() if recipe.data.own else {"path"})
     data = recipe.data.model_dump(exclude=apart)
     data = {key: value for key, value in data.items() if key not in LATER_DATA or value != LATER_DATA[key]}
-    return {"data": data, "encoder": None if recipe.data.features else recipe.encoder.model_dump()}
+    encoder = {key: value for key, value in recipe.encoder.model_dump().items() if (key, value) not in LATER_ENCODER}
+    return {"data": data, "encoder": None if recipe.data.features else encoder}
 
 
 def embed_spec(recipe: Recipe, inputs: dict[str, str]) -> Spec:
@@ -34,6 +35,9 @@ LATER_DATA: dict[str, Any] = {
     "offset": 0.0,
 }
 """Settings of data that came after version 0.1, as it had them: left out of a fingerprint where they are that."""
+
+LATER_ENCODER = {("backend", "torch")}
+"""Settings of the encoder that came after version 0.1, with the values that it had."""
 
 LATER = {"label_smoothing": 0.0, "until": "epochs", "adam": "dense"}
 """Settings that came after version 0.1, as it had them: left out of a fingerprint where they are that."""
