@@ -32,3 +32,13 @@ def test_local_workers_are_kept_and_added_to(three: Recipe) -> None:
         with client_of(three.run, 3) as client:
             client.wait_for_workers(3, timeout=60)
     assert at_once(three.run) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
+def test_local_workers_keep_the_memory_that_they_free(three: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask's own setting, under which arrays that come and go take two to three times as long."""
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    with client_of(three.run, 1) as client:
+        assert list(client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_").values()) == [None]
+        assert list(client.run(os.getenv, "OMP_NUM_THREADS").values()) == ["1"]

@@ -17,6 +17,11 @@ PATIENCE = 10.0
 """Seconds to wait for a scheduler's answer."""
 
 
+MEMORY_KEPT = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
+"""Dask has its workers give memory back as soon as it is free, and ask for it again: arrays that come and go, as in all
+work here, then take two to three times as long."""
+
+
 class Local:
     """Local workers, started when they are first needed and ended with a stack of contexts."""
 
@@ -28,8 +33,10 @@ class Local:
     def client(self, workers: int) -> Any:
         """Of so many workers, or more where there have been more."""
         if self._client is None:
+            import dask
             from distributed import Client, LocalCluster
 
+            self._stack.enter_context(dask.config.set(MEMORY_KEPT))
             started: dict[str, Any] = {
                 "n_workers": workers,
                 "threads_per_worker": 1,
