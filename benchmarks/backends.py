@@ -29,7 +29,8 @@ import torch
 from turns import machine
 
 from dkvb.encoders.base import stack
-from dkvb.encoders.networks import NetworkEncoder, load_encoder
+from dkvb.encoders.network_encoder import NetworkEncoder
+from dkvb.encoders.networks import load_encoder
 from dkvb.recipe import Data, Encoder
 from dkvb.sources.opening import open_source
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dkvb.encoders.base import FrozenEncoder
 from dkvb.encoders.names import CLIP_ARCH, LAYERS, NAMES, default_tag
+from dkvb.encoders.network_encoder import NetworkEncoder
 from dkvb.encoders.pixels import PixelEncoder
 from dkvb.encoders.weights import (
     closest,
@@ -20,17 +18,14 @@ from dkvb.encoders.weights import (
     local_file,
     read_state_dict,
     seeded,
-    state_hash,
     unknown_tag,
 )
 from dkvb.errors import UsageError, nearest
 from dkvb.recipe import Encoder
-from dkvb.runtime.device import full_precision
 from dkvb.workspace.files import sha256
 
 if TYPE_CHECKING:
-    import torch
-    from PIL import Image
+    pass
 
 
 def load_encoder(settings: Encoder, device: str, mode: str) -> FrozenEncoder:
@@ -81,45 +76,6 @@ def weights_fingerprint(settings: Encoder) -> str:
     if file := local_file(settings.weights):
         return f"sha256:{sha256(file)}"
     return f"tag:{settings.weights or default_tag(settings.name)}"
-
-
-class NetworkEncoder:
-    """A network in evaluation mode and the transform that its weights were trained for.
-
-    With `precision` "bf16", matrix products and convolutions are computed in bfloat16 (weights stay, features come back
-    in float32).
-    """
-
-    def __init__(self, settings: Encoder, network: Any, transform: Callable[[Any], Any], device: str) -> None:
-        self.name, self.device, self.precision = settings.name, device, settings.precision
-        self.network = network.eval().requires_grad_(False).to(device)
-        self.transform = transform
-        # CLIP's own forward compares images with texts
-        self.forward: Callable[[Any], Any] = getattr(network, "encode_image", network)
-        self.tower = network.visual if hasattr(network, "encode_image") else network
-
-    @cached_property
-    def weights_hash(self) -> str | None:
-        return state_hash(self.tower.state_dict())
-
-    @cached_property
-    def dim(self) -> int:
-        from PIL import Image
-
-        return int(self.encode(self.preprocess(Image.new("RGB", (8, 8)))[None]).shape[1])
-
-    def preprocess(self, image: Image.Image) -> torch.Tensor:
-        tensor: torch.Tensor = self.transform(image if image.mode == "RGB" else image.convert("RGB"))
-        return tensor
-
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        reduced = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16")
-        with torch.inference_mode(), full_precision if self.device != "cpu" else nullcontext(), reduced:
-            # a copy from pinned memory need not be waited for
-            features: torch.Tensor = self.forward(images.to(self.device, non_blocking=True))
-            return features.float().cpu()
 
 
 def _open_clip(settings: Encoder, arch: str, device: str) -> NetworkEncoder:

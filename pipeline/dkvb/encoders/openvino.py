@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkvb.encoders.networks import NetworkEncoder
+from dkvb.encoders.network_encoder import NetworkEncoder
 from dkvb.errors import UsageError
 from dkvb.runtime.parallel import cores
 
