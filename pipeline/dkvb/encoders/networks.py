@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dkvb.encoders.base import FrozenEncoder
 from dkvb.encoders.names import CLIP_ARCH, LAYERS, NAMES, default_tag
@@ -23,9 +23,6 @@ from dkvb.encoders.weights import (
 from dkvb.errors import UsageError, nearest
 from dkvb.recipe import Encoder
 from dkvb.workspace.files import sha256
-
-if TYPE_CHECKING:
-    pass
 
 
 def load_encoder(settings: Encoder, device: str, mode: str) -> FrozenEncoder:

@@ -21,10 +21,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch.optim.adam import adam
 
 from dkvb.bottleneck.decoder import Decoder, add_rows
-from dkvb.training.adam import BETAS, EPSILON
+from dkvb.training.adam import BETAS, EPSILON, fused_step
 from dkvb.training.on_disk import room
 
 FADED = 320
@@ -100,22 +99,8 @@ class RowAdam:
         done = float(self._steps)
         for start, rows in self._blocks(self._rows):
             values, first, second = self._read(rows)
-            adam(
-                [values],
-                [self._gradient[start : start + len(rows)]],
-                [first],
-                [second],
-                [],
-                [torch.tensor(done)],
-                fused=True,
-                amsgrad=False,
-                beta1=BETAS[0],
-                beta2=BETAS[1],
-                lr=self.lr,
-                weight_decay=0.0,
-                eps=EPSILON,
-                maximize=False,
-            )
+            gradients = self._gradient[start : start + len(rows)]
+            fused_step([values], [gradients], [first], [second], [torch.tensor(done)], self.lr)
             self._write(rows, values, first, second)
         self._steps += 1
         self._last[self._rows] = self._steps
