@@ -1,5 +1,5 @@
-"""An encoder's forward pass by OpenVINO (extra `dkvb[openvino]`): on a CPU twice as fast as torch, or more, for networks
-of depthwise convolutions, a third faster for ResNet50, and hardly for ViT-B/32 (docs/measurements.md)."""
+"""An encoder's forward pass by OpenVINO (extra `dkvb[openvino]`): on a CPU twice as fast as torch, or more, for
+networks of depthwise convolutions, a third faster for ResNet50, and hardly for ViT-B/32 (docs/measurements.md)."""
 
 from __future__ import annotations
 
